@@ -1,4 +1,4 @@
-//! Low-priority threads: when processors are scarce, whoever waits for an order goes first.
+//! Low-priority threads: when processors are scarce, threads that serve orders run first.
 
 use std::io;
 use std::sync::mpsc;
@@ -8,10 +8,10 @@ use rustix::process::{getpriority_process, setpriority_process};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
-/// How much nicer a thread that stands back is: it gets about a tenth of what another gets beside it.
+/// Added to the nice value of a background thread: it gets about a tenth of what another gets beside it.
 const NICER: i32 = 10;
 
-/// Starts a thread of this name, which stands back by the time this returns, and so do those that it starts.
+/// Starts a thread of this name. Its priority, and that of threads it starts, is lowered by the time this returns.
 ///
 /// # Errors
 /// When the system gives no thread.
@@ -22,21 +22,21 @@ pub fn spawn<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 's
         drop(stood);
         work()
     })?;
-    // Nothing is ever sent: it ends with its other end.
+    // Nothing is ever sent: this returns once the other end is dropped.
     let _ = stands.recv();
     Ok(thread)
 }
 
 fn stand_back() {
-    // Linux keeps a nice value for each thread, against POSIX (setpriority(2), "C library/kernel differences"), and
-    // cuts what is above 19.
+    // Linux keeps a nice value for each thread, contrary to POSIX (setpriority(2), "C library/kernel differences"), and
+    // caps it at 19.
     let nicer = getpriority_process(None).and_then(|nice| setpriority_process(None, nice + NICER));
     if let Err(error) = nicer {
         tracing::warn!(%error, "the priority of a background thread could not be lowered");
     }
 }
 
-/// A thread that stands back, and runs what is spawned on it until this is dropped.
+/// A low-priority thread that runs what is spawned on it until this is dropped.
 #[derive(Debug)]
 pub struct Background {
     handle: Handle,
@@ -57,7 +57,7 @@ impl Background {
         Ok(Background { handle, _running: running })
     }
 
-    /// Where to spawn.
+    /// The handle to spawn tasks with.
     pub fn handle(&self) -> Handle {
         self.handle.clone()
     }

@@ -105,7 +105,7 @@ enum Action {
     },
 }
 
-/// Reads the arguments, runs the command they name and says why it failed, if it did.
+/// Parses the arguments, runs the command and prints why it failed, if it did.
 pub async fn run() -> ExitCode {
     match perform(Arguments::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
@@ -121,7 +121,7 @@ async fn perform(arguments: Arguments) -> Result<(), Failure> {
         telemetry::start(LogFormat::Text)?;
     }
     if !matches!(arguments.command, Action::Schemas { .. }) {
-        // The settings may hold the database's password, and the data tell who holds what.
+        // The settings may contain the database's password, and the data says who owns what.
         umask(Mode::RWXG | Mode::RWXO);
     }
     match arguments.command {
@@ -160,13 +160,13 @@ async fn perform(arguments: Arguments) -> Result<(), Failure> {
     }
 }
 
-/// The venue has no other key, so that it must be good when it begins.
+/// An expiry in the past would leave the venue without any key.
 fn end_to_come(text: &str) -> Result<Moment, &'static str> {
     let end = Moment::parse(text).ok_or("give an RFC 3339 time")?;
     if end > server::wall_clock() { Ok(end) } else { Err("give a time to come") }
 }
 
-/// Not left to clap, which would print a wrong one with its password.
+/// Not parsed by clap, which would print an invalid URL with its password.
 fn parsed(database: Option<String>) -> Result<Option<DatabaseUrl>, Failure> {
     let parse = |url: String| {
         DatabaseUrl::parse(&url).ok_or_else(|| "--database: not a URL such as postgres://user@host/name".into())
@@ -229,7 +229,7 @@ async fn init(
         credentials.api_key,
         secret_text(&credentials.secret).as_str()
     );
-    // A key whose secret nobody has seen would keep everybody out, and an entry of the journal cannot be taken back.
+    // If nobody sees the secret of this key, nobody can ever use it, and a journal entry cannot be undone.
     std::io::stdout().write_all(text.as_bytes()).map_err(|error| format!("the secret cannot be shown: {error}"))?;
     let (mut sequencer, handle) = recovered.open(server::wall_clock, 1, Tiers::default(), Nobody);
     let begun = sequencer.start(Some(Command::Genesis(vec![Event::VenueKeyChanged(key)]))).await;
@@ -242,7 +242,7 @@ async fn init(
     Ok(())
 }
 
-/// Files of an `init` that has not come to its end; they go with it, so that it can be done again.
+/// Files of an unfinished `init`; they are removed with it, so that it can be repeated.
 struct Unfinished<'a>(Vec<&'a Path>);
 
 impl Drop for Unfinished<'_> {
@@ -261,20 +261,20 @@ async fn serve(file: &Path) -> Result<(), Failure> {
     let master = MasterKey::load(config.master_key_file.as_deref(), &config.data_dir)?;
     let scheme = config.scheme();
     let mut server = Server::start(Plan { config, master, genesis: None }).await?;
-    // Before it says so: who has read that it listens may tell it to stop.
+    // Installed before the line is printed: whoever reads that the server listens may signal it at once.
     let told = signal()?;
-    // Where nobody can be told it serves all the same.
+    // A failure to print does not stop the server.
     let _ = writeln!(std::io::stdout(), "listening on {scheme}://{}", server.address());
     // Until a signal, or until the journal fails; it stops in order either way.
     tokio::select! {
-        // What it says is told once the sockets are closed.
+        // What the server reports is printed once the sockets are closed.
         _ = server.failed() => {}
         () = told => {}
     }
     Ok(server.stop().await?)
 }
 
-/// Done once the process is told to end: SIGTERM or Ctrl-C.
+/// Completes on SIGTERM or Ctrl-C.
 fn signal() -> std::io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
@@ -314,7 +314,7 @@ async fn report(storage: &Storage, snapshots: &Snapshots, head: Option<&Path>) -
     Ok(())
 }
 
-/// `init` answers to nobody.
+/// The release step of `init`, which answers nobody.
 struct Nobody;
 
 impl Release for Nobody {

@@ -22,7 +22,7 @@ pub use crate::storage::postgres::DatabaseUrl;
 pub struct Config {
     /// Address and port to listen on.
     pub listen: SocketAddr,
-    /// Whether plain HTTP may be listened for off loopback, as behind a proxy that ends TLS.
+    /// Whether plain HTTP may be served off loopback, as behind a proxy that terminates TLS.
     pub allow_plain_off_loopback: bool,
     /// Directory of the journal, history and lock.
     pub data_dir: PathBuf,
@@ -49,7 +49,7 @@ pub struct Config {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Tls {
-    /// PEM file of the certificate and those that vouch for it.
+    /// PEM file with the certificate and its chain.
     pub certificate: Option<PathBuf>,
     /// PEM file of its private key.
     pub key: Option<PathBuf>,
@@ -80,7 +80,7 @@ pub enum LogFormat {
 pub struct Limits {
     /// Connections open at once.
     pub max_connections: usize,
-    /// Bytes that may wait for a client that takes what is sent too late.
+    /// Bytes that may wait for a client that reads too slowly.
     pub send_queue_bytes: usize,
     /// Commands that may wait for the engine; beyond it the answer is "unavailable".
     pub submit_queue: usize,
@@ -100,11 +100,11 @@ pub struct Limits {
     pub messages_per_second: usize,
     /// Handshakes, and requests over HTTP that the engine judges, at once; further ones wait their turn.
     pub pending_handshakes: usize,
-    /// Seconds of silence after which a socket is pinged, and then again until it counts as gone.
+    /// Seconds of silence after which a socket is pinged, and after as many more without an answer, closed.
     pub ping_s: usize,
-    /// Items of each private channel that are kept at hand for clients that come back (rule 42).
+    /// Items of each private channel that are kept in memory for clients that reconnect (rule 42).
     pub replay_ring: usize,
-    /// Items that all private channels together keep at hand; the oldest go first.
+    /// Items that all private channels together keep in memory; the oldest are dropped first.
     pub replay_items: usize,
     /// Seconds of each private channel that can be replayed from the journal.
     pub replay_s: usize,
@@ -121,7 +121,7 @@ pub enum ConfigError {
         /// What the system said.
         source: io::Error,
     },
-    /// The text is not TOML, or a field is unknown or of the wrong type. What stands there is not told: it may be the
+    /// The text is not TOML, or a field is unknown or of the wrong type. The value is not quoted: it may be the
     /// database's password.
     #[error("settings: {place}: {problem}")]
     Form {
@@ -130,7 +130,7 @@ pub enum ConfigError {
         /// What is wrong there.
         problem: String,
     },
-    /// A field has the right type and a value that cannot be.
+    /// A field has the right type and an invalid value.
     #[error("settings: {field}: {problem}")]
     Value {
         /// The field at fault, with its table.
@@ -215,8 +215,8 @@ impl Config {
         Ok(config)
     }
 
-    /// The origins that cookies are accepted from when listening on `bound`, which tells the port
-    /// where the settings leave its choice to the system.
+    /// The origins that cookies are accepted from when listening on `bound`, which has the port where the settings let
+    /// the system choose one.
     pub fn origins(&self, bound: SocketAddr) -> Vec<String> {
         if !self.origins.is_empty() {
             return self.origins.clone();
@@ -225,7 +225,7 @@ impl Config {
         vec![origin(scheme, &bound.ip().to_string(), bound), origin(scheme, "localhost", bound)]
     }
 
-    /// What a URL of the port begins with: `https` under TLS, else `http`.
+    /// The scheme of the port's URLs: `https` under TLS, else `http`.
     pub fn scheme(&self) -> &'static str {
         if self.speaks_tls() { "https" } else { "http" }
     }
@@ -235,7 +235,7 @@ impl Config {
         self.tls.certificate.is_some()
     }
 
-    /// Whether browsers reach the dashboard by TLS alone, be it that a proxy ends it.
+    /// Whether browsers reach the dashboard by TLS only, whether this server or a proxy terminates it.
     pub fn has_secure_origins(&self) -> bool {
         let named = !self.origins.is_empty() && self.origins.iter().all(|origin| origin.starts_with("https://"));
         self.speaks_tls() || named
@@ -304,7 +304,7 @@ fn wrong(field: &'static str, problem: impl Into<String>) -> ConfigError {
 
 fn origin(scheme: &str, host: &str, bound: SocketAddr) -> String {
     let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
-    // Browsers leave a scheme's own port out.
+    // Browsers omit a scheme's default port.
     match bound.port() {
         80 if scheme == "http" => format!("http://{host}"),
         443 if scheme == "https" => format!("https://{host}"),
@@ -312,7 +312,7 @@ fn origin(scheme: &str, host: &str, bound: SocketAddr) -> String {
     }
 }
 
-/// Whether a browser could send exactly this: lower case, no path and no slash at the end, nor the scheme's own port.
+/// Whether a browser could send exactly this: lower case, no path, no trailing slash, no default port.
 fn is_origin(text: &str) -> bool {
     let (rest, own) = match (text.strip_prefix("https://"), text.strip_prefix("http://")) {
         (Some(rest), _) => (rest, 443),
@@ -329,13 +329,13 @@ fn is_origin(text: &str) -> bool {
     !host.is_empty() && host.chars().all(plain) && port.is_none_or(sent)
 }
 
-/// A message of TOML's or JSON's parser without the value or unknown name in it, which may be a secret and of any length.
+/// A parser's message (TOML or JSON) without the value or unknown name in it, which may be secret and of any length.
 pub fn problem(message: &str) -> &str {
     let tells = ["invalid type", "invalid value", "unknown field"].iter().any(|kind| message.starts_with(kind));
     message.rfind("expected ").filter(|_| tells).map_or(message, |expected| &message[expected..])
 }
 
-/// Which line of a text a byte is in, and the setting that stands there, if its name does.
+/// The number of the line that contains byte `at`, and the name of the setting on it, if there is one.
 fn place(text: &str, at: usize) -> String {
     let before = text.get(..at).unwrap_or(text);
     let number = before.matches('\n').count() + 1;
@@ -348,7 +348,7 @@ fn place(text: &str, at: usize) -> String {
     if named.is_empty() { format!("line {number}") } else { format!("line {number}, {}", named.join(".")) }
 }
 
-/// The file that `init` writes: every setting with its meaning and default, but for what was chosen.
+/// The file that `init` writes: every setting with its meaning and default, and the values that were chosen.
 pub fn commented(data_dir: Option<&Path>, database: Option<&DatabaseUrl>) -> String {
     let data_dir = data_dir.map(|dir| dir.to_string_lossy().into_owned());
     let database = database.map(|url| url.reveal().to_owned());

@@ -3,7 +3,7 @@
 //! A service user signs; a member countersigns. Each module imports only from those listed before it
 //! (`tests/repository` holds the rule; ARCHITECTURE.md draws it).
 
-// They panic where the stream is full or closed.
+// These macros panic when the stream is full or closed.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod domain;

@@ -1,8 +1,8 @@
-//! The only module that joins the parts; start and stop order.
+//! The only module that connects the parts; it defines the order of start and stop.
 //!
-//! Start: journal, recovery, first tick, projections, and only then the port; the history catches up beside it.
-//! Stop: sessions are told and answered, the port closes, the sequencer ends, its shadow saves a snapshot and the head file
-//! has the last row, the fence goes, history has written all.
+//! Start: journal, recovery, first tick, projections, and only then the port; the history catches up in the background.
+//! Stop: sessions are told and answered, the port closes, the sequencer ends, its shadow saves a snapshot, the head
+//! file gets the last row, the fence is released, history has written everything.
 
 mod process_limits;
 mod sequencer_thread;
@@ -47,15 +47,15 @@ use crate::storage::history::HistoryError;
 use crate::storage::journal::JournalError;
 use crate::storage::{Storage, make_private};
 
-/// How long a stop waits until history has written what was released.
+/// How long a stop waits for history to write what was released.
 const HISTORY_WAIT: Duration = Duration::from_secs(5);
-/// Connections that may wait to be accepted; the system has a limit of its own. A client that finds no room waits a second
-/// before it tries again, then two, then four; after a restart all of them come at once.
+/// Connections that may wait to be accepted; the system has its own limit. A client for which there is no room retries
+/// after one second, then two, then four; after a restart all of them connect at once.
 const BACKLOG: u32 = 4_096;
-/// Bytes that the system keeps for a peer that does not read; it doubles the number for its own needs. Left to itself it
-/// keeps megabytes, so that a thousand readers that stand still would cost gigabytes before one of them is noticed.
+/// Bytes that the system buffers for a peer that does not read; it doubles the number for its own use. By default it
+/// buffers megabytes, so a thousand stalled readers would cost gigabytes before one of them is noticed.
 const SEND_BUFFER_BYTES: u32 = 128 * 1024;
-/// Bytes of a request's body; beyond it 413. The largest that anybody needs has an e-mail, a password and a code.
+/// Bytes of a request's body; beyond it 413. The largest legitimate one has an e-mail, a password and a code.
 const BODY_BYTES_MAX: usize = 16 * 1024;
 
 /// What a server needs to run.
@@ -72,7 +72,7 @@ pub struct Plan {
 /// Why a server does not start, or stopped by itself.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
-    /// The data is not sound or not free.
+    /// The data is damaged or in use.
     #[error(transparent)]
     Recovery(#[from] RecoveryError),
     /// The journal failed.
@@ -81,7 +81,7 @@ pub enum ServerError {
     /// The history tables cannot be opened.
     #[error(transparent)]
     History(#[from] HistoryError),
-    /// The port cannot be had.
+    /// The port cannot be opened.
     #[error("cannot listen on {address}: {source}")]
     Listen {
         /// Where.
@@ -95,13 +95,13 @@ pub enum ServerError {
     /// The secrets in the journal were sealed under another key (rule 29).
     #[error("the master key does not open the secrets of this journal: give the one that `init` made with it")]
     MasterKey,
-    /// The system gives no more threads.
+    /// The system cannot start a thread.
     #[error("no thread for the dashboards: {0}")]
     Thread(std::io::Error),
-    /// The system takes no handler for a signal.
+    /// The system does not accept a signal handler.
     #[error("no handler for SIGXFSZ: {0}")]
     Signal(std::io::Error),
-    /// The sequencer's thread, or its shadow's, ended without a word.
+    /// The sequencer's thread, or its shadow's, ended without giving a reason.
     #[error("the sequencer died")]
     Sequencer,
 }
@@ -114,7 +114,7 @@ pub struct Server {
     sockets: Arc<Sockets>,
     listening: JoinHandle<()>,
     sequencer: oneshot::Receiver<Result<(), ServerError>>,
-    /// Why the sequencer ended by itself, once that was heard.
+    /// Why the sequencer ended by itself, once known.
     failure: Option<ServerError>,
     projecting: JoinHandle<()>,
     dashboards: Background,
@@ -124,8 +124,8 @@ impl Server {
     /// Recovers, runs the first tick and opens the port.
     ///
     /// # Errors
-    /// When what is stored cannot be read or is not sound, another process has it, the master key opens nothing in it, or
-    /// the port or the certificate cannot be had.
+    /// When the stored data cannot be read or is damaged, another process uses it, the master key does not open its
+    /// secrets, or the port or the certificate cannot be used.
     pub async fn start(plan: Plan) -> Result<Server, ServerError> {
         let Plan { config, master, genesis } = plan;
         process_limits::open_files(config.limits.max_connections);
@@ -155,7 +155,7 @@ impl Server {
         let (listener, address) = listen(config.listen).await?;
         let (stop, stopping) = watch::channel(false);
         let kept = Duration::from_secs(config.limits.replay_s as u64);
-        // Replays read the journal beside the projector.
+        // Replays have their own reader, beside the projector's.
         let journals = (journal, storage.reader().await?);
         let (history, past, projecting) = history::start(&storage, journals, history_batches, kept, seq).await?;
         let dashboards = Background::start("dashboards").map_err(ServerError::Thread)?;
@@ -187,13 +187,13 @@ impl Server {
         Ok(Server { address, stop, sockets, listening, sequencer, failure: None, projecting, dashboards })
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Waits until the sequencer ends by itself, which only a failed journal makes it do, and says why. The sockets are
-    /// open still: [`stop`](Server::stop) comes next.
+    /// Waits until the sequencer ends by itself, which only happens when the journal fails, and returns why. The
+    /// sockets are still open: call [`stop`](Server::stop) next.
     pub async fn failed(&mut self) -> &ServerError {
         let failure = match self.failure.take() {
             Some(failure) => failure,
@@ -208,22 +208,22 @@ impl Server {
     /// Stops: no new connection, then everything accepted is answered and a snapshot saved.
     ///
     /// # Errors
-    /// When the journal has failed, be it before; the sockets are closed in order then, too.
+    /// When the journal has failed, now or earlier; the sockets are closed in order then, too.
     pub async fn stop(self) -> Result<(), ServerError> {
         let Server { stop, sockets, listening, sequencer, failure, mut projecting, dashboards, .. } = self;
-        // The listener holds a receiver as long as it runs; if it is gone there is nobody to tell.
+        // The listener has a receiver as long as it runs; if it is gone, nobody needs the signal.
         let _ = stop.send(true);
         sockets.stop();
         if let Err(error) = listening.await {
             tracing::error!(%error, "the listener task failed");
         }
-        // Its sessions have ended: the listener has waited for them.
+        // The dashboards' sessions have ended: the listener has waited for them.
         drop(dashboards);
         let ended = match failure {
             Some(failure) => Err(failure),
             None => sequencer.await.unwrap_or(Err(ServerError::Sequencer)),
         };
-        // It ends once it has written what the sequencer let out.
+        // It ends once it has written what the sequencer released.
         if tokio::time::timeout(HISTORY_WAIT, &mut projecting).await.is_err() {
             projecting.abort();
             tracing::warn!("the history tables are behind the journal; the next start continues from there");
@@ -232,11 +232,11 @@ impl Server {
     }
 }
 
-/// Opens the port; tells where it is, which the system chooses when the settings leave it open.
+/// Opens the port; returns the address, whose port the system chooses if the setting is 0.
 async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServerError> {
     let failed = |source| ServerError::Listen { address, source };
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.map_err(failed)?;
-    // As `TcpListener::bind` has it, so that a restart finds its port.
+    // As `TcpListener::bind` does, so that a restart can bind the port.
     socket.set_reuseaddr(true).map_err(failed)?;
     // The sockets that it accepts inherit this.
     socket.set_send_buffer_size(SEND_BUFFER_BYTES).map_err(failed)?;
@@ -246,7 +246,7 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Server
     Ok((listener, bound))
 }
 
-/// The storage that the settings name. Makes the data directory, which is there even if a database holds most of the data.
+/// The configured storage. Creates the data directory, which is needed even if a database holds most of the data.
 ///
 /// # Errors
 /// When the directory cannot be made.
@@ -259,7 +259,7 @@ pub fn storage(config: &Config) -> Result<Storage, JournalError> {
     })
 }
 
-/// Everything that the port answers.
+/// All routes of the port.
 fn routes(gateway: Arc<Gateway>, tasks: Tasks, scrape: Scrape) -> axum::Router {
     rest_public::routes(Arc::clone(&gateway))
         .merge(metrics::routes(scrape))
@@ -273,7 +273,7 @@ fn routes(gateway: Arc<Gateway>, tasks: Tasks, scrape: Scrape) -> axum::Router {
         .layer(map_response(unread))
 }
 
-/// What is refused before its route sees it, such as a body beyond the limit; here in the words that every refusal has.
+/// Requests refused before their route sees them, such as a body beyond the limit: gives them the usual error body.
 async fn unread(response: Response) -> Response {
     let status = response.status();
     let in_text = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/plain"));
@@ -286,7 +286,7 @@ async fn unread(response: Response) -> Response {
     }
 }
 
-/// What the listener admits, and how; the certificate is followed from here on.
+/// The listener's limits and TLS; from here on the certificate is reloaded when it changes.
 fn listener_limits(
     config: &Config,
     certificate: Option<Arc<Certificate>>,
@@ -313,14 +313,14 @@ fn certificate(config: &Config) -> Result<Option<Arc<Certificate>>, TlsError> {
     files.map(|(certificate, key)| Certificate::open(Files { certificate, key })).transpose()
 }
 
-/// Opens a secret of the journal under the master key (rule 29).
+/// Tries to open a secret of the journal with the master key (rule 29).
 fn try_master_key(master: &MasterKey, directory: &Directory) -> Result<(), ServerError> {
     let first = directory.keys(|keys| keys.venue_keys().first().cloned());
     let opens = first.is_none_or(|key| master.open(key.api_key.as_bytes(), &key.secret_sealed).is_ok());
     if opens { Ok(()) } else { Err(ServerError::MasterKey) }
 }
 
-/// The wall clock, in microseconds; before 1970 it is 1970.
+/// The wall clock, in microseconds; times before 1970 count as 1970.
 pub fn wall_clock() -> Moment {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     Moment(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))

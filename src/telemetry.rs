@@ -1,4 +1,4 @@
-//! What the operator sees from outside: log lines on standard error, chosen by `RUST_LOG` (`info` by default), and
+//! What the operator sees from outside: log lines on standard error, selected by `RUST_LOG` (`info` by default), and
 //! the histograms behind `/metrics`.
 
 pub mod histogram;
@@ -15,17 +15,17 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::config::LogFormat;
 
-/// The WebSocket library. Below `info` it tells each frame, and with it the secrets that are shown once.
+/// The WebSocket library. Below `info` it logs each frame, and with it the secrets that are shown once.
 const FRAMES: &str = "tungstenite";
 
-/// How lines are written, once logging has started.
+/// The format of lines, once logging has started.
 static FORMAT: OnceLock<LogFormat> = OnceLock::new();
 
-/// Says why the process ends: as a line of the log where each is JSON, else for who started it.
+/// Says why the process ends: as a line of the log if that is JSON, else as plain text for the caller.
 pub fn ended(error: &dyn Display) {
     match FORMAT.get() {
         Some(LogFormat::Json) => tracing::error!(%error, "the process ends"),
-        // If nobody can be told, the exit code says it.
+        // If nobody can read it, the exit code is enough.
         _ => drop(writeln!(std::io::stderr(), "countersign: {error}")),
     }
 }
@@ -33,7 +33,7 @@ pub fn ended(error: &dyn Display) {
 /// Starts logging; called once, by the program.
 ///
 /// # Errors
-/// When `RUST_LOG` is wrong: like a misspelt setting, it does not silently mean the default.
+/// When `RUST_LOG` is wrong: like a misspelt setting, it must not silently mean the default.
 pub fn start(format: LogFormat) -> Result<(), String> {
     let wrong = |why: &dyn Display| format!("{}: {why}", EnvFilter::DEFAULT_ENV);
     let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).from_env();
@@ -42,9 +42,9 @@ pub fn start(format: LogFormat) -> Result<(), String> {
         return Err(wrong(&"give a level such as debug, or one for a module: info,countersign::storage=debug"));
     }
     FORMAT.get_or_init(|| format);
-    // Beside what `RUST_LOG` says, not within it: there whoever names a module of the library would have the last word.
+    // In addition to `RUST_LOG`, not within it: there naming a module of the library would override it.
     let no_frames = filter_fn(|told| *told.level() <= Level::INFO || !told.target().starts_with(FRAMES));
-    // Colours are for a terminal: in a file they stand between a name and its value.
+    // Colours are for a terminal: in a file they would separate a name from its value.
     let colours = std::io::stderr().is_terminal();
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colours);
     let log = tracing_subscriber::registry().with(filter).with(no_frames);
@@ -55,8 +55,8 @@ pub fn start(format: LogFormat) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether a part of a filter is empty or ends with a level. A word by itself would be taken for a module, so that a
-/// misspelt level would silence everything else; an empty level would mean `error`.
+/// Whether a part of a filter is empty or ends with a level. A single word would be taken for a module, so a misspelt
+/// level would silence everything else; an empty level would mean `error`.
 fn names_level(part: &str) -> bool {
     let level = part.rsplit_once('=').map_or(part, |(_, level)| level);
     part.is_empty() || !level.is_empty() && level.parse::<LevelFilter>().is_ok()

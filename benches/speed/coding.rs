@@ -1,4 +1,4 @@
-//! Events to bytes and back: what an event of the mix costs, and how many bytes it is.
+//! Encoding and decoding events: what an event of the mix costs, and how many bytes it takes.
 
 use std::hint::black_box;
 
@@ -7,9 +7,9 @@ use countersign::sequencer::codec::{self, Entry};
 use crate::mix::Mix;
 use crate::{ROUNDS, median, thread_time};
 
-/// Orders that rest meanwhile.
+/// Orders that rest in the book.
 const RESTING: usize = 10_000;
-/// Commands whose events are coded.
+/// Commands whose events are encoded.
 const COMMANDS: usize = 300_000;
 /// Commands of a row: a group commit under load.
 const ROW: usize = 1_000;

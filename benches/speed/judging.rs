@@ -1,4 +1,4 @@
-//! The engine alone: what a command of the mix costs by how many orders rest.
+//! The engine alone: what a command of the mix costs, depending on how many orders rest.
 
 use std::hint::black_box;
 
@@ -7,15 +7,15 @@ use countersign::engine::Engine;
 use crate::mix::{Mix, Step, genesis};
 use crate::{ROUNDS, median, thread_time};
 
-/// Resting orders, the least first, and whether orders carry a client's id. An account may have a million open
-/// orders, and the mix goes a little beyond what it begins with.
+/// Resting orders, the fewest first, and whether orders have a client id. An account may have a million open orders,
+/// and the mix exceeds its initial number a little.
 const BOOKS: [(usize, bool); 6] =
     [(1_000, false), (10_000, false), (100_000, false), (990_000, false), (1_000, true), (100_000, true)];
 /// Commands of the mix that come before the timed ones, so that memory is used as in an engine that has run for long.
 const WARM_UP: usize = 300_000;
 /// Commands that are timed.
 const TIMED: usize = 300_000;
-/// Commands that come as one, as from a session with so many in flight.
+/// Commands submitted together, as by a session with this many in flight.
 const DRAIN: usize = 16;
 
 /// Prints nanoseconds a command, commands a second and the ratio to the smallest book.
@@ -44,7 +44,7 @@ fn measure(resting: usize, named: bool) -> f64 {
     }
     steps.extend((0..WARM_UP + TIMED).map(|_| mix.step()));
     drop(mix);
-    // An engine that takes the same commands and has no memory in common with what drew them.
+    // An engine that runs the same commands and shares no memory with the one that generated them.
     let mut engine = Engine::default();
     let (before, timed) = steps.split_at(steps.len() - TIMED);
     run(&mut engine, before);

@@ -1,6 +1,6 @@
 //! How fast the parts of the hot path are alone, and how fast a start is: `cargo bench --bench speed -- engine`,
-//! `… -- codec` and `… -- recovery [EVENTS]`. The first two are in processor time, not in time of the wall, so that a
-//! busy machine disturbs them less; only ratios within one run are worth comparing.
+//! `… -- codec` and `… -- recovery [EVENTS]`. The first two measure processor time, not wall time, so that a busy
+//! machine disturbs them less; only ratios within one run are worth comparing.
 #![allow(clippy::unwrap_used, reason = "a measurement that cannot be taken ends the program")]
 
 #[path = "../../tests/support/genesis.rs"]

@@ -1,5 +1,5 @@
-//! The mix: half of the commands place an order that rests, two fifths cancel one that does, one in ten trades with the
-//! best. So as many rest at the end as at the beginning.
+//! The mix: half of the commands place a resting order, two fifths cancel one, one in ten trades with the best. So the
+//! number of resting orders stays the same.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -41,13 +41,13 @@ pub struct Step {
     pub command: Command,
 }
 
-/// An engine in use, and what its users do next.
+/// An engine in use, and the next commands of its users.
 pub struct Mix {
     /// The engine.
     pub engine: Engine,
     random: StdRng,
     now: Moment,
-    /// What rests, in no order, and where each is in it.
+    /// The resting orders, in no order, and the position of each.
     resting: Vec<OrderId>,
     places: HashMap<OrderId, usize>,
     target: usize,
@@ -64,7 +64,7 @@ enum Kind {
     Trade,
 }
 
-/// The world that the mix plays in, an engine's first command.
+/// The world that the mix uses; an engine's first command.
 pub fn genesis() -> Step {
     let secrets = Secrets { sealed: &|number| vec![number], member: &|_| (Some(String::new()), Some(Vec::new())) };
     let keys = [key(ScopeSet::ALL), other()];
@@ -73,7 +73,7 @@ pub fn genesis() -> Step {
 }
 
 impl Mix {
-    /// An engine with the world in it, in which so many orders are to rest. With `named`, each carries a client's id.
+    /// An engine with the world in it, to be filled with `resting` orders. With `named`, each has a client id.
     pub fn new(resting: usize, named: bool) -> Mix {
         let mut mix = Mix {
             engine: Engine::default(),
@@ -91,12 +91,12 @@ impl Mix {
         mix
     }
 
-    /// Whether it is as full as it is to be.
+    /// Whether it has as many orders as intended.
     pub fn is_full(&self) -> bool {
         self.resting.len() >= self.target
     }
 
-    /// Draws the next command and carries it out; its events are the engine's.
+    /// Draws the next command and executes it; its events are in the engine.
     pub fn step(&mut self) -> Step {
         self.now = self.now.plus_us(PACE_US);
         let kind = if self.is_full() || !self.kinds.is_empty() { self.kind() } else { Kind::Place };

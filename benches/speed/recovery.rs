@@ -1,4 +1,4 @@
-//! A start: how fast the journal is replayed, and how long a start takes that has the snapshots of a killed server.
+//! A start: how fast the journal is replayed, and how long a start takes with the snapshots of a killed server.
 
 use std::time::Instant;
 
@@ -11,7 +11,7 @@ use countersign::storage::{Journal, Storage};
 
 use crate::mix::Mix;
 
-/// Orders that rest while the journal is written.
+/// Orders that rest in the book while the journal is written.
 const RESTING: usize = 10_000;
 /// Events of a row: a group commit under load.
 const ROW: u64 = 1_000;
@@ -38,7 +38,7 @@ async fn measure(events: u64) {
     let (took, events) = (began.elapsed().as_secs_f64(), state.seq.0);
     println!("replay of {events} events: {took:.2} s, {:.0} a second", events as f64 / took);
 
-    // Killed right before the next snapshot was due.
+    // As if killed right before the next snapshot was due.
     let mut replay = Replay::default();
     let until = events.saturating_sub(SNAPSHOT_EVENTS).max(1);
     replay.follow(&reader, until, |_| Ok(())).await.expect("the journal is sound");

@@ -1,8 +1,8 @@
-//! When requests are sent: as replies come (closed), or by a clock that does not care about replies (open).
+//! When requests are sent: as replies arrive (closed), or by a clock that ignores replies (open).
 //!
-//! An open loop's latency counts from the moment at which a request was due. A server that stalls is then charged for
-//! all that should have been sent meanwhile; measuring from the write instead would leave just those out (coordinated
-//! omission). For the same reason every request that is due in the window counts, however late it is sent and answered.
+//! An open loop's latency counts from the moment at which a request was due. So a server that stalls is charged for all
+//! that should have been sent in the meantime; measuring from the write would leave out just those (coordinated
+//! omission). For the same reason every request due in the window counts, however late it is sent and answered.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::error::LoadError;
 
-/// Requests are due on these marks; the runtime's own timer knows only whole milliseconds.
+/// The interval between the marks at which requests fall due; the runtime's own timer only knows whole milliseconds.
 pub const TICK: Duration = Duration::from_micros(250);
 /// Orders a second that one client can be asked for.
 const RATE_MAX: f64 = 5_000_000.0;
@@ -27,7 +27,7 @@ pub enum Arrival {
         /// At least 1.
         in_flight: u16,
     },
-    /// This many requests a second over all connections, come what may.
+    /// This many requests a second over all connections, whatever the replies.
     Open {
         /// Above 0.
         per_second: f64,
@@ -48,7 +48,7 @@ impl Arrival {
     }
 }
 
-/// The marks of one connection: which of its requests are due by a mark.
+/// The ticks of one connection: which of its requests are due by a tick.
 #[derive(Debug, Clone, Copy)]
 pub struct Schedule {
     /// Requests of this connection in one tick, a fraction.
@@ -73,13 +73,13 @@ impl Schedule {
     }
 }
 
-/// What one connection has to send by the clock: request after request, each with the moment at which it is due.
+/// What one connection must send by the clock: request after request, each with the moment at which it is due.
 #[derive(Debug)]
 pub struct Arrivals {
     schedule: Schedule,
     start: Instant,
     mark: u64,
-    /// The last mark before the end; nothing is due after it.
+    /// The last tick before the end; nothing is due after it.
     last: u64,
     taken: u64,
 }
@@ -92,7 +92,7 @@ impl Arrivals {
         Self { schedule, start, mark: 0, last, taken: schedule.due(0) }
     }
 
-    /// When the next request was due, if that is by mark `passed`. Mark by mark, so that each request knows it even after
+    /// When the next request was due, if that is by tick `passed`. Tick by tick, so that the moment is right even after
     /// a stall of this client.
     pub fn take(&mut self, passed: u64) -> Option<Instant> {
         while self.taken >= self.schedule.due(self.mark) {
@@ -111,7 +111,7 @@ impl Arrivals {
     }
 }
 
-/// A thread that tells the number of marks passed since the start, every [`TICK`].
+/// A thread that publishes the number of ticks since the start, every [`TICK`].
 #[derive(Debug)]
 pub struct Pacer {
     marks: watch::Receiver<u64>,
@@ -139,7 +139,7 @@ impl Pacer {
         Ok(Self { marks, stop, thread: Some(thread.map_err(LoadError::io("start a thread"))?) })
     }
 
-    /// Follows the marks.
+    /// A receiver for the number of marks passed.
     pub fn marks(&self) -> watch::Receiver<u64> {
         self.marks.clone()
     }

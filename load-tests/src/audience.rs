@@ -16,7 +16,7 @@ use crate::connection::{Connection, Received};
 use crate::error::LoadError;
 use crate::figures::{latency_histogram, nanoseconds};
 
-/// Deliveries that take longer are missing.
+/// Deliveries that take longer than this count as missing.
 const DELIVERY_WAIT: Duration = Duration::from_secs(10);
 
 /// How an event's number is found in a frame, and how numbers follow one another.
@@ -33,7 +33,7 @@ pub enum Numbers {
 /// Sockets that read, each in a task of its own.
 #[derive(Debug)]
 pub struct Audience {
-    /// Events that each of them should have had so far.
+    /// Events that each of them should have received so far.
     wanted: u64,
     hall: Arc<Hall>,
     readers: JoinSet<Result<(), LoadError>>,
@@ -43,11 +43,11 @@ pub struct Audience {
 #[derive(Debug)]
 struct Hall {
     numbers: Numbers,
-    /// Events that each reader has had.
+    /// Events that each reader has received.
     had: Vec<AtomicU64>,
     /// Their sum.
     delivered: AtomicU64,
-    /// The sum at which it is worth while to look at each.
+    /// The sum from which on each reader must be checked.
     wanted: AtomicU64,
     frames: AtomicU64,
     bytes: AtomicU64,
@@ -65,7 +65,7 @@ struct Batch {
 }
 
 impl Hall {
-    /// Deliveries that are still missing where each reader should have had this many events.
+    /// Deliveries that are missing if each reader should have received `each` events.
     fn missing(&self, each: u64) -> u64 {
         self.had.iter().map(|had| each.saturating_sub(had.load(Ordering::Relaxed))).sum()
     }
@@ -95,25 +95,25 @@ impl Audience {
         Self { wanted: 0, hall, readers }
     }
 
-    /// Says that events are being published now.
+    /// Marks that events are being published now.
     pub fn publish(&self) {
         self.hall.wanted.store(u64::MAX, Ordering::Relaxed);
         let mut batch = self.hall.batch.lock();
         (batch.published, batch.first) = (Instant::now(), None);
     }
 
-    /// Waits until every reader has had this many events more than were waited for before, and tells how long it took from
-    /// the first delivery to the last.
+    /// Waits until every reader has received `events` more than before, and returns the time from the first delivery to
+    /// the last.
     ///
     /// # Errors
-    /// They do not come in ten seconds, more came than that, or a reader's socket ended.
+    /// They do not arrive in ten seconds, there were more than that, or a reader's socket ended.
     pub async fn wait_for(&mut self, events: u64) -> Result<Duration, LoadError> {
         self.wanted += events;
         let (each, hall) = (self.wanted, self.hall.clone());
         let in_all = each * hall.had.len() as u64;
         hall.wanted.store(in_all, Ordering::Relaxed);
         let complete = async {
-            // One that has had too many makes up for none that has had too few.
+            // A reader that received too many does not make up for one that received too few.
             while hall.missing(each) > 0 {
                 hall.complete.notified().await;
             }
@@ -150,7 +150,7 @@ impl Audience {
         usize::try_from(bytes / frames.max(1)).unwrap_or(usize::MAX) + 4
     }
 
-    /// Ages of frames since the last call: from the publishing to the read that brought them.
+    /// Ages of frames since the last call: from publishing to the read that returned them.
     pub fn take_ages(&self) -> Histogram<u32> {
         let mut batch = self.hall.batch.lock();
         std::mem::replace(&mut batch.ages, latency_histogram())
@@ -198,7 +198,7 @@ async fn read(mut connection: Connection, hall: &Hall, had: &AtomicU64) -> Resul
             hall.frames.fetch_add(frames, Ordering::Relaxed);
             hall.bytes.fetch_add(bytes, Ordering::Relaxed);
             had.fetch_add(events, Ordering::Relaxed);
-            // Who sees the sum sees what each has had.
+            // Acquire and release: whoever sees this sum also sees each reader's count.
             let delivered = hall.delivered.fetch_add(events, Ordering::AcqRel) + events;
             if delivered >= hall.wanted.load(Ordering::Relaxed) {
                 hall.complete.notify_one();
@@ -209,7 +209,7 @@ async fn read(mut connection: Connection, hall: &Hall, had: &AtomicU64) -> Resul
     }
 }
 
-/// Counts the events of a frame and holds their numbers against the ones before.
+/// Counts the events of a frame and compares their numbers with the ones before.
 fn count(frame: &[u8], finder: &memmem::Finder<'_>, hall: &Hall, last: &mut Option<u64>) -> u64 {
     let mut events = 0;
     for at in finder.find_iter(frame) {

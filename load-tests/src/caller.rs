@@ -1,4 +1,4 @@
-//! Single requests and their replies on a connection: subscribing, asking, and whatever is not load.
+//! Single requests and their replies on a connection: subscribing, queries, and whatever is not load.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ const FIRST_REQ_ID: u64 = 1 << 52;
 pub struct Caller {
     /// The connection; channel frames that arrive between a request and its reply go to `call`'s callback.
     pub connection: Connection,
-    /// Longest wait for a reply, whatever else arrives meanwhile.
+    /// Longest wait for a reply, whatever else arrives in the meantime.
     pub wait: Duration,
     req_id: u64,
 }
@@ -28,7 +28,7 @@ impl Caller {
         Self { connection, wait: ANSWER_WAIT, req_id: FIRST_REQ_ID }
     }
 
-    /// Asks and waits for the reply's `result`; other messages are dropped.
+    /// Sends a request and waits for the reply's `result`; other messages are dropped.
     ///
     /// # Errors
     /// `Refused` with the server's text, no reply in time, or the socket ended.
@@ -36,7 +36,7 @@ impl Caller {
         self.call_between(method, params, |_| Ok(())).await
     }
 
-    /// The same; channel frames that arrive meanwhile are given to `between`.
+    /// The same; channel frames that arrive in the meantime are passed to `between`.
     ///
     /// # Errors
     /// As for `call`, and what `between` finds wrong.
@@ -63,7 +63,7 @@ impl Caller {
         bounded(self.wait, &format!("wait for the reply to {method}"), answered).await
     }
 
-    /// Puts a request with what is to be sent; its `req_id`.
+    /// Appends a request to the output; returns its `req_id`.
     pub fn ask(&mut self, method: &str, params: &Value) -> u64 {
         self.req_id += 1;
         let request = json!({"method": method, "params": params, "req_id": self.req_id}).to_string();
@@ -71,13 +71,13 @@ impl Caller {
         self.req_id
     }
 
-    /// Sees that the server still answers on this socket, whatever else it sends before.
+    /// Checks that the server still answers on this socket, whatever else it sends before.
     ///
     /// # Errors
     /// No answer in time, or the socket ended.
     pub async fn ping(&mut self) -> Result<(), LoadError> {
         match self.call("ping", json!({})).await {
-            // A pong does not tell success.
+            // A pong has no `success`.
             Ok(_) | Err(LoadError::Refused { .. }) => Ok(()),
             Err(error) => Err(error),
         }

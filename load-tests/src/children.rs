@@ -16,7 +16,7 @@ use crate::error::LoadError;
 use crate::group_commit::Totals;
 use crate::output::{tell, under_a_free_name};
 
-/// A fresh server plays its whole story before it is ready.
+/// A new server plays its whole story before it is ready.
 const READY_WAIT: Duration = Duration::from_secs(120);
 const READY_POLL: Duration = Duration::from_millis(10);
 const READY_FILE: &str = "ready.json";
@@ -24,12 +24,12 @@ const LOG_FILE: &str = "server.log";
 const DATA: &str = "data";
 /// Within the data.
 const SNAPSHOTS: &str = "snapshots";
-/// Of a log, what is shown of its end.
+/// Bytes of a log's end that are shown.
 const TAIL_BYTES: usize = 2_000;
-/// Sockets of a process that dies end a moment before it does.
+/// When a process dies, its sockets end a moment before it.
 const END_WAIT: Duration = Duration::from_secs(1);
 
-/// How a Countersign is started so that it writes its ready file and keeps its data under `directory`.
+/// The command that starts a Countersign with this ready file and its data under `directory`.
 fn countersign_command(server: &Path, ready_file: &Path, directory: &Path, database: Option<&str>) -> Command {
     let mut command = Command::new(server);
     command.args(["demo", "--port", "0", "--ready-file"]).arg(ready_file).arg("--data").arg(directory.join(DATA));
@@ -53,7 +53,7 @@ impl RunDirectory {
         let parent = std::path::absolute(parent).map_err(LoadError::io(what()))?;
         fs::create_dir_all(&parent).map_err(LoadError::io(what()))?;
         let run = format!("run-{}", std::process::id());
-        // A run that was killed has left its own, with data in which a server would go on.
+        // A run that was killed has left its own, and a server would continue from the data in it.
         let made = under_a_free_name(|number| {
             let path = parent.join(if number == 1 { run.clone() } else { format!("{run}-{number}") });
             fs::create_dir(&path).map(|()| path)
@@ -84,12 +84,12 @@ pub enum Baseline<'a> {
     D(&'a Path),
     /// Raw writes of one frame to all sockets.
     RawFanOut {
-        /// Of the whole frame.
+        /// Of the whole frame, header included.
         bytes: usize,
     },
 }
 
-/// A baseline server in a process of its own. It ends when its standard input does, so it cannot outlive this process.
+/// A baseline server in its own process. It ends when its standard input closes, so it cannot outlive this one.
 #[derive(Debug)]
 pub struct BaselineChild {
     child: Running,
@@ -131,7 +131,7 @@ impl BaselineChild {
         self.child.0.id()
     }
 
-    /// Ends it and returns what went through D's journal.
+    /// Ends it and returns the totals of D's journal.
     ///
     /// # Errors
     /// It did not report.
@@ -143,10 +143,10 @@ impl BaselineChild {
     }
 }
 
-/// From what a server that was killed comes back.
+/// What a killed server recovers from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Basis {
-    /// Its newest snapshot, if there is one, and what came after.
+    /// Its newest snapshot, if there is one, and the events after it.
     Snapshot,
     /// All of its journal: the snapshots are removed.
     Journal,
@@ -179,13 +179,13 @@ impl CountersignChild {
         let (ready_file, log_file) = (directory.join(READY_FILE), directory.join(LOG_FILE));
         let log = File::create(&log_file).map_err(LoadError::io(what()))?;
         let mut command = countersign_command(server, &ready_file, directory, database);
-        // What a demo says on its standard output are passwords, which no report may quote.
+        // A demo prints passwords on its standard output, which no report may quote.
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
-        // A run that is ended while this waits leaves no server behind.
+        // If this run is ended while it waits here, no server is left behind.
         let mut child = Running(command.spawn().map_err(LoadError::io(what()))?);
         let deadline = Instant::now() + READY_WAIT;
         loop {
-            // The file may be seen half written; then it is read again.
+            // The file may be incomplete while it is being written; then it is read again.
             if let Ok(ready) = ReadyFile::read(&ready_file) {
                 return Ok(Self { child, log_file, ready });
             }
@@ -199,7 +199,7 @@ impl CountersignChild {
         }
     }
 
-    /// Adds to why a run failed how the server ended, and the end of its log, if it ended by itself.
+    /// Adds to an error how the server ended, and the end of its log, if it ended by itself.
     pub async fn explain(&mut self, error: LoadError) -> LoadError {
         let deadline = Instant::now() + END_WAIT;
         loop {
@@ -214,7 +214,7 @@ impl CountersignChild {
         }
     }
 
-    /// Kills it as a crash would, starts it again on the same data, and tells how long that took until it was ready.
+    /// Kills it as a crash would, starts it again on the same data, and returns the time until it was ready.
     ///
     /// # Errors
     /// As [`CountersignChild::start`], and snapshots that cannot be removed.
@@ -228,7 +228,7 @@ impl CountersignChild {
         let ready_file = directory.join(READY_FILE);
         fs::remove_file(&ready_file).map_err(LoadError::io(format!("remove {}", ready_file.display())))?;
         let snapshots = directory.join(DATA).join(SNAPSHOTS);
-        // A short journal has none.
+        // With a short journal there are none.
         if basis == Basis::Journal && snapshots.exists() {
             fs::remove_dir_all(&snapshots).map_err(LoadError::io(format!("remove {}", snapshots.display())))?;
         }

@@ -16,10 +16,10 @@ use crate::signature::sign;
 use crate::socket::Socket;
 
 const HEAD_BYTES_MAX: usize = 16 << 10;
-/// With what a server that speaks TLS begins its answer to one who does not.
+/// The first byte of a TLS server's answer to a client that does not speak TLS.
 const TLS_ALERT: char = '\u{15}';
 
-/// What proves who connects.
+/// What a client identifies itself with.
 #[derive(Debug, Clone, Copy)]
 pub enum Proof<'a> {
     /// Nothing: a baseline, or public channels only.
@@ -43,7 +43,7 @@ pub enum Proof<'a> {
 }
 
 impl std::fmt::Display for Proof<'_> {
-    /// Who is refused. A key is told by its first characters.
+    /// Describes the client that is refused; a key by its first characters.
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Bare => write!(formatter, "a client without a key"),
@@ -72,7 +72,7 @@ pub enum Received<'a> {
 }
 
 impl Connection {
-    /// Connects, upgrades and proves who it is. `buffer` is the read buffer's first size in bytes.
+    /// Connects, upgrades and authenticates. `buffer` is the initial size of the read buffer in bytes.
     ///
     /// # Errors
     /// `Handshake` with the server's status and body if it did not answer 101.
@@ -92,7 +92,7 @@ impl Connection {
         Ok(Self { stream, reader: FrameReader::new(buffer, rest), out: Vec::new() })
     }
 
-    /// Sends what waits in `out`.
+    /// Sends what is in `out`.
     ///
     /// # Errors
     /// The socket is gone.
@@ -105,7 +105,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Waits for bytes and takes what is there: in one system call, or under TLS what has been decrypted. Cancel safe.
+    /// Waits for bytes and takes what is there: in one system call, or under TLS what was decrypted. Cancel safe.
     ///
     /// # Errors
     /// The socket ended.
@@ -136,7 +136,7 @@ impl Connection {
                 out.drain(..sent);
                 moved = Poll::Ready(Ok(()));
             }
-            // Under TLS, what was written may wait for the system to take it.
+            // Under TLS, written bytes may still wait to be sent.
             let _ = stream.as_mut().poll_flush(context).map_err(ended)?;
             let mut space = ReadBuf::new(reader.space());
             if stream.as_mut().poll_read(context, &mut space).map_err(ended)?.is_ready() {
@@ -156,7 +156,7 @@ impl Connection {
     /// # Errors
     /// `Closed` when the server says so, `Protocol` for what it may not send.
     pub fn next_message(&mut self) -> Result<Received<'_>, LoadError> {
-        // The loop answers control frames before the borrow of a text frame is returned.
+        // Control frames are answered in the loop, before a text frame is borrowed and returned.
         while self.reader.next_is_control() {
             match self.reader.next_frame()? {
                 Some(Frame::Ping(payload)) => pong(&mut self.out, payload),
@@ -172,7 +172,7 @@ impl Connection {
     }
 }
 
-/// A reset is a close without words.
+/// A reset counts as a close without a reason.
 fn ended(error: std::io::Error) -> LoadError {
     match error.kind() {
         ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof => {

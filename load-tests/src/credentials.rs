@@ -9,7 +9,7 @@ use crate::connection::Proof;
 use crate::error::LoadError;
 use crate::output::{self, FOR_OWNER};
 
-/// A running server and who may act on it. Unknown fields are not needed and ignored.
+/// A running server and its users. Unknown fields are ignored.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ReadyFile {
     /// `http://HOST:PORT`, for `/metrics`.
@@ -76,7 +76,7 @@ pub struct ServiceUser {
     pub api_key: String,
     /// Base64 secret.
     pub api_secret: String,
-    /// The Organization it belongs to. Where some tell theirs, as those that `prepare` made do, several keys are taken from them.
+    /// Its Organization. If some keys have one, as those made by `prepare`, several keys are chosen only from these.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub organization: Option<String>,
 }
@@ -104,7 +104,7 @@ impl ReadyFile {
         serde_json::from_str(&text).map_err(|error| LoadError::Setup(format!("{}: {error}", path.display())))
     }
 
-    /// Writes it for its owner alone to read, from the moment it is there.
+    /// Writes it so that only its owner can read it, from the start.
     ///
     /// # Errors
     /// It cannot be written.

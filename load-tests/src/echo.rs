@@ -25,8 +25,8 @@ use crate::output::tell;
 const READ_BUFFER_BYTES: usize = 8 << 10;
 const WRITE_BUFFER_BYTES: usize = 32 << 10;
 
-/// The request that the baselines understand. Fields that they do not use are parsed all the same: that is the work
-/// every real server has with them.
+/// The request that the baselines understand. Unused fields are parsed all the same: every real server has that work,
+/// too.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Request<'a> {
@@ -65,7 +65,7 @@ struct Placed<'a> {
     cl_ord_id: &'a str,
 }
 
-/// A baseline server on a runtime thread of its own, until dropped or stopped.
+/// A baseline server on its own runtime thread, until dropped or stopped.
 #[derive(Debug)]
 pub struct EchoServer {
     /// Where it listens.
@@ -75,7 +75,7 @@ pub struct EchoServer {
 }
 
 impl EchoServer {
-    /// Listens on `address` (port 0 picks one). With a journal file it is D and appends to that file, without E.
+    /// Listens on `address` (port 0 picks one). With a journal file it is D and appends to that file, otherwise E.
     ///
     /// # Errors
     /// The address or the file cannot be opened.
@@ -100,7 +100,7 @@ impl EchoServer {
                     _ = stopped => {}
                 }
             });
-            // Ends the sessions, and with them their hold on the journal.
+            // Ends the sessions, which hold references to the journal.
             drop(runtime);
             journal.and_then(Arc::into_inner).map(GroupCommit::stop).unwrap_or_default()
         });
@@ -136,7 +136,7 @@ async fn accept(listener: std::net::TcpListener, journal: Option<Arc<GroupCommit
         let (stream, _) = listener.accept().await?;
         let journal = journal.clone();
         tokio::spawn(async move {
-            // A session ends with its socket, whatever the reason; the client is the one that reports.
+            // A session ends with its socket, whatever the reason; reporting is the client's task.
             let _ = session(stream, journal).await;
         });
     }
@@ -170,8 +170,8 @@ async fn echo(mut socket: WebSocketStream<TcpStream>) -> Result<(), SocketError>
     Ok(())
 }
 
-/// D: put all that is readable into the open group, and send the replies of a group once it is on disk. Reading goes on
-/// meanwhile.
+/// D: puts all that is readable into the open group, and sends a group's replies once it is on disk, while reading
+/// continues.
 async fn durable_echo(mut socket: WebSocketStream<TcpStream>, journal: &GroupCommit) -> Result<(), SocketError> {
     let mut committed = journal.committed();
     let mut waiting: VecDeque<(u64, Vec<String>)> = VecDeque::new();
@@ -211,7 +211,7 @@ async fn durable_echo(mut socket: WebSocketStream<TcpStream>, journal: &GroupCom
     }
 }
 
-/// The typed reply to a typed request, or a refusal with the parser's words.
+/// The typed reply to a typed request, or a refusal with the parser's message.
 fn answer(text: &str) -> String {
     let request: Request<'_> = match serde_json::from_str(text) {
         Ok(request) => request,

@@ -19,18 +19,18 @@ pub const ANSWER_WAIT: Duration = Duration::from_secs(10);
 pub struct Endpoint {
     /// `HOST:PORT`, or `HOST` alone where the address has no port.
     pub authority: String,
-    /// Whose certificates are trusted; none where it speaks plainly.
+    /// The certificates to trust; `None` for a plain address.
     pub trust: Option<Trust>,
     /// Absolute path, without the query.
     pub path: String,
     /// Longest wait for each step of a connection.
     pub wait: Duration,
-    /// How much the system takes for a socket that does not read, in bytes, if not what it takes by itself.
+    /// Size of the system's receive buffer, in bytes; the system's default if `None`.
     pub receive_buffer: Option<u32>,
 }
 
 impl Endpoint {
-    /// The socket of a server on this machine that speaks plainly, as the baselines do.
+    /// The plain socket of a server on this machine, as the baselines have it.
     pub fn plain(address: SocketAddr) -> Self {
         let (authority, path) = (address.to_string(), "/v2".into());
         Self { authority, trust: None, path, wait: ANSWER_WAIT, receive_buffer: None }
@@ -58,7 +58,7 @@ impl Endpoint {
         Ok(Self { authority, trust, path, wait: ANSWER_WAIT, receive_buffer: None })
     }
 
-    /// What a page of this address calls itself.
+    /// The origin of a page from this address.
     pub fn origin(&self) -> String {
         format!("{}://{}", if self.trust.is_some() { "https" } else { "http" }, self.authority)
     }
@@ -89,7 +89,7 @@ impl Endpoint {
         let Some(bytes) = self.receive_buffer else { return TcpStream::connect(place).await };
         let address = lookup_host(place).await?.next().ok_or(std::io::ErrorKind::NotFound)?;
         let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-        // Before the connection is made, which tells the other end how much it may send.
+        // Must be set before connecting, because the handshake tells the peer how much it may send.
         socket.set_recv_buffer_size(bytes)?;
         socket.connect(address).await
     }
@@ -139,7 +139,7 @@ impl Endpoint {
         self.ask(&what, &request).await
     }
 
-    /// Bounds one network step by the wait for this endpoint and gives its error a context.
+    /// Limits one network step by this endpoint's wait and adds context to its error.
     pub async fn within<T>(&self, what: &str, step: impl Future<Output = std::io::Result<T>>) -> Result<T, LoadError> {
         within(self.wait, what, step).await
     }
@@ -179,7 +179,7 @@ pub fn status(head: &str) -> Option<u16> {
     head.strip_prefix("HTTP/1.")?.split(' ').nth(1)?.parse().ok()
 }
 
-/// Bounds one network step and gives its error a context.
+/// Limits one network step and adds context to its error.
 pub async fn within<T>(
     wait: Duration,
     what: &str,
@@ -188,7 +188,7 @@ pub async fn within<T>(
     bounded(wait, what, async { step.await.map_err(LoadError::io(what)) }).await
 }
 
-/// Bounds several steps together, each of which gives its own error.
+/// Limits several steps together, each of which returns its own error.
 pub async fn bounded<T>(
     wait: Duration,
     what: &str,

@@ -1,4 +1,4 @@
-//! What can go wrong in a load run, told apart by what the reader of the report does next.
+//! What can go wrong in a load run, distinguished by what the reader of the report does next.
 
 use std::io;
 
@@ -18,7 +18,7 @@ pub enum LoadError {
     Handshake {
         /// The address, without its scheme.
         at: String,
-        /// Whose: a key by its first characters.
+        /// The client: a key by its first characters.
         who: String,
         /// HTTP status.
         status: u16,
@@ -36,10 +36,10 @@ pub enum LoadError {
     /// The server sent something that the protocol does not allow.
     #[error("protocol: {0}")]
     Protocol(String),
-    /// A reply that answers nothing outstanding: the server invented it or sent it twice.
+    /// A reply to no outstanding request: the server invented it or sent it twice.
     #[error(transparent)]
     Matching(#[from] crate::in_flight::MatchError),
-    /// An order that was acknowledged and not placed: the server has it from a request before.
+    /// An order that was acknowledged but not placed: the server has it from an earlier request.
     #[error(
         "an order is doubled: the server has one with its cl_ord_id already, perhaps of another load on the same key"
     )]
@@ -50,7 +50,7 @@ pub enum LoadError {
         /// How many, over all connections.
         missing: u64,
     },
-    /// Events that did not reach all who should have been told.
+    /// Events that did not reach all their receivers.
     #[error("{missing} deliveries were missing after ten seconds")]
     Undelivered {
         /// How many, over all sockets.
@@ -70,7 +70,7 @@ pub enum LoadError {
         /// The server's `error`.
         error: String,
     },
-    /// Whoever started the run has ended it.
+    /// Somebody ended the run with a signal.
     #[error("ended by {signal} before all was done")]
     Ended {
         /// By its name.
@@ -82,7 +82,7 @@ pub enum LoadError {
 }
 
 impl LoadError {
-    /// Gives an `io::Error` its context; for use with `map_err`.
+    /// Adds context to an `io::Error`; for use with `map_err`.
     pub fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let what = what.into();
         move |source| Self::Io { what, source }

@@ -1,4 +1,4 @@
-//! The arithmetic of the report: percentiles, ratios, medians.
+//! The calculations of the report: percentiles, ratios, medians.
 
 use std::time::Duration;
 
@@ -15,8 +15,8 @@ pub fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Rate and latency of one window. A percentile is known only where at least one latency lies beyond it: of fewer, it would be
-/// the longest under another name, and of none, nothing at all.
+/// Rate and latency of one window. A percentile is known only if at least one latency lies beyond it: with fewer
+/// latencies it would just be the longest one, and with none, nothing at all.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Figures {
     /// Accepted requests per second, or deliveries of a fan-out.
@@ -59,7 +59,7 @@ pub fn to_f64(count: u64) -> f64 {
     float
 }
 
-/// `part / whole`, or `None` where that means nothing.
+/// `part / whole`, or `None` where that has no meaning.
 pub fn ratio(part: f64, whole: f64) -> Option<f64> {
     let ratio = part / whole;
     (whole > 0.0 && ratio.is_finite()).then_some(ratio)

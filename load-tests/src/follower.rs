@@ -1,4 +1,4 @@
-//! Listeners on all private streams while a load runs, one for each who is followed, which check every frame.
+//! Listeners on all private streams during a load, one for each principal, which check every frame.
 
 use std::time::Duration;
 
@@ -23,19 +23,19 @@ use crate::streams::Streams;
 const READ_BUFFER_BYTES: usize = 64 << 10;
 const SETTLE_POLL: Duration = Duration::from_millis(100);
 
-/// Whose streams are followed.
+/// The principal whose streams are followed.
 #[derive(Debug, Clone)]
 pub enum Principal {
     /// Those of a key's account.
     ServiceUser(ServiceUser),
     /// The requests of a Member's Organization.
     Member(Session),
-    /// What custody is told.
+    /// The withdrawals that custody is sent.
     Venue(VenueKey),
 }
 
 impl Principal {
-    /// What they are called in a check.
+    /// Its name in a check.
     pub fn name(&self) -> &str {
         match self {
             Self::ServiceUser(user) => &user.name,
@@ -44,7 +44,7 @@ impl Principal {
         }
     }
 
-    /// What the last one tells after its snapshot, those before it must tell as well.
+    /// Whatever the last channel sends after its snapshot, those before it must send as well.
     fn channels(&self) -> &'static [&'static str] {
         match self {
             Self::ServiceUser(_) => &["executions", "ledger", "earn", "deposits", "withdrawals", "balances"],
@@ -53,7 +53,7 @@ impl Principal {
         }
     }
 
-    /// What they may ask of present state, which is answered in the order of the journal. A venue operator may ask nothing.
+    /// A query about present state that it may make, answered in the order of the journal. A venue operator has none.
     fn query(&self) -> (&'static str, Value) {
         match self {
             Self::ServiceUser(_) => ("get_balances", json!({})),
@@ -71,7 +71,7 @@ impl Principal {
     }
 }
 
-/// A listener for each, all on a thread of their own.
+/// One listener for each, all on a thread of their own.
 #[derive(Debug)]
 pub struct Followers {
     _thread: SideThread,
@@ -80,8 +80,8 @@ pub struct Followers {
 }
 
 impl Followers {
-    /// Starts one for each. A venue key that the server refuses, for its networks, its end or its nonces, is skipped: the
-    /// load needs none.
+    /// Starts one for each. A venue key that the server refuses, because of networks, expiry or nonces, is skipped: the
+    /// load does not need it.
     ///
     /// # Errors
     /// As [`Follower::start`].
@@ -110,7 +110,7 @@ impl Followers {
         Ok(Self { _thread: thread, followers, skipped })
     }
 
-    /// Ends them all. Number n of them has placed `acknowledged(n)`. One that was not there to the end is a check that failed.
+    /// Ends them all. Follower n has placed `acknowledged(n)`. One that did not stay to the end is a failed check.
     pub async fn finish(self, acknowledged: impl Fn(usize) -> OrderSet) -> Vec<Check> {
         let mut checks = self.skipped;
         for (number, (owner, follower)) in self.followers.into_iter().enumerate() {
@@ -127,9 +127,9 @@ fn ended(error: tokio::task::JoinError) -> LoadError {
     LoadError::Setup(format!("a follower ended early: {error}"))
 }
 
-/// How often a follower asks for something: a Member's session ends when nothing is done in it for `member_idle_s`.
+/// How often a follower sends a request: a Member's session ends after `member_idle_s` without one.
 const ACT: Duration = Duration::from_secs(60);
-/// What one without the scope or permission for a channel is told.
+/// The refusal for a missing scope or permission on a channel.
 const NO_SCOPE: &str = "EGeneral:Permission denied";
 
 /// A running listener.
@@ -140,8 +140,8 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// Subscribes to every private channel that is theirs, and listens from then on; those that they may not have are told as
-    /// skipped. Only orders of `run` are told apart. After the load the streams have `patience` to tell everything.
+    /// Subscribes to every private channel of the principal and listens; channels that it may not have are reported as
+    /// skipped. Only orders of `run` are matched. After the load the streams have `patience` to send everything.
     ///
     /// # Errors
     /// The handshake fails, or a subscription is refused for another reason than a missing scope or permission.
@@ -153,7 +153,7 @@ impl Follower {
         patience: Duration,
     ) -> Result<Self, LoadError> {
         let mut caller = Caller::new(principal.open(ws, nonce).await?);
-        // After a load, its frames come before a reply.
+        // After a load, the load's frames come before a reply.
         caller.wait = caller.wait.max(patience);
         let mut streams = Streams::new(principal.name(), run);
         for channel in principal.channels() {
@@ -180,11 +180,11 @@ impl Follower {
         Ok(Self { finish, task })
     }
 
-    /// Ends it once the streams have told all of `acknowledged` and the balances agree with a fresh snapshot, or when its
-    /// patience is at an end.
+    /// Ends it once the streams have sent all of `acknowledged` and the balances agree with a fresh snapshot, or when
+    /// its patience is over.
     ///
     /// # Errors
-    /// The server closed the follower's socket, or sent what is no frame.
+    /// The server closed the follower's socket, or sent an invalid frame.
     pub async fn finish(self, acknowledged: OrderSet) -> Result<Vec<Check>, LoadError> {
         // A follower that failed has dropped its end; its own error says why.
         let _ = self.finish.send(acknowledged);
@@ -192,7 +192,7 @@ impl Follower {
     }
 }
 
-/// Reads frames until the load has ended and gives what it had acknowledged.
+/// Reads frames until the load has ended, and returns what it had acknowledged.
 async fn listen(
     caller: &mut Caller,
     streams: &mut Streams,
@@ -216,7 +216,7 @@ async fn listen(
     }
 }
 
-/// Waits until the streams have caught up; the fresh snapshot of balances that they should agree with.
+/// Waits until the streams have caught up; returns the fresh snapshot of balances that they should agree with.
 async fn settle(
     caller: &mut Caller,
     streams: &mut Streams,
@@ -225,7 +225,7 @@ async fn settle(
     deadline: Instant,
 ) -> Result<Option<Balances>, LoadError> {
     loop {
-        // Its reply comes in the order of the journal, so that two of them have all earlier frames before them.
+        // Its reply comes in the order of the journal, so after two of them all earlier frames have arrived.
         for _ in 0..2 {
             let (method, params) = principal.query();
             match caller.call_between(method, params, |frame| streams.read(frame)).await {
@@ -242,7 +242,7 @@ async fn settle(
     }
 }
 
-/// What a new subscriber is told.
+/// The balances that a new subscriber is sent.
 async fn snapshot(ws: &Endpoint, principal: &Principal) -> Result<Balances, LoadError> {
     let mut caller = Caller::new(principal.open(ws, Nonces::default().next_nonce()).await?);
     let mut streams = Streams::new("fresh", 0);

@@ -1,8 +1,8 @@
 //! A small WebSocket client codec: text out, text and control frames in.
 //!
-//! The load client must cost less than the server it measures. A general library allocates and copies per message;
-//! here a request is rendered straight into the socket's out-buffer and a reply is a slice of its in-buffer. The mask is
-//! four zero bytes: a legal mask that leaves the payload as it is, while the server still has to unmask.
+//! The load client must cost less than the server it measures. A general library allocates and copies per message; here
+//! a request is rendered directly into the socket's output buffer and a reply is a slice of its input buffer. The mask
+//! is four zero bytes: a legal mask that does not change the payload, while the server still has to unmask.
 
 use crate::error::LoadError;
 
@@ -51,7 +51,7 @@ pub enum Frame<'a> {
     Text(&'a [u8]),
     /// To be answered with [`pong`].
     Ping(&'a [u8]),
-    /// Unsolicited or not, it asks for nothing.
+    /// Needs no answer, whether solicited or not.
     Pong,
     /// The server is leaving.
     Close {
@@ -78,7 +78,7 @@ impl FrameReader {
         Self { buffer, start: 0, end: already_read.len() }
     }
 
-    /// Where the next bytes from the socket go; never empty.
+    /// Room for the next bytes from the socket; never empty.
     pub fn space(&mut self) -> &mut [u8] {
         if self.start > 0 {
             self.buffer.copy_within(self.start..self.end, 0);

@@ -1,7 +1,7 @@
-//! The bare group commit under baseline D: an append-only file, one fdatasync per group.
+//! The plain group commit of baseline D: an append-only file, one fdatasync per group.
 //!
-//! Whatever was appended while the last group was being synced is the next group, so that a group is cut exactly when
-//! the disk is free.
+//! Whatever was appended while the last group was being synced is the next group, so a group ends exactly when the disk
+//! is free.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use crate::error::LoadError;
 use crate::output::tell;
 
-/// Of the file, what is read at a time to count its records.
+/// Bytes of the file read at a time to count its records.
 const CHUNK_BYTES: usize = 64 << 10;
 
 /// Groups are numbered from 1; a record is durable once `committed` has reached its group.
@@ -74,12 +74,12 @@ impl GroupCommit {
         open.number
     }
 
-    /// Follows the number of the last durable group. Ends when the disk fails.
+    /// A receiver for the number of the last durable group. Closed when the disk fails.
     pub fn committed(&self) -> watch::Receiver<u64> {
         self.committed.clone()
     }
 
-    /// Commits what is open and ends the thread.
+    /// Commits the open group and ends the thread.
     pub fn stop(mut self) -> Totals {
         self.end().unwrap_or_default()
     }
@@ -107,7 +107,7 @@ fn commit_groups(shared: &Shared, mut file: File, durable: &watch::Sender<u64>) 
         if open.bytes.is_empty() {
             return totals;
         }
-        // The two buffers change places and keep their memory.
+        // The two buffers are swapped and keep their memory.
         std::mem::swap(&mut writing, &mut open.bytes);
         let records = std::mem::take(&mut open.records);
         let number = open.number;
@@ -125,7 +125,7 @@ fn commit_groups(shared: &Shared, mut file: File, durable: &watch::Sender<u64>) 
     }
 }
 
-/// Holds D to its word: each of the requests that it answered is a line of its file.
+/// Checks D's promise: each request that it answered is a line of its file.
 ///
 /// # Errors
 /// The file holds fewer, or cannot be read.
@@ -137,7 +137,7 @@ pub fn require_records(journal: &Path, answered: u64) -> Result<(), LoadError> {
     Ok(())
 }
 
-/// Whole lines alone.
+/// Counts only complete lines.
 fn lines(journal: &Path) -> std::io::Result<u64> {
     let (mut file, mut chunk, mut lines) = (File::open(journal)?, vec![0; CHUNK_BYTES], 0);
     loop {

@@ -6,7 +6,7 @@
 
 use tokio::time::Instant;
 
-/// A reply that answers nothing outstanding.
+/// A reply to no outstanding request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum MatchError {
     /// This request had its answer already.
@@ -17,7 +17,7 @@ pub enum MatchError {
     Unknown(u64),
 }
 
-/// The outstanding requests of one connection. `T` is what the sender wants back with the reply.
+/// The outstanding requests of one connection. `T` is what the sender wants returned with the reply.
 #[derive(Debug)]
 pub struct InFlight<T> {
     slots: Vec<Slot<T>>,
@@ -50,7 +50,7 @@ impl<T> InFlight<T> {
         Some(req_id)
     }
 
-    /// Gives back the request that a reply belongs to, and its slot.
+    /// Returns the request that a reply belongs to, and frees its slot.
     ///
     /// # Errors
     /// The reply answers nothing outstanding.

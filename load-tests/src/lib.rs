@@ -3,7 +3,7 @@
 //! The harness is a client like any other: it speaks the public protocol and shares no code with the server. What its
 //! figures mean, and what not to conclude from them, is in `README.md`.
 
-// They panic where a stream is full or closed; `output` does not.
+// They panic when a stream is full or closed; `output` does not.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod arrival;

@@ -1,9 +1,9 @@
 //! The order load: N connections on the caller's thread, in a closed or an open loop.
 //!
-//! Each connection reads all that is there, settles it, and sends what is to be sent in one write. There is one clock
-//! read per drain: a latency is measured up to the read that brought the reply. Throughput is of replies within the
-//! window. Latency is in a closed loop of all that was under way within the window, and in an open one of all that was due
-//! within it; either way also of what is answered after its end, or a stall over the end would be lost.
+//! Each connection reads all that is there, settles it, and sends what is due in one write. The clock is read once per
+//! drain: a latency is measured up to the read that brought the reply. Throughput counts replies within the window.
+//! Latency counts, in a closed loop, all requests under way within the window, in an open loop all that were due in it;
+//! both include those answered after its end, or a stall across the end would be lost.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -26,9 +26,9 @@ use crate::order_set::OrderSet;
 use crate::replies::{Message, Replies, reason};
 use crate::timeline::Timeline;
 
-/// Requests that an open loop may have outstanding on one connection; those due beyond it wait, and are late.
+/// Requests that an open loop may have outstanding on one connection; further ones wait when due, and are late.
 const OPEN_IN_FLIGHT: usize = 4_096;
-/// An open loop's request that leaves later than this after it was due is told as late.
+/// An open loop's request that is sent later than this after it was due is reported as late.
 const LATE: Duration = Duration::from_millis(2);
 
 /// Connections × requests in flight on each.
@@ -73,12 +73,12 @@ impl Serialize for Shape {
 /// How long to run.
 #[derive(Debug, Clone, Copy)]
 pub struct Duty {
-    /// Not measured, before the window.
+    /// Time before the window that is not measured.
     pub warm_up: Duration,
     /// The measured window.
     pub window: Duration,
-    /// How long after the window the last replies may take before they count as missing. Where an open loop had to leave
-    /// requests unsent, it sends them that long, and their replies may take as long again.
+    /// How long after the window the last replies may take before they count as missing. An open loop may also send its
+    /// backlog for that long, whose replies may then take as long again.
     pub grace: Duration,
 }
 
@@ -95,11 +95,11 @@ pub struct Plan {
     pub run: u64,
 }
 
-/// What a run gave.
+/// The result of a run.
 #[derive(Debug)]
 pub struct Outcome {
-    /// Latencies of accepted requests: of a closed loop all that were under way in the window, of an open one all that were
-    /// due in it, those never sent at their age.
+    /// Latencies of accepted requests: in a closed loop all that were under way in the window, in an open loop all that
+    /// were due in it; those never sent count with their age.
     pub latencies: Histogram<u32>,
     /// The same over time.
     pub timeline: Timeline,
@@ -107,7 +107,7 @@ pub struct Outcome {
     pub tally: Tally,
 }
 
-/// What one connection counts, and all of them together: replies inside the window where nothing else is said.
+/// The counts of one connection, or of all together: replies inside the window, unless stated otherwise.
 #[derive(Debug, Default)]
 pub struct Tally {
     /// Accepted orders.
@@ -118,7 +118,7 @@ pub struct Tally {
     pub amends: u64,
     /// Refusals by the server's error text, over the whole run.
     pub refusals: BTreeMap<String, u64>,
-    /// Refusals that belong to the window, as the latencies do of what was accepted.
+    /// Refusals in the window, by the same rule as the latencies of accepted requests.
     pub refused_in_window: u64,
     /// Refused cancels, over the whole run.
     pub cancels_refused: u64,
@@ -128,10 +128,10 @@ pub struct Tally {
     pub sent: u64,
     /// Replies matched over the whole run; equal to `sent` in a sound run.
     pub answered: u64,
-    /// Requests of an open loop that left more than 2 ms after they were due, over the whole run. Their latency counts from
-    /// when they were due.
+    /// Requests of an open loop that were sent more than 2 ms after they were due, over the whole run. Their latency
+    /// counts from when they were due.
     pub late: u64,
-    /// Requests of an open loop that were due and could not be sent, nor within the grace after the window.
+    /// Requests of an open loop that were due and could not be sent, not even within the grace period after the window.
     pub unsent: u64,
     /// Orders accepted over the whole run.
     pub acknowledged: OrderSet,
@@ -225,7 +225,7 @@ struct Worker<'a> {
     replies: Replies,
     timeline: &'a Mutex<Timeline>,
     window: std::ops::Range<Instant>,
-    /// A latency belongs to the window in which its request was due; in a closed loop, to that in which it was under way.
+    /// A latency counts in the window in which its request was due; in a closed loop, was under way.
     by_due: bool,
     tally: Tally,
 }
@@ -254,7 +254,7 @@ impl Worker<'_> {
         Ok(self.tally)
     }
 
-    /// Sends what is due at each mark, whatever is outstanding.
+    /// Sends what is due at each tick, whatever is outstanding.
     async fn open(
         mut self,
         mut arrivals: Arrivals,
@@ -290,7 +290,7 @@ impl Worker<'_> {
                     if !waiting {
                         break;
                     }
-                    // The last ones have only just been sent.
+                    // The last requests have only just been sent.
                     sends = false;
                     give_up.as_mut().reset(Instant::now() + grace);
                 }
@@ -300,7 +300,7 @@ impl Worker<'_> {
         Ok(self.tally)
     }
 
-    /// What was due and never sent took at least as long as it is old.
+    /// Requests that were due and never sent count with their age, the least that they can have taken.
     fn count_unsent(&mut self, mut arrivals: Arrivals) {
         let mut timeline = self.timeline.lock();
         while let Some(due) = arrivals.take(u64::MAX) {
@@ -322,8 +322,8 @@ impl Worker<'_> {
         self.tally.sent += 1;
     }
 
-    /// The moment that a request sent, or due, at `at` and answered at `now` belongs to. A closed loop sends nothing after the
-    /// window, so what is answered after its start was under way in it.
+    /// The moment that counts for a request sent, or due, at `at` and answered at `now`. A closed loop sends nothing
+    /// after the window, so what is answered after its start was under way in it.
     fn counts_at(&self, at: Instant, now: Instant) -> Instant {
         match self.by_due {
             true => at,
@@ -367,7 +367,7 @@ impl Worker<'_> {
     }
 }
 
-/// As many bits of it as a `cl_ord_id` carries.
+/// As many of its bits as fit into a `cl_ord_id`.
 fn order_number(order: u64) -> u32 {
     u32::try_from(order & u64::from(u32::MAX)).expect("masked")
 }

@@ -12,7 +12,7 @@ use crate::figures::to_f64;
 /// The kernel reports CPU time in these units on every Linux platform that Rust supports.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// Processes of a run besides this one, so that their use is no other's.
+/// Processes of a run besides this one, whose use must not count as other processes' use.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Processes {
     /// The server.
@@ -34,9 +34,9 @@ pub struct CpuUse {
     pub fan_out: Option<f64>,
     /// This process.
     pub client: f64,
-    /// Everything else on the machine; a server whose process is not known is among them.
+    /// Everything else on the machine, including a server whose process is not known.
     pub others: f64,
-    /// What the hypervisor gave to other machines while this one had work.
+    /// Time that the hypervisor gave to other machines while this one had work.
     pub stolen: f64,
 }
 
@@ -53,7 +53,7 @@ pub struct CpuMeter {
 }
 
 impl CpuMeter {
-    /// Reads the counters now. Without a server's process id, the server counts among the others.
+    /// Reads the counters now. Without a server's process id, the server counts as other use.
     pub fn start(processes: Processes) -> Self {
         Self {
             at: Instant::now(),
@@ -101,8 +101,8 @@ pub fn resident_kib(process: u32) -> Result<u64, LoadError> {
     kib.ok_or_else(|| LoadError::Setup(format!("{path} has no VmRSS")))
 }
 
-/// The first digits of the SHA-256 of the file that a process runs, also where that has been built anew since; `None` where
-/// it may not be read.
+/// The first digits of the SHA-256 of the file that a process runs, even if it was rebuilt since; `None` if it may not
+/// be read.
 pub fn program_digest(process: u32) -> Option<String> {
     let program = fs::read(format!("/proc/{process}/exe")).ok()?;
     Some(Sha256::digest(program).iter().take(8).map(|byte| format!("{byte:02x}")).collect())
@@ -115,10 +115,10 @@ pub fn open_files_max() -> Option<u64> {
     line.split_whitespace().next()?.parse().ok()
 }
 
-/// Files that either process has open besides the sockets.
+/// Files that each of the two processes has open besides the sockets.
 const OTHER_FILES: u64 = 150;
 
-/// Sees that this process (and a server that it starts) may have this many sockets open.
+/// Checks that this process (and a server that it starts) may have this many sockets open.
 ///
 /// # Errors
 /// The limit is too low; the error says what to do.
@@ -132,11 +132,11 @@ pub fn require_open_files(sockets: u64) -> Result<(), LoadError> {
     }
 }
 
-/// Whether whoever started this process has it ignore that its terminal goes, as `nohup` does.
+/// Whether this process was started so that it ignores the hangup of its terminal, as by `nohup`.
 pub fn ignores_hangup() -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    // The lowest bit is that of signal 1.
+    // The lowest bit is for signal 1.
     ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
 }
 
@@ -154,19 +154,19 @@ pub fn pin(process: u32, cores: &str) -> bool {
     command.status().is_ok_and(|status| status.success())
 }
 
-/// User and system time of a process that lives, all threads.
+/// User and system time of a live process, all threads.
 fn process_ticks(process: u32) -> Option<u64> {
     ticks(&fs::read_to_string(format!("/proc/{process}/stat")).ok()?)
 }
 
-/// The same of a process and its children that live.
+/// The same for a process and its live children.
 fn family_ticks(process: u32) -> u64 {
     let children = fs::read_to_string(format!("/proc/{process}/task/{process}/children")).unwrap_or_default();
     let children = children.split_whitespace().filter_map(|child| child.parse().ok());
     children.chain([process]).filter_map(process_ticks).sum()
 }
 
-/// Fields 14 and 15 of a `stat` line; the name before them may hold spaces and parentheses.
+/// Fields 14 and 15 of a `stat` line; the name before them may contain spaces and parentheses.
 fn ticks(stat: &str) -> Option<u64> {
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
     let user: u64 = fields.next()?.parse().ok()?;

@@ -25,10 +25,10 @@ pub struct Session {
 }
 
 impl Session {
-    /// Signs in with the present one-time code, which is spent by it.
+    /// Signs in with the current one-time code, which spends it.
     ///
     /// # Errors
-    /// No web address is known, `Refused` where the server says that the Member may not, or another answer than a session.
+    /// No web address is known, `Refused` if the server says that the Member may not, or the answer is not a session.
     pub async fn sign_in(target: &Target, member: &MemberLogin) -> Result<Self, LoadError> {
         let web = target.web()?;
         let otp = code(&member.totp_secret, 0)?;
@@ -74,7 +74,7 @@ pub fn code(secret: &str, steps: i64) -> Result<String, LoadError> {
     Ok(totp.generate(at).to_string())
 }
 
-/// For how long the present code is the present one.
+/// For how long the current code remains the current one.
 pub fn code_left() -> Duration {
     Duration::from_secs(STEP_S - now_s() % STEP_S)
 }

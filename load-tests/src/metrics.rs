@@ -10,7 +10,7 @@ const SEND_QUEUE: &str = "countersign_send_queue_bytes";
 const HISTORY_LAG: &str = "countersign_history_lag_events";
 const BUILD: &str = "countersign_build_info{version=\"";
 
-/// The version that the server says it is, where the page tells.
+/// The server's version, if the page has it.
 pub async fn version(endpoint: &Endpoint) -> Option<String> {
     version_in(&endpoint.get("/metrics").await.ok()?)
 }
@@ -20,17 +20,17 @@ fn version_in(page: &str) -> Option<String> {
     told.split_once('"').map(|(version, _)| version.to_owned())
 }
 
-/// Events that the server's process has journalled, where the page tells.
+/// Events that the server's process has journaled, if the page has it.
 pub async fn journal_events(endpoint: &Endpoint) -> Option<f64> {
     counter(&endpoint.get("/metrics").await.ok()?, EVENTS)
 }
 
-/// Events that are released and not in the history tables yet, where the page tells.
+/// Events released but not in the history tables yet, if the page has it.
 pub async fn history_lag(endpoint: &Endpoint) -> Option<f64> {
     counter(&endpoint.get("/metrics").await.ok()?, HISTORY_LAG)
 }
 
-/// Bytes that wait to be written on all sockets, as the server reckons them, where the page tells.
+/// Bytes that wait to be written on all sockets, estimated by the server, if the page has it.
 pub async fn send_queue_bytes(endpoint: &Endpoint) -> Option<f64> {
     counter(&endpoint.get("/metrics").await.ok()?, SEND_QUEUE)
 }
@@ -43,8 +43,8 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// Reads the page; `None` if it cannot be had or lacks either counter. That is no error: another server may have
-    /// no such page.
+    /// Reads the page; `None` if it cannot be read or lacks either counter. That is no error: other servers may have no
+    /// such page.
     pub async fn read(endpoint: &Endpoint) -> Option<Self> {
         Self::parse(&endpoint.get("/metrics").await.ok()?)
     }

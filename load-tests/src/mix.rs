@@ -1,7 +1,7 @@
 //! What a connection sends: limit orders that rest far below the market, cancels of them, market orders.
 //!
-//! Requests are rendered by copying prepared text around the few parts that differ, so that the client's cost
-//! stays far below the server's.
+//! Requests are rendered by copying prepared text around the few parts that differ, so that the client's cost stays far
+//! below the server's.
 
 use std::collections::VecDeque;
 use std::str::FromStr;
@@ -75,10 +75,10 @@ pub struct MixSettings {
     pub tick: Decimal,
     /// Price levels used, in turn.
     pub levels: u64,
-    /// Own resting orders a connection keeps; past that it cancels its oldest, one cancel per new order.
-    /// Without it every order stays.
+    /// Resting orders that a connection keeps; above that it cancels its oldest, one cancel per new order. Without it
+    /// every order stays.
     pub keep: Option<usize>,
-    /// Percentage of orders that are market orders, buys and sells in turn; they trade with whoever quotes.
+    /// Percentage of orders that are market orders, alternately buys and sells; they trade with whoever quotes.
     pub market_percent: u8,
     /// Percentage of requests that move the price of the newest resting order of the connection by a level; needs `keep`.
     pub amend_percent: u8,
@@ -101,7 +101,7 @@ impl Default for MixSettings {
 }
 
 impl MixSettings {
-    /// What the baselines understand of it: limit orders.
+    /// The part that the baselines understand: limit orders.
     #[must_use]
     pub fn limit_orders_only(&self) -> Self {
         Self { keep: None, market_percent: 0, amend_percent: 0, ..self.clone() }
@@ -177,7 +177,7 @@ pub enum Request {
 #[derive(Debug)]
 pub struct RequestSource<'a> {
     mix: &'a Mix,
-    /// The first 10 characters of every `cl_ord_id`, the same for no two connections and no two runs.
+    /// The first 10 characters of every `cl_ord_id`, different for every connection and run.
     id_prefix: String,
     orders: u64,
     requests: u64,
@@ -188,7 +188,7 @@ pub struct RequestSource<'a> {
 impl<'a> RequestSource<'a> {
     /// `run` differs between runs against the same server (its low 24 bits do), `connection` within a run.
     pub fn new(mix: &'a Mix, run: u64, connection: u16) -> Self {
-        // Connections start at different levels, so that they do not all queue at one price.
+        // Connections start at different levels, so that not all queue at one price.
         let orders = u64::from(connection) * 37;
         let id_prefix = format!("{}{connection:04x}", run_prefix(run));
         Self { mix, id_prefix, orders, requests: 0, resting: VecDeque::new() }
@@ -214,7 +214,7 @@ impl<'a> RequestSource<'a> {
         if is_market { Request::Market(self.orders) } else { Request::Limit(self.orders) }
     }
 
-    /// Takes notice that a request was accepted.
+    /// Records that a request was accepted.
     pub fn accepted(&mut self, request: Request) {
         if let Request::Limit(order) = request
             && self.mix.keep.is_some()
@@ -235,7 +235,7 @@ impl<'a> RequestSource<'a> {
                 order
             }
             Request::Market(order) => {
-                // By how many came before it: the numbers of market orders may all be even.
+                // By how many came before it, because the numbers of market orders may all be even.
                 let buys = (order * mix.market_percent / 100).is_multiple_of(2);
                 let text = if buys { &mix.market_buy } else { &mix.market_sell };
                 out.extend_from_slice(text.as_bytes());
@@ -268,7 +268,7 @@ pub fn run_prefix(run: u64) -> String {
     format!("{:06x}", run & 0xFF_FFFF)
 }
 
-/// The connection and the number of an order of this run; `None` for anybody else's.
+/// The connection and the number of an order of this run; `None` for any other order.
 pub fn own_order(run_prefix: &str, cl_ord_id: &str) -> Option<(u16, u32)> {
     let (connection, order) = cl_ord_id.strip_prefix(run_prefix)?.split_at_checked(4)?;
     (order.len() == 8).then_some(())?;

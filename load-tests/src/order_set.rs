@@ -1,6 +1,6 @@
 //! Sets of orders by connection and number: what was acknowledged, what was seen on a stream.
 //!
-//! Numbers of a connection count up, so a bit each is enough for a run of any length.
+//! The numbers of a connection count up, so one bit each is enough for a run of any length.
 
 use std::collections::BTreeMap;
 
@@ -55,7 +55,7 @@ impl OrderSet {
         lacking.map(|word| u64::from(word.count_ones())).sum()
     }
 
-    /// The orders of connections for which `keep` says so.
+    /// The orders of the connections for which `keep` is true.
     pub fn filtered(&self, keep: impl Fn(u16) -> bool) -> Self {
         let kept = self.connections.iter().filter(|(connection, _)| keep(**connection));
         Self { connections: kept.map(|(connection, words)| (*connection, words.clone())).collect() }

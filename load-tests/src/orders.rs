@@ -1,4 +1,4 @@
-//! The order load against a running server: open the sockets, run the load, take the figures.
+//! The order load against a running server: open the sockets, run the load, compute the figures.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::LazyLock;
@@ -36,10 +36,10 @@ pub struct Load {
     pub plan: Plan,
 }
 
-/// What was taken of a run besides its outcome.
+/// What was measured of a run besides its outcome.
 #[derive(Debug, Clone)]
 pub struct Measurement {
-    /// Journal syncs per accepted order, where the server tells.
+    /// Journal syncs per accepted order, if the server reports them.
     pub syncs_per_order: Option<f64>,
     /// CPU use.
     pub cpu: CpuUse,
@@ -65,7 +65,7 @@ pub async fn measure(
     let cpu = cpu.stop();
     let after = counters(target).await;
     let syncs_per_order = before.zip(after).and_then(|(before, after)| after.syncs_per_order_since(before));
-    // Where none of this load was accepted, those were of others.
+    // If nothing of this load was accepted, those syncs were for others.
     let syncs_per_order = syncs_per_order.filter(|_| !outcome.tally.acknowledged.is_empty());
     let measurement = Measurement { syncs_per_order, cpu };
     Ok((measurement, outcome))
@@ -87,8 +87,8 @@ async fn counters(target: &Target) -> Option<Counters> {
     Counters::read(target.http.as_ref()?).await
 }
 
-/// Tells loads apart in their `cl_ord_id`s, which carry its low 24 bits: it counts up from a random start, so that no two loads of
-/// this program have the same, nor in all likelihood those of another one that loads the same server.
+/// Distinguishes loads in their `cl_ord_id`s, which contain its low 24 bits: it counts up from a random start, so that
+/// no two loads of this program have the same, nor, most likely, one of another program on the same server.
 pub fn run_tag() -> u64 {
     static NEXT: LazyLock<AtomicU64> = LazyLock::new(|| AtomicU64::new(RandomState::new().hash_one(0)));
     NEXT.fetch_add(1, Ordering::Relaxed)

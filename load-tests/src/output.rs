@@ -1,5 +1,5 @@
-//! What leaves the program: files that are written whole or stay as they were, and text on the standard streams, which may be
-//! full or closed.
+//! The program's output: files that are written completely or not at all, and text on the standard streams, which may
+//! be full or closed.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 
 use crate::error::LoadError;
 
-/// Mode of a file that everybody may read whom the system's mask lets.
+/// Mode of a file that everybody may read, subject to the umask.
 pub const FOR_ALL: u32 = 0o666;
-/// Mode of a file that its owner alone may read.
+/// Mode of a file that only its owner may read.
 pub const FOR_OWNER: u32 = 0o600;
 
-/// Finds out before a run whether its result can be kept. What is there stays for now, and a run that comes to nothing leaves
-/// nothing.
+/// Checks before a run whether its result can be saved. An existing file stays for now, and a run without a result
+/// leaves nothing.
 ///
 /// # Errors
 /// It cannot.
@@ -35,21 +35,21 @@ pub fn writable(path: &Path) -> Result<(), LoadError> {
     tried().map_err(LoadError::io(format!("write {}", path.display())))
 }
 
-/// Writes a whole file in place of what is there, if anything: whoever reads it, or has a full disk, finds the one or the
-/// other. What is no file, such as a pipe, is written to as it is.
+/// Replaces a whole file atomically: readers see the old one or the new one, even if the disk is full. Anything but a
+/// file, such as a pipe, is written to directly.
 ///
 /// # Errors
-/// It cannot be written; then a file is as it was.
+/// It cannot be written; then the file is unchanged.
 pub fn write(path: &Path, text: &str, mode: u32) -> Result<(), LoadError> {
     let written = || match replaceable(path) {
         Some(file) => {
-            // No more may read it than might read what was there.
+            // No more users may read it than could read the old file.
             let mode = fs::metadata(&file).map_or(mode, |old| old.permissions().mode() & mode);
             let (fresh, mut opened) = create_beside(&file, mode)?;
             let filled = opened.write_all(text.as_bytes()).and_then(|()| opened.sync_all());
             let replaced = filled.and_then(|()| fs::rename(&fresh, &file));
             if replaced.is_err() {
-                // Half of it is of no use to anybody. If it cannot be removed either, the first error is the one to tell.
+                // Half a file is useless. If it cannot be removed either, the first error is the one to report.
                 let _ = fs::remove_file(&fresh);
             }
             replaced
@@ -62,7 +62,7 @@ pub fn write(path: &Path, text: &str, mode: u32) -> Result<(), LoadError> {
     written().map_err(LoadError::io(format!("write {}", path.display())))
 }
 
-/// Whether both lead to the same file, which may not be there yet.
+/// Whether both paths lead to the same file, which may not exist yet.
 pub fn is_same_file(one: &Path, other: &Path) -> bool {
     place(one).is_some_and(|one| place(other) == Some(one))
 }
@@ -76,19 +76,19 @@ fn place(path: &Path) -> Option<PathBuf> {
 /// Prints to standard output.
 ///
 /// # Errors
-/// It takes no more.
+/// The stream cannot be written to.
 pub fn print(text: &str) -> Result<(), LoadError> {
     let mut output = io::stdout();
     let printed = output.write_all(text.as_bytes()).and_then(|()| output.flush());
     printed.map_err(LoadError::io("write to standard output"))
 }
 
-/// Tells a line on standard error. Where that takes no more, there is nobody left to tell.
+/// Prints a line on standard error. If that fails, there is nobody to tell.
 pub fn tell(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
-/// Makes something under the first of several names that nobody has, which are numbered from 1.
+/// Creates something under the first free name of several, which are numbered from 1.
 ///
 /// # Errors
 /// It cannot be made, for another reason than its name.
@@ -97,11 +97,11 @@ pub fn under_a_free_name<T>(make: impl Fn(u32) -> io::Result<T>) -> io::Result<T
     made.expect("the numbers do not end")
 }
 
-/// The file that another one can take the place of: where links lead, or a new one. `None` for what is no file.
+/// The file to be replaced: where links lead, or a new one. `None` if it is not a file.
 fn replaceable(path: &Path) -> Option<PathBuf> {
     match fs::canonicalize(path) {
         Ok(found) => found.is_file().then_some(found),
-        // A link that leads nowhere yet stays as well.
+        // A link to a file that does not exist yet stays as well.
         Err(_) => (!path.is_symlink()).then(|| path.to_owned()),
     }
 }

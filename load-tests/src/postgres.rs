@@ -6,10 +6,10 @@ use std::process::{Child, Command, Stdio};
 
 use crate::error::LoadError;
 
-/// Runs the server until the end of its input, then takes it away with its data.
+/// Runs the server until its input ends, then removes it with its data.
 const SCRIPT: &str = include_str!("../../scripts/postgres");
 
-/// A running Postgres, gone with this value.
+/// A running Postgres; dropping this removes it.
 #[derive(Debug)]
 pub struct Postgres {
     shell: Child,
@@ -18,7 +18,7 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Makes a cluster with the newest version that is installed, and runs it with that version's own settings.
+    /// Creates a cluster with the newest installed version, and runs it with that version's default settings.
     ///
     /// # Errors
     /// None is installed, or it does not start.
@@ -39,7 +39,7 @@ impl Postgres {
         Ok(Self { shell, process, directory: directory.into() })
     }
 
-    /// Of its one database.
+    /// The URL of its only database.
     pub fn url(&self) -> String {
         format!("postgres://postgres@localhost/postgres?host={}", self.directory.display())
     }
@@ -53,7 +53,7 @@ impl Postgres {
 impl Drop for Postgres {
     fn drop(&mut self) {
         drop(self.shell.stdin.take());
-        // It fails only where the shell is gone already.
+        // It fails only if the shell has ended already.
         let _ = self.shell.wait();
     }
 }

@@ -1,5 +1,5 @@
-//! More keys than a server gives: Organizations of their own, each with a Member, a funded Service User and its key,
-//! all made through the public protocol.
+//! More keys than a server starts with: new Organizations, each with a Member, a funded Service User and its key, all
+//! made through the public protocol.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -18,7 +18,7 @@ use crate::signature::Nonces;
 use crate::target::{Overrides, Target};
 
 const READ_BUFFER_BYTES: usize = 16 << 10;
-/// The calls of one Organization, which share a one-time code, take far less than this.
+/// The calls for one Organization, which share a one-time code, take far less than this.
 const CODE_NEEDED: Duration = Duration::from_secs(5);
 const SCOPES: [&str; 10] = [
     "query",
@@ -33,7 +33,7 @@ const SCOPES: [&str; 10] = [
     "export_data",
 ];
 
-/// What each Organization is given: asset and amount.
+/// What each Organization is funded with: asset and amount.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Funds {
     /// Asset.
@@ -46,7 +46,7 @@ impl std::str::FromStr for Funds {
     type Err = LoadError;
 
     fn from_str(text: &str) -> Result<Self, LoadError> {
-        // What the server would refuse only once all else of an Organization is made.
+        // Otherwise the server would refuse it only after everything else of an Organization was made.
         let is_above_zero =
             |amount: &str| amount.parse::<Decimal>().is_ok() && amount.contains(|digit| ('1'..='9').contains(&digit));
         let parts = text.split_once('=').filter(|(asset, amount)| !asset.is_empty() && is_above_zero(amount));
@@ -56,8 +56,8 @@ impl std::str::FromStr for Funds {
     }
 }
 
-/// Makes `count` Organizations and adds the key and the Member of each to the file's once it is whole, so that those stay that
-/// were made before an error or an end.
+/// Makes `count` Organizations and adds each, once it is complete, to the file with its key and Member, so that those
+/// made before an error or a signal are kept.
 ///
 /// # Errors
 /// The file has no venue key, or the server refuses.
@@ -74,7 +74,7 @@ pub async fn prepare(
     let mut nonces = Nonces::default();
     let venue = Connection::open(&target.ws, key.proof(nonces.next_nonce()), READ_BUFFER_BYTES).await?;
     let mut venue = Caller::new(venue);
-    // Names and addresses must be new on a server that was prepared before.
+    // Names and addresses must be new even on a server that was prepared before.
     let tag = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
     let bar = progress.count("keys made", count.into());
     for number in 0..count {
@@ -88,11 +88,11 @@ pub async fn prepare(
     Ok(())
 }
 
-/// A server that was started for a run, with as many keys as its scenario takes: several are each of an Organization of its
-/// own, which is made for it.
+/// A server started for a run, with as many keys as its scenario takes: if there are several, each belongs to a new
+/// Organization that is made for it.
 ///
 /// # Errors
-/// It tells no address, has no such key, or refuses.
+/// It gives no address, has no such key, or refuses.
 pub async fn started(
     child: &CountersignChild,
     keys: usize,
@@ -129,7 +129,7 @@ async fn organization(
     let told: Value = serde_json::from_str(&answer.body).unwrap_or_default();
     let totp_secret = text_of(&told["totp_secret"], &format!("a totp_secret: {}", answer.body))?;
     let member = MemberLogin { name: name.into(), email, password, totp_secret };
-    // A code serves once, so accepting takes the one before, which is still good.
+    // A code works once, so accepting takes the previous one, which is still valid.
     let answer = web.post(&path, &json!({"otp": code(&member.totp_secret, -1)?}).to_string()).await?;
     if answer.status != 200 {
         return Err(LoadError::Setup(format!("the invitation was not accepted: {}", answer.body)));

@@ -1,4 +1,4 @@
-//! Progress bars on a terminal, and silence anywhere else.
+//! Progress bars on a terminal, and nothing elsewhere.
 
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -19,7 +19,7 @@ pub struct Progress {
 
 const STYLE: &str = "{msg:<40} {bar:40} ";
 
-/// A bar that moves, by itself or as it is told, until it is dropped.
+/// A bar that advances by time or by calls, until dropped.
 #[derive(Debug)]
 pub struct Bar {
     bar: ProgressBar,
@@ -32,7 +32,7 @@ impl Progress {
         Self { shown: std::io::stderr().is_terminal() }
     }
 
-    /// Tells what was measured while the rest still runs.
+    /// Reports a measurement while the rest still runs.
     pub fn tell(self, line: &str) {
         if self.shown {
             output::tell(line);

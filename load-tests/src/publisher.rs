@@ -1,4 +1,4 @@
-//! Causes events that others receive: trades on a market, withdrawals and votes on them, bytes for the raw fan-out.
+//! Causes events that others receive: trades in a market, withdrawals and votes on them, bytes for the raw fan-out.
 
 use std::net::SocketAddr;
 
@@ -19,13 +19,13 @@ use crate::signature::Nonces;
 use crate::target::Target;
 
 const READ_BUFFER_BYTES: usize = 64 << 10;
-/// What one vote may carry, so that a batch may have no more withdrawals.
+/// The most that one vote may contain, so also the most withdrawals of a batch.
 pub const VOTES_MAX: u16 = 50;
 
 /// A source of events.
 #[derive(Debug)]
 pub enum Publisher {
-    /// Market orders.
+    /// Market orders, which trade.
     Trades(Trades),
     /// Withdrawals, then their rejection, in turn.
     Approvals(Box<Approvals>),
@@ -34,7 +34,7 @@ pub enum Publisher {
 }
 
 impl Publisher {
-    /// Causes about `count` events and returns how many it were.
+    /// Causes about `count` events and returns how many there were.
     ///
     /// # Errors
     /// The server refuses or does not answer in ten seconds, or a socket ended.
@@ -130,7 +130,7 @@ pub struct Approvals {
     pending: Vec<Value>,
 }
 
-/// A Member who may vote. Approving needs a code each time and frees no funds, so the votes are rejections.
+/// A Member who may vote. An approval needs a code each time and does not free the funds, so the votes are rejections.
 const VOTER: &str = "Bob";
 
 impl Approvals {
@@ -150,8 +150,8 @@ impl Approvals {
         Ok(Self { bot, member, withdrawal: withdrawal.clone(), pending: Vec::new() })
     }
 
-    /// The Member who is named after the voter, so of the same Organization, and whose code nobody else of this run needs;
-    /// else any other, and where there is one alone, that one.
+    /// A Member of the voter's Organization, whose code nobody else in this run needs: the one listed after the voter,
+    /// else any other, or the only one there is.
     pub fn onlooker(target: &Target) -> Option<&MemberLogin> {
         let voter = Self::voter(target).ok()?;
         let is_other = |member: &&MemberLogin| member.email != voter.email;
@@ -162,13 +162,13 @@ impl Approvals {
     /// The Member who votes: Bob in the demo's world, else the first.
     ///
     /// # Errors
-    /// The keys file tells of no Member.
+    /// The keys file has no Member.
     pub fn voter(target: &Target) -> Result<&MemberLogin, LoadError> {
         let found = target.members.iter().find(|member| member.name == VOTER).or(target.members.first());
         found.ok_or_else(|| LoadError::Setup("this scenario needs Members in the keys file".into()))
     }
 
-    /// Asks for that many withdrawals and waits until each is up for votes.
+    /// Requests that many withdrawals and waits until each can be voted on.
     ///
     /// # Errors
     /// The server refuses or does not answer in ten seconds, or a socket ended.
@@ -176,13 +176,13 @@ impl Approvals {
         bounded(ANSWER_WAIT, "wait for withdrawals", self.withdraw(usize::from(count))).await
     }
 
-    /// Rejects the one that has waited longest; `None` where none waits.
+    /// Rejects the request that has waited longest; `None` if none waits.
     pub async fn vote(&mut self) -> Option<Result<(), LoadError>> {
         let oldest = self.pending.drain(..self.pending.len().min(1)).next()?;
         Some(self.reject(vec![oldest]).await)
     }
 
-    /// One withdrawal each, or the rejection of those that wait: as many events either way.
+    /// One withdrawal each, or the rejection of those that wait: the same number of events either way.
     async fn publish(&mut self, count: u16) -> Result<u64, LoadError> {
         if self.pending.is_empty() {
             self.withdraw(usize::from(count)).await?;
@@ -230,7 +230,7 @@ impl Approvals {
     }
 }
 
-/// Sees that each vote of several at once was taken.
+/// Checks that each of several votes at once was accepted.
 ///
 /// # Errors
 /// `Refused` for the first that was not.
@@ -242,7 +242,7 @@ pub fn all_voted(method: &str, result: &Value) -> Result<(), LoadError> {
     }
 }
 
-/// Requests of an update of `approvals` that wait for a vote.
+/// Requests in an update of `approvals` that wait for a vote.
 fn pending(message: &[u8]) -> Vec<Value> {
     let frame: Value = serde_json::from_slice(message).unwrap_or_default();
     if frame["channel"] != "approvals" || frame["type"] != "update" {
@@ -261,7 +261,7 @@ mod tests {
     use crate::connection::Proof;
     use crate::endpoint::Endpoint;
 
-    /// A socket of a server that reads and never says a word.
+    /// A socket to a server that reads and never sends anything.
     async fn silent() -> Connection {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = Endpoint::plain(listener.local_addr().unwrap());

@@ -1,7 +1,7 @@
-//! The yardstick of fan-outs: one frame, made once, written to every socket with nothing in between.
+//! The reference for fan-outs: one frame, made once, written to every socket directly.
 //!
-//! Whoever connects with a WebSocket upgrade is a reader. Whoever connects with the line `PUBLISH` is the publisher: each
-//! byte that it sends is one event. All events that are readable at once go out in one write to each reader.
+//! A client that connects with a WebSocket upgrade is a reader. One that sends the line `PUBLISH` is the publisher:
+//! each further byte is one event. All events that are readable at once go out in one write to each reader.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Mutex;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-/// What the publisher says instead of an upgrade.
+/// What the publisher sends instead of an upgrade.
 pub const PUBLISH: &str = "PUBLISH\r\n\r\n";
 const HEAD_BYTES_MAX: usize = 4_096;
 /// Events that one write carries at most.
@@ -30,7 +30,7 @@ pub async fn serve(listener: TcpListener, bytes: usize) -> std::io::Result<()> {
         stream.set_nodelay(true)?;
         let (frame, readers) = (frame.clone(), readers.clone());
         tokio::spawn(async move {
-            // A socket that fails is gone; the client is the one that reports.
+            // A failed socket is gone; reporting that is the client's task.
             let _ = serve_one(stream, &frame, &readers).await;
         });
     }
@@ -51,7 +51,7 @@ async fn serve_one(mut stream: TcpStream, frame: &[u8], readers: &Mutex<Vec<TcpS
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
              Sec-WebSocket-Accept: {accept}\r\n\r\n"
         );
-        // Held until the reader is in: who has read the answer must get the next event.
+        // Locked until the reader is added: a client that has read the answer must get the next event.
         let mut readers = readers.lock().await;
         stream.write_all(answer.as_bytes()).await?;
         readers.push(stream);
@@ -77,7 +77,7 @@ async fn publish(frame: &[u8], count: usize, readers: &Mutex<Vec<TcpStream>>) {
             Err(_) => continue,
         };
         if written < bytes.len() {
-            // Its buffer is full; a reader that has gone is no concern of the others.
+            // Its buffer is full; a reader that has left does not concern the others.
             let _ = reader.write_all(&bytes[written..]).await;
         }
     }
@@ -94,13 +94,13 @@ fn frame(bytes: usize) -> Vec<u8> {
             frame[1] = 126;
             frame[2..4].copy_from_slice(&long.to_be_bytes());
         }
-        // Longer frames than this are no events.
+        // Longer frames are not used for events.
         (_, _, Err(_)) => frame.truncate(0),
     }
     frame
 }
 
-/// A listener on any port of this machine alone.
+/// A listener on any free port of this machine's loopback.
 ///
 /// # Errors
 /// The address cannot be had.

@@ -1,4 +1,4 @@
-//! The result of a run as it is kept: what was asked, what was measured, what was checked.
+//! The saved result of a run: the settings, the measurements, the checks.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,9 +14,9 @@ use crate::machine::CpuUse;
 use crate::timeline::{Point, Slice, curve};
 use crate::watch::Look;
 
-/// Raised when a saved run could be misread.
+/// Increased when a saved run could be misread.
 const FORMAT: u32 = 1;
-/// CPU that other processes used or the hypervisor withheld, in cores, above which a measurement is disturbed.
+/// CPU used by other processes or withheld by the hypervisor, in cores, above which a measurement counts as disturbed.
 pub const OTHERS_CORES_MAX: f64 = 0.15;
 /// The figure of a load that counts its cancels.
 pub const CANCELS: &str = "cancels";
@@ -45,15 +45,15 @@ pub struct Record {
     pub server: Option<String>,
     /// Everything measured, in order.
     pub series: Vec<Series>,
-    /// What the run is about: medians of ratios within a round, and single figures.
+    /// The purpose of the run: medians of ratios within a round, and single figures.
     pub results: Vec<Measure>,
     /// Goals of the scenario for which there is no result.
     #[serde(default)]
     pub goals_without_result: BTreeMap<String, Goal>,
     /// What must hold.
     pub checks: Vec<Check>,
-    /// Why the run failed, if it did: the first error, or what the verdict found. Its figures are not to be quoted. A goal
-    /// that is missed is among the results.
+    /// Why the run failed, if it did: the first error, or the verdict. Its figures must not be quoted. A missed goal is
+    /// among the results.
     #[serde(default)]
     pub failed: Option<String>,
 }
@@ -65,7 +65,7 @@ pub struct Series {
     pub name: String,
     /// From 1.
     pub round: u32,
-    /// Something else used the machine meanwhile.
+    /// Something else used the machine at the same time.
     pub disturbed: bool,
     /// Rate and latency.
     pub figures: Figures,
@@ -75,7 +75,7 @@ pub struct Series {
     pub curve: Vec<Point>,
     /// Over time.
     pub timeline: Vec<Slice>,
-    /// The server over time, of a long load.
+    /// The server over time, for a long load.
     #[serde(default)]
     pub looks: Vec<Look>,
     /// Other figures, by name and unit.
@@ -84,7 +84,7 @@ pub struct Series {
     pub refusals: BTreeMap<String, u64>,
 }
 
-/// What a figure should be, from issue or design.
+/// What a figure should be, according to an issue or the design.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Goal {
@@ -122,7 +122,7 @@ pub struct Measure {
     pub value: f64,
     /// Rounds that it was taken over.
     pub rounds: usize,
-    /// Every round was disturbed, so all were taken: not to be quoted.
+    /// Every round was disturbed, so all were used; must not be quoted.
     pub disturbed: bool,
     /// What it should be.
     pub goal: Option<Goal>,
@@ -165,8 +165,8 @@ impl Series {
         }
     }
 
-    /// Adds who used the processors, and whether that disturbed. A server whose process is not known is among the others, so
-    /// that only what the hypervisor withheld disturbs.
+    /// Adds the CPU use, and whether others disturbed the measurement. If the server's process is not known, it counts
+    /// among the others, so only what the hypervisor withheld counts as a disturbance.
     #[must_use]
     pub fn with_cpu(mut self, cpu: &CpuUse) -> Self {
         let others = if cpu.server.is_some() { cpu.others } else { 0.0 };
@@ -213,9 +213,9 @@ impl Record {
         if record.format == FORMAT { Ok(record) } else { Err(refuse(format!("format {}", record.format))) }
     }
 
-    /// Adds the median over rounds of a figure that `of` takes from one round's measurements; rounds with a disturbed
-    /// measurement count only where there is no other. Nothing is added where one of the rounds does not have the figure: it
-    /// may lack it because so much went wrong.
+    /// Adds the median over rounds of a figure that `of` computes from one round's measurements; rounds with a
+    /// disturbed measurement count only if there are no others. Adds nothing if one of the rounds lacks the figure,
+    /// since the reason may be a failure.
     pub fn conclude(&mut self, name: &str, goal: Option<Goal>, of: impl Fn(&Round<'_>) -> Option<f64>) {
         let last = self.series.iter().map(|series| series.round).max().unwrap_or(0);
         let rounds: Vec<Round<'_>> = (1..=last).map(|round| Round { series: &self.series, round }).collect();
@@ -228,14 +228,14 @@ impl Record {
         }
     }
 
-    /// Adds a figure that was taken once and does not depend on who used the processors.
+    /// Adds a figure that was measured once and does not depend on what else used the CPU.
     pub fn conclude_once(&mut self, name: &str, goal: Option<Goal>, value: Option<f64>) {
         let measure = |value| Measure { name: name.into(), value, rounds: 1, disturbed: false, goal };
         self.results.extend(value.map(measure));
     }
 
-    /// What is wrong with the run, if anything: violated checks, refusals that were not allowed, and where nothing of that
-    /// tells why, a measurement of nothing.
+    /// What is wrong with the run, if anything: violated checks, refusals that were not allowed, and if none of these
+    /// explains it, an empty measurement.
     ///
     /// # Errors
     /// All of it in words.
@@ -260,13 +260,13 @@ impl Record {
 }
 
 impl Record {
-    /// Keeps those of the scenario's goals for which there is no result: a slip of the pen, or what nobody was there for.
+    /// Records the scenario's goals that have no result, because of a misspelt name or a missing measurement.
     pub fn look_for_goals(&mut self, goals: &BTreeMap<String, Goal>) {
         self.goals_without_result.clone_from(goals);
         self.goals_without_result.retain(|name, _| self.results.iter().all(|result| result.name != *name));
     }
 
-    /// Whether every goal is met. A goal for which there is no result is not.
+    /// Whether every goal is met. A goal without a result is not.
     ///
     /// # Errors
     /// The ones that are not.

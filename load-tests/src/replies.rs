@@ -1,4 +1,4 @@
-//! Reading what a server says, at the price of three substring searches.
+//! Parses a server's messages with three substring searches.
 //!
 //! A reply is recognised by its `"req_id":` key. Inside a JSON string a quote is always escaped, so the byte sequence
 //! `"req_id":` can only be a key, and no v2 reply nests another one of that name.
@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::error::LoadError;
 
-/// What the server warns of where it acknowledges an order that it has from a request before.
+/// The server's warning when it acknowledges an order that it has from an earlier request.
 const REPEATED: &[u8] = b"the order was placed before by a request with this cl_ord_id";
 
 /// One message from the server.
@@ -49,10 +49,10 @@ impl Default for Replies {
 }
 
 impl Replies {
-    /// Tells what a message is.
+    /// Determines what a message is.
     ///
     /// # Errors
-    /// `Protocol` if it has a `req_id` but is not a reply, `Repeated` if it acknowledges an order that was there already.
+    /// `Protocol` if it has a `req_id` but is not a reply, `Repeated` if it acknowledges an order that existed already.
     pub fn read(&self, text: &[u8]) -> Result<Message, LoadError> {
         let Some(at) = self.req_id.find(text) else { return Ok(Message::Stream) };
         if self.repeated.find(text).is_some() {
@@ -68,7 +68,7 @@ impl Replies {
     }
 }
 
-/// The slow way, for refusals and for servers that put spaces between their tokens.
+/// The slow path, for refusals and for servers that put spaces between their tokens.
 fn refusal(text: &[u8]) -> Result<Message, LoadError> {
     #[derive(Deserialize)]
     struct Reply {
@@ -85,7 +85,7 @@ fn refusal(text: &[u8]) -> Result<Message, LoadError> {
     }
 }
 
-/// The text of a refusal with N for each number in it, such as the milliseconds to wait: so that one reason counts as one.
+/// The text of a refusal with N for each number, such as the milliseconds to wait, so that one reason counts as one.
 pub fn reason(error: &str) -> String {
     let (mut reason, mut rest) = (String::with_capacity(error.len()), error);
     while let Some(at) = rest.find(|c: char| c.is_ascii_digit()) {

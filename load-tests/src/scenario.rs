@@ -20,9 +20,9 @@ pub use kind::{
     Storages, Sweep, Withdrawal,
 };
 
-/// A server that takes longer for its last replies has lost them.
+/// If the last replies take longer than this, the server has lost them.
 const LAST_REPLIES_WAIT: Duration = Duration::from_secs(5);
-/// A run that is longer than this was a slip of the pen.
+/// A longer run is assumed to be a typing mistake.
 const SECONDS_MAX: f64 = 24.0 * 3_600.0;
 
 /// A scenario.
@@ -56,7 +56,7 @@ pub struct General {
     pub baselines: bool,
     /// Follow all private streams that the keys file gives access to, and check them.
     pub follow: bool,
-    /// Seconds that the streams may take after a load to tell everything.
+    /// Seconds that the streams may take to catch up after a load.
     pub patience: f64,
     /// Count refusals instead of failing on them.
     pub allow_refusals: bool,
@@ -103,7 +103,7 @@ impl General {
     }
 }
 
-/// Of a setting that was checked.
+/// Converts a setting that was checked.
 fn seconds(setting: f64) -> Duration {
     Duration::try_from_secs_f64(setting).unwrap_or_default()
 }
@@ -113,7 +113,7 @@ fn within_a_day(name: &str, setting: f64) -> Result<(), String> {
 }
 
 impl Scenario {
-    /// Reads a file and lays `overrides` (`NAME=VALUE`, a value as in TOML) over it.
+    /// Reads a file and applies `overrides` (`NAME=VALUE`, a value as in TOML).
     ///
     /// # Errors
     /// The file cannot be read, or is not as [`Scenario::parse`] wants it.
@@ -137,7 +137,7 @@ impl Scenario {
         let (general, own): (Table, Table) = table.into_iter().partition(|(key, _)| of_every_kind.contains_key(key));
         let general: General = typed(general).map_err(refuse)?;
         general.check().map_err(refuse)?;
-        // A name that is none of the kind's may have been meant as one that every kind has.
+        // A name unknown to the kind may have been meant as one of the general settings.
         let every = |error: String| match error.starts_with("unknown field") && !error.contains(" in `") {
             true => format!(
                 "{error}; and of every kind `{}`",
@@ -167,7 +167,7 @@ fn typed<T: DeserializeOwned>(table: Table) -> Result<T, String> {
     Value::Table(table).try_into().map_err(|error: toml::de::Error| error.to_string().trim_end().replace('\n', " "))
 }
 
-/// `rounds=5`, `mix.keep=10`, `shapes=["16x1"]`; what is no TOML value is taken as text.
+/// `rounds=5`, `mix.keep=10`, `shapes=["16x1"]`; anything but a TOML value is taken as text.
 fn set(table: &mut Table, text: &str) -> Result<(), String> {
     let (name, value) = text.split_once('=').ok_or_else(|| format!("{text:?} is not NAME=VALUE"))?;
     let parsed: Result<Table, _> = format!("value = {value}").parse();
@@ -183,7 +183,7 @@ fn set(table: &mut Table, text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// The tables and the name that a dotted name stands for. The name of a goal may be quoted as in TOML, or not.
+/// The tables and the name in a dotted name. The name of a goal may be quoted as in TOML, or not.
 fn path(name: &str) -> Vec<String> {
     let Ok(mut table) = format!("{name} = 0").parse::<Table>() else {
         return name.split('.').map(str::to_owned).collect();

@@ -1,5 +1,5 @@
-//! A thread of its own for what must not hold up the load: on the load's thread, a reply would wait until whoever listens beside
-//! it has read, which is this client's doing and not the server's.
+//! A thread of its own for what must not delay the load: on the load's thread a reply would wait until other listeners
+//! have read, which would be this client's fault and not the server's.
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
@@ -7,7 +7,7 @@ use tokio::task::{JoinError, JoinHandle};
 
 use crate::error::LoadError;
 
-/// A runtime with one thread. What still runs there ends when this is dropped, also where blocking is not allowed.
+/// A runtime with one thread. Dropping it ends what still runs there, even where blocking is not allowed.
 #[derive(Debug)]
 pub struct SideThread {
     runtime: Option<Runtime>,
@@ -37,7 +37,7 @@ impl Drop for SideThread {
     }
 }
 
-/// What goes on there beside a load, until it is told to stop.
+/// Something that runs there during a load, until it is told to stop.
 #[derive(Debug)]
 pub struct Beside<T> {
     _thread: SideThread,
@@ -46,10 +46,10 @@ pub struct Beside<T> {
 }
 
 impl<T: Send + 'static> Beside<T> {
-    /// Waits until it is prepared; from then on it goes on.
+    /// Waits until it is prepared; from then on it runs by itself.
     ///
     /// # Errors
-    /// What keeps it from being prepared, or no thread can be had.
+    /// The error of the preparation, or no thread can be started.
     pub async fn start<P: Send + 'static, G: Future<Output = Result<T, LoadError>> + Send + 'static>(
         name: &str,
         prepare: impl Future<Output = Result<P, LoadError>> + Send + 'static,
@@ -62,7 +62,7 @@ impl<T: Send + 'static> Beside<T> {
         Ok(Self { _thread: thread, going_on, stop })
     }
 
-    /// What came of it.
+    /// Its result.
     ///
     /// # Errors
     /// Why it failed.
@@ -80,7 +80,7 @@ fn ended(error: JoinError) -> LoadError {
 mod tests {
     use super::*;
 
-    /// A runtime of its own would panic here.
+    /// Dropping a plain runtime would panic here.
     #[tokio::test]
     async fn it_may_be_dropped_among_other_tasks_with_its_own_still_running() {
         let side = SideThread::start("side").unwrap();

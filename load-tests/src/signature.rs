@@ -24,8 +24,8 @@ pub fn sign(secret: &str, path: &str, nonce: &str, body: &str) -> Result<String,
     Ok(BASE64.encode(outer.finalize().into_bytes()))
 }
 
-/// Gives out strictly increasing nonces: nanoseconds since 1970, or one more than the last where the clock
-/// stands still. One source serves all connections of a key.
+/// Issues strictly increasing nonces: nanoseconds since 1970, or one more than the last if the clock has not advanced.
+/// One source serves all connections of a key.
 #[derive(Debug, Default)]
 pub struct Nonces {
     last: u64,

@@ -17,16 +17,16 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use crate::error::LoadError;
 
-/// Where distributions keep the authorities that they trust: Debian and its kin, Fedora and its kin, openSUSE.
+/// Where distributions keep their trusted authorities: Debian and relatives, Fedora and relatives, openSUSE.
 const SYSTEM: [&str; 3] =
     ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem"];
 
 /// The bytes of a connection.
 #[derive(Debug)]
 pub enum Socket {
-    /// As they are.
+    /// Plain.
     Plain(TcpStream),
-    /// Under TLS. What was written leaves with a flush.
+    /// With TLS. Written bytes are sent by a flush.
     Tls(Box<TlsStream<TcpStream>>),
 }
 
@@ -62,7 +62,7 @@ impl AsyncWrite for Socket {
     }
 }
 
-/// Whose certificates are trusted.
+/// The certificates to trust.
 #[derive(Debug, Clone)]
 pub struct Trust {
     config: Arc<ClientConfig>,
@@ -71,7 +71,7 @@ pub struct Trust {
 }
 
 impl Trust {
-    /// Trusts the certificates in this file of PEM, or without one those that the system trusts.
+    /// Trusts the certificates in this PEM file, or without one those that the system trusts.
     ///
     /// # Errors
     /// The file cannot be read or holds no certificate; or no file of the system's is found.
@@ -81,7 +81,7 @@ impl Trust {
         let refuse = |why: String| LoadError::Setup(format!("--ca {}: {why}", file.display()));
         let read = CertificateDer::pem_file_iter(&file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
         let mut roots = RootCertStore::empty();
-        // Among the system's there may be some that this library cannot use.
+        // The system's list may have some that this library cannot use.
         let (added, _) = roots.add_parsable_certificates(read.map_err(|error| refuse(error.to_string()))?);
         if added == 0 {
             return Err(refuse("there is no certificate in it".into()));
@@ -94,7 +94,7 @@ impl Trust {
     /// Puts a connection to `host` under TLS.
     ///
     /// # Errors
-    /// It speaks no TLS, or its certificate is not trusted or of another name.
+    /// It does not speak TLS, or its certificate is not trusted or for another name.
     pub async fn secure(&self, host: &str, stream: TcpStream) -> IoResult<Socket> {
         let name = ServerName::try_from(host.to_owned()).map_err(|error| Error::new(ErrorKind::InvalidInput, error))?;
         let stream = TlsConnector::from(Arc::clone(&self.config)).connect(name, stream).await?;
@@ -102,7 +102,7 @@ impl Trust {
     }
 }
 
-/// The first of the system's files that is there; `SSL_CERT_FILE` names another, as for other programs.
+/// The first of the system's files that exists; `SSL_CERT_FILE` overrides it, as for other programs.
 fn system() -> Option<PathBuf> {
     let named = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from);
     named.or_else(|| SYSTEM.map(PathBuf::from).into_iter().find(|path| path.exists()))

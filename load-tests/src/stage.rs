@@ -1,4 +1,4 @@
-//! Where a scenario plays: the server, the baselines and what all kinds do with them.
+//! What a scenario runs on: the server, the baselines and what all kinds do with them.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -41,18 +41,18 @@ pub struct Stage {
     pub server: Option<(PathBuf, CountersignChild)>,
     /// Of all keys.
     pub nonces: Nonces,
-    /// Of Members, by the address of the server and theirs.
+    /// Signed-in Members, by the server's address and their own.
     pub sessions: BTreeMap<(String, String), Session>,
     /// On the terminal.
     pub progress: Progress,
-    /// Gives E's server the first core and the client the last one. D and the server, which have threads for both, run on
-    /// all cores.
+    /// Pins E's server to the first core and the client to the last one. D and the server, which have threads for both,
+    /// run on all cores.
     pub pin: bool,
-    /// What came of it so far.
+    /// The results so far.
     pub record: Record,
 }
 
-/// Who is measured.
+/// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Contestant {
     /// The JSON echo.
@@ -73,11 +73,11 @@ impl Stage {
         self.target.as_ref().ok_or_else(missing)
     }
 
-    /// A load of this scenario's length. The baselines, which know nothing else, are sent limit orders for whatever is in
-    /// the mix: as many requests as the server.
+    /// A load of this scenario's length. The baselines know only limit orders, so they get these for whatever is in the
+    /// mix: as many requests as the server.
     ///
     /// # Errors
-    /// The mix is not sound.
+    /// The mix is invalid.
     pub fn load(&self, who: Contestant, shape: Shape, arrival: Arrival, mix: &MixSettings) -> Result<Load, LoadError> {
         let (connections, symbol) = (shape.connections, mix.symbol.clone());
         let mix = match who {
@@ -104,7 +104,7 @@ impl Stage {
         Ok(())
     }
 
-    /// Adds a measurement and tells of it on a terminal.
+    /// Adds a measurement and reports it on a terminal.
     pub fn add(&mut self, series: Series) {
         self.progress.tell(&crate::report::text::line(&series));
         self.record.series.push(series);
@@ -116,7 +116,7 @@ impl Stage {
         self.record.conclude(name, goal, of);
     }
 
-    /// Adds what was noted once, as `name`, beside a measurement and does not depend on who used the processors.
+    /// Adds a figure called `name` that was recorded once with a measurement and does not depend on CPU use.
     pub fn conclude_once(&mut self, name: &str) {
         let noted = self.record.series.iter().find_map(|series| series.extra.get(name).copied());
         self.record.conclude_once(name, self.scenario.goal(name), noted);
@@ -136,7 +136,7 @@ impl Stage {
         Ok(series)
     }
 
-    /// Measures D and holds it to its word: every request that it answered is in its file.
+    /// Measures D and checks its promise: every request that it answered is in its file.
     async fn measure_d(&mut self, name: &str, round: u32, load: &Load) -> Result<Series, LoadError> {
         let journal = self.directory.path().join("d.journal");
         let child = BaselineChild::start(&self.program, Baseline::D(&journal))?;
@@ -155,7 +155,7 @@ impl Stage {
         Ok(series)
     }
 
-    /// Measures the server, with its private streams followed if the scenario says so, and adds measurement and checks.
+    /// Measures the server, following its private streams if the scenario says so, and adds measurement and checks.
     ///
     /// # Errors
     /// The first connection or reply that is not as it must be.
@@ -207,7 +207,7 @@ impl Stage {
         Ok(())
     }
 
-    /// Follows all that the credentials given may follow: every key, a Member, and custody.
+    /// Follows everything that the given credentials may follow: every key, a Member, and custody.
     async fn followers(&mut self, target: &Target, name: &str, round: u32, run: u64) -> Result<Followers, LoadError> {
         let mut principals: Vec<Principal> = target.users.iter().cloned().map(Principal::ServiceUser).collect();
         let skipped = match Approvals::onlooker(target) {
@@ -218,7 +218,7 @@ impl Stage {
                     principals.push(Principal::Member(session));
                     None
                 }
-                // Its code may be spent, or the server know another origin for the page.
+                // Its code may be spent, or the server may have another origin for the page.
                 Err(refused @ LoadError::Refused { .. }) => Some(refused.to_string()),
                 Err(error) => return Err(error),
             },
@@ -246,7 +246,7 @@ fn remove(file: &Path) -> Result<(), LoadError> {
     std::fs::remove_file(file).map_err(LoadError::io(format!("remove {}", file.display())))
 }
 
-/// While it lives, server and client each have a core of their own; afterwards the client has all again.
+/// While this exists, server and client each have a core of their own; afterwards the client has all again.
 pub struct Cores {
     all: String,
 }

@@ -1,4 +1,4 @@
-//! What the private streams of one socket have told, held against itself: every frame is read here.
+//! What the private streams of one socket have sent, checked for consistency: every frame is read here.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -40,25 +40,25 @@ struct Placed<'a> {
     exec_type: Cow<'a, str>,
     #[serde(borrow)]
     cl_ord_id: Option<Cow<'a, str>>,
-    /// Of a deposit, a withdrawal or a movement of Earn.
+    /// In a deposit, a withdrawal or a movement of Earn.
     #[serde(borrow, alias = "operation_id")]
     refid: Option<Cow<'a, str>>,
-    /// Of a withdrawal, and of what is asked for.
+    /// Of a withdrawal, and of a request.
     #[serde(borrow)]
     request_id: Option<Cow<'a, str>>,
-    /// Of a withdrawal.
+    /// In a withdrawal.
     #[serde(borrow)]
     status: Option<Cow<'a, str>>,
-    /// Of a withdrawal that was not released.
+    /// In a withdrawal that was not released.
     #[serde(borrow, rename = "status-prop")]
     status_prop: Option<Cow<'a, str>>,
-    /// Of what is asked for.
+    /// Of a request.
     #[serde(borrow)]
     state: Option<Cow<'a, str>>,
 }
 
 impl Placed<'_> {
-    /// Of a withdrawal: whether its request waits or has just ended; `None` where that was before.
+    /// For a withdrawal: whether its request is waiting or has just ended; `None` if that was earlier.
     fn waits(&self) -> Option<bool> {
         match (self.status.as_deref()?, self.status_prop.as_deref()) {
             ("Initial", _) => Some(true),
@@ -68,17 +68,17 @@ impl Placed<'_> {
     }
 }
 
-/// What an item of this event tells of something.
+/// The description of an item with this id in this event.
 fn in_event(id: &str, offset: u64) -> String {
     format!("{id} at event {}", offset / ITEMS_PER_EVENT)
 }
 
-/// What is told of a request: that it waits, or that it does no more.
+/// The description of a request: that it waits, or no longer does.
 fn of_request(id: &str, waits: bool) -> String {
     format!("request {id} as {}", if waits { "pending" } else { "ended" })
 }
 
-/// What the streams have told so far.
+/// The state of all streams so far.
 #[derive(Debug)]
 pub struct Streams {
     owner: String,
@@ -89,7 +89,7 @@ pub struct Streams {
     causes: Causes,
     released: Released,
     seen: OrderSet,
-    /// Verdicts on subscriptions that have ended, or never were.
+    /// Verdicts on subscriptions that have ended, or never existed.
     ended: Vec<Check>,
     repeated: Check,
     placed: Check,
@@ -97,7 +97,7 @@ pub struct Streams {
 }
 
 impl Streams {
-    /// Nothing told yet to the key of this name.
+    /// For the key of this name, before the first message.
     pub fn new(owner: &str, run: u64) -> Self {
         Self {
             owner: owner.into(),
@@ -156,7 +156,7 @@ impl Streams {
         Ok(())
     }
 
-    /// Takes an item of an update of the other channels.
+    /// Takes an item of an update on one of the other channels.
     fn told(&mut self, channel: &str, item: &Placed<'_>) {
         if let Some(id) = &item.refid {
             self.causes.told(channel, in_event(id, item.offset));
@@ -184,15 +184,15 @@ impl Streams {
         self.numbering.contains_key(channel)
     }
 
-    /// Notes that a channel is followed: it may have to tell something, even if it never does.
+    /// Records that a channel is followed: it may have to send something, even if it never does.
     pub fn follow(&mut self, channel: &str) {
         if !self.numbering.contains_key(channel) {
             self.numbering.insert(channel.to_owned(), Numbering::new(&self.owner, channel, 0));
         }
     }
 
-    /// Takes an item of `balances` or `ledger`. What `balances` tells, the channel of its cause must tell as well, if it is
-    /// followed.
+    /// Takes an item of `balances` or `ledger`. For what is on `balances`, the channel of its cause must have an item
+    /// as well, if it is followed.
     fn moved(&mut self, channel: &str, is_snapshot: bool, item: &Item<'_>) -> Result<(), LoadError> {
         let is_balance = channel == "balances";
         let numbering = self.numbering.get_mut(channel).expect("it is followed");
@@ -221,8 +221,8 @@ impl Streams {
         Ok(())
     }
 
-    /// Ends a subscription that is to be resumed after the offset given, from which its next one is followed; `None` where
-    /// it has told nothing yet.
+    /// Ends a subscription that will be resumed after the returned offset, from which its next one is followed; `None`
+    /// if it has sent nothing yet.
     pub fn resume(&mut self, channel: &str) -> Option<u64> {
         let numbering = self.numbering.remove(channel)?;
         let offset = numbering.offset();
@@ -236,7 +236,7 @@ impl Streams {
         if self.follows("executions") { acknowledged.missing_in(&self.seen) } else { 0 }
     }
 
-    /// Whether all is told that one channel has to tell because another one told it.
+    /// Whether each channel has sent everything that is due because of another channel.
     pub fn is_even(&self) -> bool {
         self.entries.is_even() && self.causes.is_even()
     }
@@ -251,7 +251,7 @@ impl Streams {
         &self.balances
     }
 
-    /// The verdicts, on orders that should have been seen and, where `balances` is followed, on a fresh snapshot of it.
+    /// The verdicts on orders that should have been seen and, if `balances` is followed, on a fresh snapshot of it.
     pub fn checks(mut self, acknowledged: &OrderSet, fresh: Option<&Balances>) -> Vec<Check> {
         let missing = self.missing(acknowledged);
         self.placed.looked_at = acknowledged.len();
@@ -297,7 +297,7 @@ mod tests {
         assert!(streams.balances.differences(&Balances::default())[0].starts_with("a\"b in spot/mäin"));
     }
 
-    /// A Member's two channels, or custody's one, and what was told on them: the checks that failed, and how many there are.
+    /// Checks what was sent on a Member's two channels, or custody's one: the failed checks, and how many there are.
     fn failed(channels: &[&str], told: &[(&str, &str, &str)]) -> (Vec<String>, usize) {
         let mut streams = Streams::new("Bob", 1);
         channels.iter().for_each(|channel| streams.follow(channel));

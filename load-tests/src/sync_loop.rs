@@ -1,4 +1,4 @@
-//! The bare sync loop: what one fdatasync of a small append costs here and now.
+//! The plain sync loop: what one fdatasync of a small append costs on this disk now.
 
 use std::fs::OpenOptions;
 use std::io::Write;

@@ -48,14 +48,14 @@ pub struct Overrides {
 }
 
 impl Target {
-    /// A baseline: no key, no web page.
+    /// A baseline: no key, no web address.
     pub fn baseline(address: std::net::SocketAddr, process: u32) -> Self {
         let ws = Endpoint::plain(address);
         let (users, members) = (Vec::new(), Vec::new());
         Self { ws, http: None, users, members, venue: None, process: Some(process), database: None }
     }
 
-    /// A server as a ready file tells it, with one key: the named one, or the first.
+    /// A server from a ready file, with one key: the named one, or the first.
     ///
     /// # Errors
     /// No such key, no address, or nothing to trust.
@@ -64,7 +64,7 @@ impl Target {
         Ok(Self { users, ..Self::without_users(ready, overrides)? })
     }
 
-    /// A server as a ready file tells it, which may have no Service Users yet.
+    /// A server from a ready file, which may have no Service Users yet.
     ///
     /// # Errors
     /// No address, or nothing to trust.
@@ -86,21 +86,21 @@ impl Target {
         })
     }
 
-    /// Follows a server that was started again; its keys are the same.
+    /// Switches to a server that was restarted; its keys are the same.
     ///
     /// # Errors
-    /// Its ready file tells no address.
+    /// Its ready file has no address.
     pub fn move_to(&mut self, child: &CountersignChild) -> Result<(), LoadError> {
         let moved = Self::from_ready(&child.ready, &Overrides::default())?;
         (self.ws, self.http, self.process) = (moved.ws, moved.http, Some(child.process()));
         Ok(())
     }
 
-    /// Takes the first `count` keys that tell their Organization, as those that `prepare` made do, instead of the one; where
-    /// none does, the first `count` of all.
+    /// Takes the first `count` keys that have an Organization, as those made by `prepare`, instead of one; if none
+    /// does, the first `count` of all.
     ///
     /// # Errors
-    /// The file holds fewer, or one is asked for by name.
+    /// The file has fewer, or one was requested by name.
     pub fn with_keys(mut self, ready: &ReadyFile, count: usize, overrides: &Overrides) -> Result<Self, LoadError> {
         if count > 1 {
             if let Some(name) = &overrides.service_user {
@@ -131,7 +131,7 @@ impl Target {
         Connection::open(&self.ws, proof, buffer).await
     }
 
-    /// Which build it is, as far as can be known: the version that its page tells, and a digest of the file that runs.
+    /// Its build, as far as can be known: the version on its page, and a digest of the running file.
     pub async fn build(&self) -> Option<String> {
         let version = match &self.http {
             Some(http) => version(http).await.map(|version| format!("version {version}")),
@@ -155,7 +155,7 @@ impl Target {
 mod tests {
     use super::*;
 
-    /// The names of the keys that are taken from a file with these, told with their Organization or without.
+    /// The names of the keys taken from a file with these keys, each with or without an Organization.
     fn taken(keys: &[(&str, bool)], count: usize) -> Result<Vec<String>, LoadError> {
         taken_with(keys, count, &Overrides::default())
     }

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::figures::{Figures, latency_histogram, nanoseconds, to_f64};
 
-/// More slices than this say nothing more on a plot.
+/// More slices than this do not improve a plot.
 const SLICES_MAX: u32 = 120;
 /// Shorter slices hold too few latencies for a p99.
 const SLICE_MIN: Duration = Duration::from_millis(100);
@@ -46,7 +46,7 @@ impl Part {
 pub struct Slice {
     /// Its end, in seconds from the start of the window.
     pub at_s: f64,
-    /// Rate and latency within it; where nothing came, no latency either.
+    /// Rate and latency within it; without replies there is no latency.
     #[serde(flatten)]
     pub figures: Figures,
 }
@@ -67,19 +67,19 @@ impl Timeline {
         Self { start, window, slice, slices: Vec::new() }
     }
 
-    /// Counts a reply that came at `at`; what comes outside the window is left out and told by `false`.
+    /// Counts a reply received at `at`; returns `false` outside the window, where it is not counted.
     pub fn reply(&mut self, at: Instant) -> bool {
         self.part(at).map(|part| part.replies += 1).is_some()
     }
 
-    /// Notes a latency where `at` is; outside the window it is left out.
+    /// Records a latency in the slice of `at`; not outside the window.
     pub fn latency(&mut self, at: Instant, latency: Duration) {
         if let Some(part) = self.part(at) {
             part.latencies.saturating_record(nanoseconds(latency));
         }
     }
 
-    /// Counts deliveries of these ages that were complete at `at`; outside the window they are left out.
+    /// Counts deliveries of these ages that were complete at `at`; not outside the window.
     pub fn deliveries(&mut self, at: Instant, ages: &Histogram<u32>) {
         if let Some(part) = self.part(at) {
             part.replies += ages.len();
@@ -89,7 +89,7 @@ impl Timeline {
 
     fn part(&mut self, at: Instant) -> Option<&mut Part> {
         let since = at.checked_duration_since(self.start).filter(|since| *since < self.window)?;
-        // What is left over of a window that cannot be cut evenly is of the last slice.
+        // The remainder of a window that cannot be divided evenly belongs to the last slice.
         let index = (since.as_nanos() / self.slice.as_nanos()).min(u128::from(SLICES_MAX - 1));
         let index = usize::try_from(index).ok()?;
         while self.slices.len() <= index {
@@ -113,7 +113,7 @@ impl Timeline {
         Part { replies, latencies: self.latencies() }.figures(self.window)
     }
 
-    /// All slices of the window; one in which nothing came tells a rate of nothing.
+    /// All slices of the window; one without replies has a rate of zero.
     pub fn slices(&self) -> Vec<Slice> {
         let none = Part::default();
         let parts = self.slices.iter().chain(std::iter::repeat(&none));
@@ -125,7 +125,7 @@ impl Timeline {
         told.collect()
     }
 
-    /// Throughput of the first minute and of the last, a second; of tenths of the window where that is shorter than ten
+    /// Throughput per second in the first and the last minute; in tenths of the window if that is shorter than ten
     /// minutes.
     pub fn first_and_last(&self) -> Option<(f64, f64)> {
         let part = Duration::from_secs(60).min(self.window / 10).max(self.slice);
@@ -143,7 +143,7 @@ impl Timeline {
     }
 }
 
-/// The percentile curve of a histogram, denser towards its tail, as far as there is a latency beyond a point.
+/// The percentile curve of a histogram, denser towards its tail, up to the last point with a latency beyond it.
 pub fn curve(latencies: &Histogram<u32>) -> Vec<Point> {
     let halves =
         std::iter::successors(Some(1.0_f64), |missing| Some(missing / 2.0)).take_while(|missing| *missing > 1e-6);
@@ -174,7 +174,7 @@ mod tests {
         assert!((rates(&slices[..1]) - 1.0).abs() < 1e-9 && (rates(&slices[119..]) - 1.0).abs() < 1e-9);
         assert!(rates(&slices[1..119]) == 0.0 && slices[1].figures.max_us.is_none(), "a stall is shown as one");
         assert_eq!(timeline.latencies().len(), 2);
-        // What was due in the window is a latency of it, however late the reply; the rate is of replies.
+        // What was due in the window counts as its latency, however late the reply; the rate counts replies.
         timeline.latency(last, 9 * SECOND);
         let figures = timeline.figures();
         assert!(figures.max_us > Some(8_900_000.0) && (figures.per_second * 120.0 - 2.0).abs() < 1e-9, "{figures:?}");

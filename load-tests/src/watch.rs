@@ -1,4 +1,4 @@
-//! What a long load does to the server meanwhile: its memory, and how far its history tables are behind.
+//! What a long load does to the server: its memory, and how far its history tables fall behind.
 
 use std::time::Duration;
 
@@ -11,25 +11,25 @@ use crate::machine::resident_kib;
 use crate::metrics::history_lag;
 use crate::target::Target;
 
-/// Shorter loads are not looked at: reading the page costs a little.
+/// Shorter loads are not watched: reading the page costs a little.
 const WINDOW_MIN: Duration = Duration::from_secs(30);
-/// Looks at one load.
+/// Samples of one load.
 const LOOKS: u32 = 120;
-/// The figure of a watched load that tells how far the history tables were behind at the worst.
+/// The figure of a watched load with the greatest lag of the history tables.
 pub const LAG_MOST: &str = "history lag at most, events";
 
-/// One look.
+/// One sample.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Look {
-    /// Seconds since the first.
+    /// Seconds since the first sample.
     pub at_s: f64,
     /// The server's resident memory, where its process is known.
     pub rss_mib: Option<f64>,
-    /// Events that are released and not in the history tables yet, where the server tells.
+    /// Events released but not in the history tables yet, if the server reports it.
     pub history_lag: Option<f64>,
 }
 
-/// Looks at a server until it is asked what it saw.
+/// Samples a server until it is finished.
 #[derive(Debug)]
 pub struct Watch {
     stop: tokio::sync::oneshot::Sender<()>,
@@ -37,7 +37,7 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Starts looking, if the load is long enough.
+    /// Starts sampling, if the load is long enough.
     pub fn start(target: &Target, window: Duration) -> Option<Self> {
         if window < WINDOW_MIN {
             return None;
@@ -47,7 +47,7 @@ impl Watch {
         Some(Self { stop, looks })
     }
 
-    /// What it saw, with a last look now.
+    /// The samples, with a last one taken now.
     pub async fn finish(self) -> Vec<Look> {
         let _ = self.stop.send(());
         self.looks.await.unwrap_or_default()
@@ -74,7 +74,7 @@ async fn look(target: Target, every: Duration, mut stopped: tokio::sync::oneshot
     }
 }
 
-/// The figures of a line: memory at both ends and at most, the lag at most and in the end.
+/// The figures of a series: memory at both ends and at most, the lag at most and at the end.
 pub fn figures(looks: &[Look]) -> Vec<(&'static str, f64)> {
     let most = |values: &[f64]| values.iter().copied().reduce(f64::max);
     let memory: Vec<f64> = looks.iter().filter_map(|look| look.rss_mib).collect();

@@ -1,5 +1,5 @@
-//! Withdrawals to their end, beside a load: a key asks for them, a Member approves, and custody, once it is told of the release,
-//! says in turn that one was paid and that one failed.
+//! Complete withdrawals during a load: a key requests them, a Member approves, and custody, once it is sent the
+//! release, reports them alternately as paid and as failed.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -22,21 +22,21 @@ use crate::signature::Nonces;
 use crate::target::Target;
 
 const READ_BUFFER_BYTES: usize = 16 << 10;
-/// From one lot to the next, which takes a one-time code of its own.
+/// From one lot to the next, because each needs a one-time code of its own.
 const EVERY: Duration = Duration::from_secs(60);
-/// What is said of a code that was used already, such as by the load before.
+/// The refusal of a code that was used already, such as by the load before.
 const CODE_USED: &str = "EGovernance:One-time code used";
 
-/// What is asked for at once.
+/// What is requested at once.
 #[derive(Debug, Clone)]
 pub struct Lot {
-    /// How many, at most what one vote may carry.
+    /// How many, at most as many as one vote may contain.
     pub count: u16,
     /// Each of them.
     pub each: Withdrawal,
 }
 
-/// Plays a lot at once and then every minute, until it is told to stop; the check over all of them.
+/// Plays a lot at once and then every minute, until it is told to stop; returns the check over all of them.
 ///
 /// # Errors
 /// The keys file has no Member or no venue key, or a socket cannot be opened.
@@ -70,7 +70,7 @@ async fn play(cast: Cast, first: Parties, mut stopped: oneshot::Receiver<()>) ->
     }
 }
 
-/// Who has a part in it.
+/// The participants.
 struct Cast {
     target: Target,
     session: Session,
@@ -131,7 +131,7 @@ impl Cast {
     }
 }
 
-/// Reads what custody is told until it has heard of all of them.
+/// Reads what custody is sent until it has all of them.
 async fn told_of(custody: &mut Caller, mut released: BTreeSet<&str>) -> Result<(), LoadError> {
     loop {
         while let Received::Text(frame) = custody.connection.next_message()? {

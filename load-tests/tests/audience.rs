@@ -41,7 +41,7 @@ async fn an_audience_notices_events_that_are_missing_doubled_or_swapped() {
     }
 }
 
-/// Of readers that were sent these trades, the first thing that is wrong when each has to have had `each`.
+/// The first error of readers that were sent these trades, if each had to receive `each`.
 async fn wrong(sent: &[&'static [u64]], each: u64) -> LoadError {
     let mut readers = Vec::new();
     for ids in sent {
@@ -55,7 +55,7 @@ async fn wrong(sent: &[&'static [u64]], each: u64) -> LoadError {
         }
     };
     timeout(Duration::from_secs(20), delivered).await.expect("all that was sent");
-    // Nothing more comes, so the ten seconds need not pass.
+    // Nothing more will come, so the ten seconds need not really pass.
     tokio::time::pause();
     let wrong = audience.wait_for(each).await.unwrap_err();
     tokio::time::resume();

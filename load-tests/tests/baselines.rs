@@ -42,7 +42,7 @@ async fn connect(address: std::net::SocketAddr) -> Connection {
     Connection::open(&endpoint, Proof::Bare, 4_096).await.unwrap()
 }
 
-/// Sends `count` orders in one write and returns the replies, which may come in any number of reads.
+/// Sends `count` orders in one write and returns the replies, which may arrive in any number of reads.
 async fn exchange(
     connection: &mut Connection,
     source: &mut RequestSource<'_>,
@@ -105,7 +105,7 @@ async fn every_record_that_d_acknowledged_is_in_its_file() {
         for batch in 0..5 {
             for reply in exchange(&mut connection, &mut source, batch * 16..(batch + 1) * 16).await {
                 let id = reply["result"]["cl_ord_id"].as_str().unwrap().to_owned();
-                // Looked up while the server runs: an acknowledgement must not come before the write.
+                // Checked while the server runs: an acknowledgement must not come before the write.
                 acknowledged.insert(id);
             }
             let stored = stored_ids(&journal);
@@ -146,10 +146,10 @@ async fn both_loops_run_against_baselines_as_child_processes() {
         let plan = Plan { arrival, mix: Arc::new(mix()), duty: SHORT, run: 1 };
         let outcome = run(connections, &plan).await.unwrap();
         let totals = child.stop().unwrap();
-        // A machine that is busy elsewhere may leave the window empty; the first requests are always sent.
+        // On a busy machine the window may stay empty; the first requests are always sent.
         assert!(outcome.tally.sent >= if arrival == closed { 4 * 8 } else { 1 }, "{outcome:?}");
         assert_eq!(outcome.tally.sent, outcome.tally.answered);
-        // What was due counts, 2,000 a second for a tenth of one, or what was under way: the last are answered after the window.
+        // Counts those due, 2,000 a second for 0.1 s, or those under way: the last are answered after the window.
         let orders = outcome.tally.orders;
         let counted = if arrival == open { 200..=200 } else { orders..=orders + 4 * 8 };
         assert!(counted.contains(&outcome.latencies.len()) && outcome.tally.refused() == 0, "{outcome:?}");
@@ -249,7 +249,7 @@ fn a_server_that_dies_in_the_middle_is_reported_with_its_last_words() {
 fn a_run_that_is_ended_with_all_that_it_started_tells_the_end_and_not_what_became_of_them() {
     let directory = directory("ended-together");
     let started = directory.path().join("started");
-    // Instead of Postgres, so that it never becomes ready.
+    // In place of Postgres, so that it never becomes ready.
     let bash = stand_in(directory.path(), &format!("touch '{}'; exec sleep 60", started.display()));
     std::fs::rename(bash, directory.path().join("bash")).unwrap();
     let ready =
@@ -272,7 +272,7 @@ fn a_run_that_is_ended_with_all_that_it_started_tells_the_end_and_not_what_becam
     assert_eq!(told, "error: ended by SIGINT before all was done\n");
 }
 
-/// The whole of `compare`, with a second echo in the server's place: E against itself.
+/// The complete scenario `compare`, with a second echo in place of the server: E against itself.
 #[tokio::test]
 async fn a_comparison_measures_every_contestant_and_concludes() {
     let directory = directory("compare");

@@ -1,4 +1,4 @@
-//! The load client against servers that misbehave: what must not pass unnoticed.
+//! The load client against servers that misbehave: what it must notice.
 
 #![allow(clippy::unwrap_used, reason = "all of this is test code")]
 
@@ -106,7 +106,7 @@ async fn kept_orders_are_canceled_by_their_own_id_once_each() {
     let (placed, canceled) = &*seen.lock().unwrap();
     assert!(outcome.tally.cancels > 0);
     assert_eq!(canceled[..], placed[..canceled.len()]);
-    // Three kept, one to be canceled next, at most two in flight.
+    // Three kept, one about to be canceled, at most two in flight.
     assert!(placed.len() - canceled.len() <= 6, "{} {}", placed.len(), canceled.len());
 }
 
@@ -124,7 +124,7 @@ async fn a_doubled_reply_is_noticed() {
 
 #[tokio::test]
 async fn an_order_that_was_placed_before_is_noticed_although_it_is_acknowledged() {
-    // The second way is of servers that put spaces between their tokens.
+    // The second form is from servers that put spaces between their tokens.
     for success in ["\"success\":true", "\"success\": true"] {
         let repeated = load(move |_, request| {
             let warning = "the order was placed before by a request with this cl_ord_id";
@@ -146,7 +146,7 @@ async fn a_reply_to_nothing_is_noticed() {
     assert!(matches!(invented, Err(LoadError::Matching(MatchError::Unknown(999_999_999)))), "{invented:?}");
 }
 
-/// Answers the first requests at once and then no more, until none has come for a while.
+/// Answers the first requests at once and then nothing, until no request has come for a while.
 async fn stalls_after(listener: TcpListener, answered_at_once: usize) {
     let (stream, _) = listener.accept().await.unwrap();
     let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
@@ -171,12 +171,12 @@ async fn stalls_after(listener: TcpListener, answered_at_once: usize) {
     }
 }
 
-/// Longer than a busy machine holds up requests that are due.
+/// Longer than a busy machine delays requests that are due.
 const QUIET: Duration = Duration::from_secs(1);
-/// What is answered after that, batch by batch, is waited for.
+/// Waits for what is answered after that, batch by batch.
 const PATIENT: Duty = Duty { grace: Duration::from_secs(10), ..DUTY };
 
-/// A stall over the end of an open loop's window: all that was due in it counts, what could be sent only after it too.
+/// A stall across the end of an open loop's window: all that was due in it counts, even what is sent only after it.
 #[tokio::test]
 async fn a_stall_over_the_end_of_the_window_is_in_the_latency() {
     // The second is more than may be in flight.
@@ -197,7 +197,7 @@ async fn a_stall_over_the_end_of_the_window_is_in_the_latency() {
     }
 }
 
-/// The same of a closed loop: what was under way in the window counts, whether it was sent before it or is answered after it.
+/// The same for a closed loop: what was under way in the window counts, whether sent before it or answered after it.
 #[tokio::test]
 async fn a_closed_loops_stall_over_the_end_of_the_window_is_in_the_latency() {
     let (warm_up, window, none) = (Duration::from_millis(50), Duration::from_millis(100), Duration::ZERO);
@@ -216,14 +216,14 @@ async fn a_closed_loops_stall_over_the_end_of_the_window_is_in_the_latency() {
     }
 }
 
-/// What a server leaves no room for, even after the window, is as late as it is old.
+/// What a server leaves no room for, even after the window, counts with its age.
 #[tokio::test]
 async fn what_is_never_sent_counts_at_its_age_and_is_told() {
     let (listener, endpoint) = listen().await;
     let server = tokio::spawn(stalls_after(listener, 0));
     let connection = Connection::open(&endpoint, Proof::Bare, 1_024).await.unwrap();
     let mix = Arc::new(Mix::new(&MixSettings::default()).unwrap());
-    // A batch of 4,096 each second: some four of the fifteen are sent by three seconds after the window.
+    // A batch of 4,096 each second: about four of the fifteen are sent by three seconds after the window.
     let duty = Duty { window: Duration::from_millis(150), grace: Duration::from_secs(3), ..DUTY };
     let plan = Plan { arrival: Arrival::open(400_000.0).unwrap(), mix, duty, run: 1 };
     let outcome = run(vec![connection], &plan).await.unwrap();

@@ -9,7 +9,7 @@ use load_tests::record::{Goal, Measure, Record};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_load-tests");
 
-/// A saved run of the scenario `compare` in which orders were this fast beside E.
+/// A saved run of the scenario `compare` with this ratio of the throughput to E's.
 fn saved(name: &str, value: f64) -> PathBuf {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("comparison-{name}.json"));
     let mut record = Record::new("compare", "", String::new());
@@ -53,7 +53,7 @@ fn a_run_is_held_to_an_earlier_one_and_fails_where_its_result_is_not_there() {
         .args(["--before", before.to_str().unwrap(), "--tolerance", "0.5"])
         .output()
         .unwrap();
-    // Without a server there are the baselines alone.
+    // Without a server only the baselines run.
     let wrong = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && wrong.contains("2x2 throughput / E was 0.700 and is not there"), "{wrong}");
 }
@@ -109,7 +109,7 @@ fn the_earlier_run_is_not_written_over() {
     }
 }
 
-/// A disk on which nothing more has room.
+/// A full disk.
 #[test]
 fn a_run_that_cannot_be_saved_leaves_the_one_before() {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("comparison-full");

@@ -1,4 +1,4 @@
-//! Followers of a real server: what one withdrawal, deposit and movement of Earn is on every private stream.
+//! Followers of a real server: what a withdrawal, a deposit and a movement of Earn look like on every private stream.
 
 #![allow(clippy::unwrap_used, reason = "all of this is test code")]
 

@@ -1,4 +1,4 @@
-//! A run that has no server to measure: what is wrong is told before anything is measured or written.
+//! A run without a server to measure: errors are reported before anything is measured or written.
 
 #![allow(clippy::unwrap_used, reason = "all of this is test code")]
 

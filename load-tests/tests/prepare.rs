@@ -1,4 +1,4 @@
-//! Keys made on a server that answers everything, until it refuses or the program is ended: what was made is kept.
+//! Keys made on a server that accepts everything, until it refuses or the program is ended: what was made is kept.
 
 #![allow(clippy::unwrap_used, reason = "all of this is test code")]
 
@@ -14,15 +14,15 @@ use tokio::sync::mpsc;
 use tokio::time::{Duration, timeout};
 use tokio_tungstenite::tungstenite::Message;
 
-/// What it does when a third Organization is to be made.
+/// What it does when a third Organization is created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Third {
     Refused,
-    /// Nothing is answered, and the test is told.
+    /// It does not answer, and the test is told.
     Awaited,
 }
 
-/// All that any call's result is asked for.
+/// Everything that is used of any call's result.
 fn result() -> Value {
     json!({"members": [{"invitation": "i", "member_id": "m"}], "api_key": "k", "api_secret": "cw==",
            "methods": [{"method": "wire"}], "addresses": [{"address": "a"}]})
@@ -57,7 +57,7 @@ async fn serve_page(mut stream: TcpStream) {
     stream.write_all(answer.as_bytes()).await.unwrap();
 }
 
-/// Its ready file, of a venue that has nobody yet, and word of the third Organization.
+/// The ready file of a venue without users, and a receiver for the third Organization.
 async fn start(third: Third) -> (Value, mpsc::UnboundedReceiver<()>) {
     let (sockets, pages) =
         (TcpListener::bind("127.0.0.1:0").await.unwrap(), TcpListener::bind("127.0.0.1:0").await.unwrap());

@@ -1,4 +1,4 @@
-//! Every kind of scenario, shortened, against a Countersign that is started for it: each runs to its end, and every check
+//! Every kind of scenario, shortened, against a Countersign started for it: each runs to its end, and every check
 //! holds.
 
 #![allow(clippy::unwrap_used, reason = "all of this is test code")]
@@ -36,7 +36,7 @@ fn directory(test: &str) -> RunDirectory {
     RunDirectory::create(&Path::new(env!("CARGO_TARGET_TMPDIR")).join(test)).unwrap()
 }
 
-/// Runs a committed scenario with these settings changed: how it ended, and its record.
+/// Runs a committed scenario with these settings changed; returns how it ended, and its record.
 fn run(directory: &RunDirectory, name: &str, settings: &[&str], more: &[&str]) -> (Output, Record) {
     let (saved, page) = (directory.path().join(format!("{name}.json")), directory.path().join(format!("{name}.html")));
     let mut command = Command::new(BINARY);
@@ -99,16 +99,16 @@ async fn orders_of_every_kind_are_played_on_a_server_that_runs() {
     assert!(mix.checks.iter().all(|check| !check.skipped), "{:?}", mix.checks);
     let open = play(&directory, "orders", &["shapes=[\"4x1\"]", "rate=100.0", "seconds=1"], &at);
     assert!(open.series[0].figures.per_second <= 110.0, "{:?}", open.series[0].figures);
-    // The maker's orders are none of this load.
+    // The market maker's orders do not belong to this load.
     let nowhere = ["shapes=[\"2x2\"]", "mix.symbol=NO/WHERE", "follow=false", "allow_refusals=true"];
     let (_, refused) = run(&directory, "orders", &nowhere, &at);
     let extra = &refused.series[0].extra;
     assert!(extra["orders"] == 0.0 && !extra.contains_key("syncs per order"), "{extra:?}");
-    // Enough requests for a p99, on a busy machine too.
+    // Enough requests for a p99, even on a busy machine.
     let half = play(&directory, "half-load", &["shape=8x8", "mix.keep=3"], &at);
     assert_eq!(half.results.len(), 2, "{:?}", half.results);
     for series in &half.series {
-        // Whatever the mix: a baseline answers as many requests, but all of them are orders.
+        // Whatever the mix, a baseline answers as many requests, but all of them are orders.
         assert_eq!(series.extra.contains_key("cancels"), series.name.starts_with("Countersign"), "{}", series.name);
     }
     let sweep = play(&directory, "sweep", &["connections=2", "from=4", "steps=2"], &at);
@@ -117,19 +117,19 @@ async fn orders_of_every_kind_are_played_on_a_server_that_runs() {
     let short = ["rounds=2", "shape=8x4", "stalled=5", "stall=0.1", "fill=0.1"];
     let slow = play(&directory, "slow-consumers", &short, &at);
     assert_eq!(slow.results.len(), 4, "{:?}", slow.results);
-    // So short that the queue of a private stream holds it all: beyond that a subscriber is closed, as it must be.
+    // So short that the queue of a private stream can take it all: beyond that a subscriber would be closed, correctly.
     let private =
         ["shape=1x1", "stalled=5", "stall=0", "fill=0.05", "seconds=0.1", "warm_up=0.01", "channel=executions"];
     play(&directory, "slow-consumers", &private, &at);
     let idle = play(&directory, "idle", &["rounds=2", "connections=5"], &at);
-    // In the first round, since a second one finds memory that it can use again, and whoever else was busy.
+    // In the first round only, since a later one reuses memory, and other processes may be busy.
     for (record, memory) in [(&slow, "KiB per stalled subscriber"), (&idle, "KiB per connection")] {
         let taken = record.results.iter().find(|result| result.name == memory).unwrap();
         assert!(taken.rounds == 1 && !taken.disturbed, "{taken:?}");
     }
 }
 
-/// Something in front of `behind` that ends TLS for `localhost`, with its certificate in `certificate`.
+/// A proxy before `behind` that terminates TLS for `localhost`, and whose certificate is in `certificate`.
 async fn terminator(behind: SocketAddr, certificate: &Path) -> SocketAddr {
     let issued = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     std::fs::write(certificate, issued.cert.pem()).unwrap();
@@ -177,7 +177,7 @@ async fn a_server_behind_tls_is_loaded_if_its_certificate_is_trusted() {
     );
 }
 
-/// So few sockets cannot fill the server's queue: then the run shows nothing, and says so. All else is there.
+/// So few sockets cannot fill the server's queue: then the run shows nothing, and says so. All else is checked.
 fn overloaded(directory: &RunDirectory, at: &[&str]) {
     let (output, overload) = run(directory, "overload", &["shape=2x2", "mix.keep=3"], at);
     let (told, checks) = (String::from_utf8_lossy(&output.stderr), &overload.checks);
@@ -201,7 +201,7 @@ fn sockets_that_were_away_are_told_what_they_missed() {
     assert_eq!(record.series[1].count, 2 * 10, "{:?}", names(&record));
 }
 
-/// Until a run that is going on has made this file.
+/// Waits until a running run has created this file.
 fn wait_for(file: &Path, run: &mut Child) {
     while !file.exists() {
         assert!(run.try_wait().unwrap().is_none(), "the run ended without {}", file.display());
@@ -211,7 +211,7 @@ fn wait_for(file: &Path, run: &mut Child) {
 
 #[test]
 fn a_run_that_is_ended_says_so_and_leaves_nothing_behind() {
-    // Under `nohup` a terminal that goes is none of its business; these tests may run under it themselves.
+    // Under `nohup` a run ignores the end of its terminal; these tests may run under it themselves.
     for (shell, signals, told) in [
         ("exec \"$0\" \"$@\"", &["-TERM"][..], "ended by SIGTERM"),
         ("exec env --default-signal=HUP \"$0\" \"$@\"", &["-HUP"], "ended by SIGHUP"),
@@ -251,7 +251,7 @@ fn withdrawals_are_played_to_their_end_beside_a_load_and_custody_is_followed() {
     }
 }
 
-/// Baselines alone, with a result to be saved.
+/// Only baselines, with a result to be saved.
 fn baselines(directory: &RunDirectory, settings: &[&str]) -> (Command, PathBuf) {
     let saved = directory.path().join("saved.json");
     let mut command = Command::new(BINARY);
@@ -317,7 +317,7 @@ fn a_server_that_was_killed_comes_back_with_its_journal() {
     assert!(events[0] == events[1] && events[1] < events[2] && events[2] == events[3], "{events:?}");
     let results: Vec<&str> = record.results.iter().map(|result| result.name.as_str()).collect();
     assert_eq!(results, ["events in the journal a second of start-up / E", "events replayed a second / E"]);
-    // The journal is shorter than the goal is of.
+    // The journal is shorter than the one that the goal is for.
     assert!(record.goals_without_result.contains_key("seconds until ready after a crash"), "{:?}", record.results);
 }
 
@@ -325,7 +325,7 @@ fn a_server_that_was_killed_comes_back_with_its_journal() {
 fn trades_reach_every_socket() {
     let directory = directory("real-trades");
     let server = server();
-    // The last slice of the window is so short that no batch is complete within it.
+    // The last slice of the window is so short that no batch ends in it.
     let settings = ["connections=20", "seconds=0.500001"];
     let record = play(&directory, "fan-out-1000", &settings, &["--server", server.to_str().unwrap()]);
     let expected = ["Countersign, 1 ahead", "Countersign, 16 ahead", "raw, 1 ahead", "raw, 16 ahead"];

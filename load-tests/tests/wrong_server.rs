@@ -1,4 +1,4 @@
-//! A server that is deliberately wrong, and the check that must notice: each fault fails the run in its own way.
+//! A server with deliberate faults, and the check that must notice: each fault fails the run in its own way.
 
 #![allow(clippy::unwrap_used, reason = "all of this is test code")]
 
@@ -36,49 +36,49 @@ enum Fault {
     FrameDoubled,
     /// Two frames of executions change places.
     FramesSwapped,
-    /// An order is told again, as a frame of its own.
+    /// An order is sent again, as a frame of its own.
     ItemRepeated,
-    /// An order is never told.
+    /// An order is never sent.
     OrderForgotten,
-    /// A ledger entry is never told on `balances`.
+    /// A ledger entry is never sent on `balances`.
     EntryForgotten,
-    /// The same, and a fresh snapshot of `balances` makes up for it.
+    /// The same, but a fresh snapshot of `balances` includes it.
     EntryInSnapshot,
-    /// A ledger entry tells another amount than was booked, on `balances`.
+    /// A ledger entry on `balances` has a different amount from the one booked.
     EntryWrong,
-    /// A ledger entry is never told on `ledger`.
+    /// A ledger entry is never sent on `ledger`.
     LedgerForgotten,
-    /// A ledger entry tells another amount on `ledger`.
+    /// A ledger entry on `ledger` has a different amount.
     LedgerWrong,
-    /// From the start, nothing is told on `ledger`.
+    /// From the start, nothing is sent on `ledger`.
     LedgerSilent,
-    /// A ledger entry is of a deposit that is never told, though another one was.
+    /// A ledger entry belongs to a deposit that is never sent, though another one was.
     DepositForgotten,
-    /// A deposit is told by another id than the ledger entry has.
+    /// A deposit is sent with an id different from the ledger entry's.
     DepositWrong,
     /// A frame of each stream has no sequence.
     Unnumbered,
     /// From the start, a subscription to `ledger` is refused.
     SubscriptionRefused,
-    /// The same because the key has no scope for it, which is no fault.
+    /// The same because the key has no scope for it, which is not a fault.
     NoScope,
-    /// Who listens to executions is closed.
+    /// Sockets that follow executions are closed.
     FollowerCutOff,
-    /// From the start, who subscribes to the book is closed.
+    /// From the start, sockets that subscribe to the book are closed.
     SubscriberCutOff,
-    /// From the start, each third order is refused with the time to wait, as by a server that is full: which is no fault then.
+    /// From the start, every third order is refused with a time to wait, as by a full server: then it is no fault.
     Full,
     /// The same without the time to wait.
     FullWithoutAdvice,
 }
 
-/// How long is waited for what may be missing, in seconds. A machine that is busy elsewhere needs some of it even for a server
-/// that is right, where nothing is.
+/// How many seconds to wait for what may be missing. A busy machine needs some of it even with a correct server, where
+/// nothing is missing.
 fn patience_s(fault: Fault) -> u64 {
     if matches!(fault, Fault::None | Fault::NoScope) { 20 } else { 2 }
 }
 
-/// A subscription: where its frames go, and how many it had.
+/// A subscription: where its frames go, and how many there were.
 struct Subscription {
     channel: String,
     to: mpsc::UnboundedSender<Message>,
@@ -178,7 +178,7 @@ impl State {
             _ => self.tell("balances", &entry(fault == Fault::EntryWrong), Fault::None),
         }
         if fault != Fault::LedgerForgotten && self.fault != Fault::LedgerSilent {
-            // Which is no fault on this channel.
+            // Which is not a fault on this channel.
             self.tell("ledger", &entry(fault == Fault::LedgerWrong), Fault::Unnumbered);
         }
     }
@@ -189,7 +189,7 @@ impl State {
             subscription.sequence += 1;
             let sequence = subscription.sequence;
             let frame = format!(r#"{{"channel":"{channel}","type":"{kind}","sequence":{sequence},"data":{data}}}"#);
-            // A reader that has gone is no concern of the others.
+            // A reader that has left does not concern the others.
             let send = |frame: String| drop(subscription.to.send(Message::text(frame)));
             match fault {
                 Fault::FrameDropped => {}
@@ -254,7 +254,7 @@ fn bot() -> ServiceUser {
     ServiceUser { name: "Bot".into(), api_key: "k".into(), api_secret: "cw==".into(), organization: None }
 }
 
-/// Orders on one connection with a follower beside them: the follower's verdicts by what they are about.
+/// Orders on one connection with a follower: the follower's verdicts by subject.
 async fn followed(fault: Fault) -> BTreeMap<String, Check> {
     let ws = start(fault).await;
     let (bot, nonce) = (Principal::ServiceUser(bot()), Nonces::default().next_nonce());
@@ -362,7 +362,7 @@ async fn a_channel_that_is_silent_about_what_moved_on_balances_is_noticed() {
     fails(Fault::DepositWrong, &[DEPOSITS]).await;
 }
 
-/// The whole program against a wrong server: what it printed, and whether it succeeded.
+/// The whole program against a faulty server: its output, and whether it succeeded.
 async fn program(fault: Fault) -> (Value, String, bool) {
     let patience = format!("patience={}.0", patience_s(fault));
     play("orders", fault, &["--set", &patience, "--set", "shapes=[\"2x2\"]"]).await

@@ -20,11 +20,11 @@ named! {
     }
 }
 
-/// Until when and from where a key is good, what it may see, and what becomes of its orders when it stops or its last
-/// socket is gone.
+/// Until when and from where a key may be used, what it may see, and what happens to its orders when it stops or its
+/// last socket closes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeySettings {
-    /// From this moment the key is no longer good.
+    /// From this moment the key is refused.
     pub expires_at: Option<Moment>,
     /// Query start and end date: only entries between them are shown (rule 10).
     pub query_dates: Period,
@@ -36,7 +36,7 @@ pub struct KeySettings {
     pub ip_allowlist: Vec<IpNet>,
     /// What happens to resting orders when the key stops.
     pub on_stop: OnStop,
-    /// Whether the orders of the Service User are canceled when its last socket is gone for a while.
+    /// Whether the orders of the Service User are canceled some time after its last socket has closed.
     pub cancel_on_disconnect: bool,
 }
 
@@ -54,10 +54,10 @@ impl Default for KeySettings {
     }
 }
 
-/// Reads a network, or an address as a network of one. A v4-mapped one becomes IPv4, as the peers that it admits do.
+/// Parses a network, or an address as a network of one. A v4-mapped one becomes IPv4, as peer addresses do.
 ///
 /// # Errors
-/// What to give instead.
+/// The text says what to give instead.
 pub fn network(text: &str) -> Result<IpNet, &'static str> {
     let net = text.parse().or_else(|_| text.parse().map(|address: IpAddr| address.into()));
     let v4 = |v6: Ipv6Net| {
@@ -71,7 +71,7 @@ pub fn network(text: &str) -> Result<IpNet, &'static str> {
 }
 
 impl KeySettings {
-    /// Whether `peer` is admitted. An IPv4 peer that came in v4-mapped is compared as IPv4.
+    /// Whether `peer` is allowed. An IPv4 peer that connected as a v4-mapped address is compared as IPv4.
     pub fn admits_peer(&self, peer: IpAddr) -> bool {
         self.ip_allowlist.is_empty() || self.ip_allowlist.iter().any(|net| net.contains(&peer.to_canonical()))
     }
@@ -95,7 +95,7 @@ pub struct SettingsChange {
     pub allow_websocket: Option<bool>,
     /// New nonce window.
     pub nonce_window: Option<u64>,
-    /// New IP allow-list, whole.
+    /// New IP allow-list; replaces the old one.
     pub ip_allowlist: Option<Vec<IpNet>>,
     /// New behaviour on stop.
     pub on_stop: Option<OnStop>,

@@ -1,7 +1,7 @@
 //! Who may do what: scopes, keys, principals, the table of operations and [`permit`].
 //!
-//! Pure. The engine asks [`permit`] about every command and query; the gateway looks up what is public, and asks it
-//! whether the channels of an open socket are still admitted once a key has changed.
+//! Pure. The engine calls [`permit`] for every command and query. The gateway looks up what is public, and calls it to
+//! check whether the channels of an open socket are still allowed after a key has changed.
 #![deny(clippy::disallowed_types, clippy::disallowed_methods)]
 
 pub mod key;
@@ -16,10 +16,10 @@ use operation::{MemberRight, Operation, ServiceRight};
 use scope::{Scope, ScopeSet};
 use workflow::{Permission, Permissions};
 
-/// What a principal holds at one moment, as far as [`permit`] looks.
+/// What a principal is granted at one moment, as far as [`permit`] needs it.
 #[derive(Clone, Copy, Debug)]
 pub enum Rights<'a> {
-    /// Nobody in particular: a socket that no credential has bound.
+    /// A socket that no credential was proved for.
     Public,
     /// A Service User's key and its scopes.
     ServiceUser(ScopeSet),
@@ -34,7 +34,7 @@ pub enum Rights<'a> {
     Venue,
 }
 
-/// Whether `rights` admit `operation`. The engine adds what depends on the thing itself, such as the
+/// Whether `rights` permit `operation`. The engine adds the checks that depend on the object itself, such as the
 /// workflow of the request that a vote names.
 #[must_use]
 pub fn permit(rights: Rights<'_>, operation: Operation) -> bool {
@@ -46,7 +46,7 @@ pub fn permit(rights: Rights<'_>, operation: Operation) -> bool {
             ServiceRight::Any => true,
             ServiceRight::Scopes(any) => any.iter().any(|scope| scopes.holds(*scope)),
         },
-        // Without KYC a Member sees and does not act (rule 14).
+        // Without verified KYC a Member may view and not act (rule 14).
         Rights::Member { permissions, verified } => match row.member {
             MemberRight::No => false,
             MemberRight::Any => true,
@@ -62,8 +62,8 @@ pub fn permit(rights: Rights<'_>, operation: Operation) -> bool {
     }
 }
 
-/// Whether the scopes of a key that may follow `channel` also admit what it told long ago: the ledger behind `balances`,
-/// past fills and closed orders behind `executions` (rule 12).
+/// Whether the scopes of a key that may follow `channel` also permit its past: the ledger behind `balances`, past fills
+/// and closed orders behind `executions` (rule 12).
 #[must_use]
 pub fn permit_past(scopes: ScopeSet, channel: Operation) -> bool {
     match channel {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::ids::{MemberId, ServiceUserId, VenueKeyId};
 
-/// Who a credential proved, or nobody.
+/// Who a credential identifies, or nobody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Actor {
     /// No credential yet: public data only.
@@ -18,7 +18,7 @@ pub enum Actor {
     Member(MemberId),
     /// A venue operator's key.
     Venue(VenueKeyId),
-    /// The server itself: what it does unasked.
+    /// The server itself, acting on its own.
     Server,
 }
 
@@ -34,7 +34,7 @@ impl fmt::Display for Actor {
     }
 }
 
-/// What proved an actor. A key's secret that was rotated and a session that has ended no longer admit (rules 5, 39).
+/// What proved an actor's identity. A secret that was rotated and a session that has ended are refused (rules 5, 39).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Credential {
     /// Nothing.

@@ -32,7 +32,7 @@ pub enum MemberRight {
     No,
     /// Any Member who is signed in; what is shown depends on View.
     Any,
-    /// A Member with verified KYC; the engine looks at the workflow of the request at hand.
+    /// A Member with verified KYC; the engine checks the workflow of the request concerned.
     Acting,
     /// This permission, and verified KYC unless it is View.
     Holds(Workflow, Permission),
@@ -47,7 +47,7 @@ pub struct Row {
     pub name: &'static str,
     /// Read, write or stream.
     pub kind: Kind,
-    /// Open to a socket that no credential has bound.
+    /// Open to a socket that no credential was proved for.
     pub public: bool,
     /// What a Service User needs.
     pub service_user: ServiceRight,

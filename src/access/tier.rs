@@ -29,14 +29,14 @@ pub enum Tier {
 pub struct Allowance {
     /// A key's counter of a pair may reach this, in hundredths.
     pub threshold: u64,
-    /// It falls by so much a second, in hundredths.
+    /// The counter falls by this much a second, in hundredths.
     pub decay: u64,
-    /// Open orders of an account in one pair.
+    /// Open orders that an account may have in one pair.
     pub open_orders: usize,
 }
 
 impl Tier {
-    /// What it admits; `None` for everything.
+    /// What the tier allows; `None` for no limit.
     pub fn allowance(self) -> Option<Allowance> {
         let (threshold, decay, open_orders) = match self {
             Tier::Starter => (6_000, 100, 60),
@@ -52,9 +52,9 @@ impl Tier {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Tiers {
-    /// Of everybody who is not named.
+    /// The tier of every Organization not named below.
     pub tier: Tier,
-    /// Of those that are; settings name them by id, such as `ORG2`.
+    /// The tiers of the Organizations named by id, such as `ORG2`.
     #[serde(deserialize_with = "by_id")]
     pub organizations: BTreeMap<OrganizationId, Tier>,
 }

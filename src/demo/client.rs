@@ -1,4 +1,4 @@
-//! A small client of the public protocol: what a bot, a custody system or a Member's page does.
+//! A small client of the public protocol, used as a bot, a custody system and a Member's page.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -21,13 +21,13 @@ use crate::server::wall_clock;
 
 /// How long a step of the story may take.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long a one-time code must stay good, in seconds.
+/// How long a one-time code must still be valid, in seconds.
 const CODE_NEEDED_S: u64 = 3;
 
 /// One socket.
 pub struct Client {
     socket: WebSocketStream<TcpStream>,
-    /// Frames that came while an answer was waited for.
+    /// Frames that arrived while waiting for an answer.
     seen: VecDeque<Value>,
     requests: i64,
 }
@@ -41,7 +41,7 @@ impl Client {
         Client::open(address, &[("API-Key", &key.api_key), ("API-Nonce", &nonce), ("API-Sign", &api_sign)]).await
     }
 
-    /// Signs a Member in with the code of the step before this one, and connects with the cookie.
+    /// Signs a Member in with the one-time code of the previous step, and connects with the cookie.
     pub async fn member(address: SocketAddr, person: &Person) -> Result<Client, Failure> {
         let body = json!({"email": person.email, "password": person.password, "otp": code(person).await?});
         let cookie = sign_in(address, &body.to_string()).await?;
@@ -90,7 +90,7 @@ impl Client {
         self.must("subscribe", json!({"channel": channel})).await
     }
 
-    /// The next item of a channel that is as wanted; earlier frames are dropped.
+    /// The next item of a channel that is `wanted`; earlier frames are dropped.
     pub async fn item(&mut self, channel: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value, Failure> {
         let deadline = tokio::time::Instant::now() + PATIENCE;
         loop {
@@ -130,8 +130,8 @@ impl Client {
     }
 }
 
-/// Milliseconds, the coarsest unit that stock clients count in, so that any of them can use the key after the story; one
-/// more than the last where that is not over yet.
+/// Milliseconds, the coarsest unit that stock clients use, so that any of them can use the key after the story. Within
+/// the same millisecond it is the last nonce plus one.
 fn next_nonce() -> u64 {
     static LAST: AtomicU64 = AtomicU64::new(0);
     let now_ms = wall_clock().0 / 1_000;
@@ -139,7 +139,7 @@ fn next_nonce() -> u64 {
     next(LAST.update(Ordering::Relaxed, Ordering::Relaxed, next))
 }
 
-/// A Member's one-time code of the 30 seconds before these: the present one stays free for the spectator.
+/// A Member's one-time code of the previous 30 seconds: the current one stays free for the person at the browser.
 pub async fn code(person: &Person) -> Result<String, Failure> {
     let now_s = || wall_clock().0 / 1_000_000;
     tokio::time::sleep(Duration::from_secs(wait_s(now_s()))).await;
@@ -147,8 +147,8 @@ pub async fn code(person: &Person) -> Result<String, Failure> {
     code_for_step(&person.totp_secret, step).ok_or_else(|| "a one-time code secret is base32".into())
 }
 
-/// How many seconds to wait at `now_s`: a code of the step before is good until this step ends, so when little is left of
-/// it, the next.
+/// How many seconds to wait at `now_s`: the previous step's code is valid until the current step ends, so when little
+/// of that is left, wait for the next.
 fn wait_s(now_s: u64) -> u64 {
     let left = STEP_S - now_s % STEP_S;
     if left <= CODE_NEEDED_S { left } else { 0 }

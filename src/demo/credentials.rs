@@ -37,7 +37,7 @@ pub struct Credentials {
     pub service_users: Vec<Key>,
     pub venue: Key,
     pub maker: Key,
-    /// Whether the story was played, or has begun.
+    /// Whether the story has been started.
     pub played: bool,
 }
 
@@ -82,7 +82,7 @@ impl Credentials {
         }
     }
 
-    /// Keeps them for the next run, for their owner alone to read.
+    /// Saves them for the next run, readable by their owner only.
     pub fn save(&self, dir: &Path) -> Result<(), Failure> {
         let file = dir.join(FILE);
         write_private(&file, &serde_json::to_string_pretty(self)?).map_err(at(&file))
@@ -100,7 +100,7 @@ impl Credentials {
         })
     }
 
-    /// What a person at the terminal is told at the end.
+    /// What is printed for the person at the terminal at the end.
     pub fn guide(&self, address: SocketAddr) -> String {
         use std::fmt::Write as _;
         let mut text = String::new();

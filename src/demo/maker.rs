@@ -1,4 +1,4 @@
-//! The market maker of the second Organization: quotes every market over a real socket, and goes on quoting.
+//! The market maker of the second Organization: keeps quoting every market over a real socket.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use super::client::Client;
 use super::credentials::Key;
 use crate::domain::decimal::units_text;
 
-/// How often the next market is quoted anew.
+/// The time between two quotes; each goes to the next market.
 const PACE: Duration = Duration::from_millis(500);
 
 /// Symbol, decimals of a price, the price to begin with in these units, and the quantity of a quote.
@@ -35,7 +35,7 @@ pub struct Maker {
 }
 
 impl Maker {
-    /// Connects, quotes every market once, and goes on in the background.
+    /// Connects, quotes every market once, and continues in the background.
     pub async fn start(address: SocketAddr, key: Key) -> Result<Maker, Failure> {
         let mut client = Client::signed(address, &key).await?;
         client.must("cancel_all", json!({})).await?;
@@ -60,7 +60,7 @@ impl Maker {
 
     /// Ends the quoting; the orders stay.
     pub async fn stop(self) {
-        // A maker that has left by itself is stopped already.
+        // The send fails if the market maker has ended by itself already.
         let _ = self.stop.send(());
         let _ = self.task.await;
     }
@@ -72,11 +72,11 @@ async fn keep_quoting(mut client: Client, mut quotes: Vec<(i64, Vec<Value>)>) ->
             client.drain(PACE).await?;
             let step = (*middle / 5_000).max(1);
             let drift = rand::random_range(-step..=step);
-            // Never far from where it began: the far quotes stay outside.
+            // The price stays near its start, within the far quotes.
             let (lowest, highest) = (MARKETS[market].2 * 997 / 1_000, MARKETS[market].2 * 1_003 / 1_000);
             *middle = (*middle + drift).clamp(lowest, highest);
             if !resting.is_empty() {
-                // Some may have traded; what is left is canceled.
+                // Some may have been filled; what is left is canceled.
                 client.call("cancel_order", json!({"order_id": resting})).await?.ok();
             }
             *resting = near(&mut client, market, *middle).await?;
@@ -92,7 +92,7 @@ async fn near(client: &mut Client, market: usize, middle: i64) -> Result<Vec<Val
     Ok(resting)
 }
 
-/// A bid and an ask; one that would take, or is not covered any more, is left out.
+/// A bid and an ask; one that would take, or that the balance no longer covers, is left out.
 async fn quote(client: &mut Client, market: usize, middle: i64, distance: i64) -> Result<Vec<Value>, Failure> {
     let (symbol, decimals, _, qty) = MARKETS[market];
     let away = (middle * distance / 10_000).max(1);

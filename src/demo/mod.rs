@@ -1,4 +1,4 @@
-//! `countersign demo`: the real server on a small world, and the whole mission played over real sockets.
+//! `countersign demo`: the real server on a small world, and the whole story played over real sockets.
 
 mod client;
 mod credentials;
@@ -21,14 +21,14 @@ use crate::server::{Plan, Server};
 /// What may go wrong, in words for the person at the terminal.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// How the demo is wanted.
+/// The options of the demo.
 #[derive(Debug)]
 pub struct Options {
     /// The port; 0 picks a free one.
     pub port: u16,
     /// End after the story.
     pub once: bool,
-    /// Written once the story has ended and the server goes on.
+    /// Written once the story has ended, while the server keeps running.
     pub ready_file: Option<PathBuf>,
     /// Where the world is kept; without it a fresh one is made and removed at the end.
     pub data: Option<PathBuf>,
@@ -36,12 +36,12 @@ pub struct Options {
     pub database: Option<DatabaseUrl>,
 }
 
-/// Runs the demo until `stop` is done, or to the end of the story with [`Options::once`].
+/// Runs the demo until `stop` completes, or to the end of the story with [`Options::once`].
 ///
 /// # Errors
-/// When the server does not start or fails, or a step of the story is not as told.
+/// When the server does not start or fails, or a step of the story does not go as expected.
 pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<(), Failure> {
-    // Whoever waits for the file is to find this run's.
+    // Whoever waits for the file must not find one of an earlier run.
     if let Some(file) = options.ready_file.as_deref() {
         remove(file).map_err(at(file))?;
     }
@@ -59,7 +59,7 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<(),
             credentials
         }
     };
-    // The server takes it only into an empty journal; a run that was killed before it got there left one.
+    // The server applies it only to an empty journal, such as one left by a run that was killed before this.
     let genesis = Some(world::genesis(&credentials, &master)?);
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, options.port));
     // A playground, and what load tests run against.
@@ -73,7 +73,7 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<(),
         tell("The world is there already; the story is not played again.");
         Ok(())
     } else {
-        // One that breaks off cannot be played again: some of it has happened.
+        // A story that breaks off cannot be replayed: part of it has happened.
         credentials.played = true;
         match credentials.save(&dir) {
             Ok(()) => story::play(address, &credentials).await,
@@ -94,7 +94,7 @@ fn at(file: &Path) -> impl Fn(io::Error) -> Failure {
     move |error| format!("{}: {error}", file.display()).into()
 }
 
-/// Says a line on standard output. Where nobody can be told, the demo goes on all the same.
+/// Prints a line. If that fails, the demo continues all the same.
 fn tell(line: impl Display) {
     let _ = writeln!(io::stdout(), "{line}");
 }
@@ -118,11 +118,11 @@ async fn serve(
     Ok(())
 }
 
-/// Writes what holds secrets, for its owner alone to read from the moment it is there. Whoever waits for the file never sees
-/// half of it.
+/// Writes a file with secrets, readable by its owner only from the start. Whoever waits for the file never sees half of
+/// it.
 fn write_private(file: &Path, text: &str) -> std::io::Result<()> {
     let fresh = file.with_extension("new");
-    // One that was left behind could be open to others.
+    // A file left by an earlier run could be readable by others.
     remove(&fresh)?;
     let mut written = create_private(&fresh)?;
     written.write_all(text.as_bytes())?;
@@ -203,7 +203,7 @@ mod tests {
     async fn a_story_that_is_not_as_told_ends_in_an_error() {
         let dir = tempfile::tempdir().unwrap();
         let mut credentials = Credentials::generate();
-        // The key that is to be Treasury Bot's is another one's.
+        // Treasury Bot is given another Service User's key.
         credentials.service_users.swap(0, 1);
         credentials.save(dir.path()).unwrap();
         let data = Some(dir.path().to_owned());

@@ -1,4 +1,4 @@
-//! The mission, played over real sockets. Every step is checked; one that is not as told ends the demo.
+//! The story, played over real sockets. Every step is checked; an unexpected result ends the demo.
 
 use std::net::SocketAddr;
 
@@ -9,7 +9,7 @@ use super::credentials::Credentials;
 use super::{Failure, tell};
 use crate::domain::decimal::Decimal;
 
-/// What a Service User is told that decides on a request.
+/// The refusal of a Service User that tries to decide on a request.
 const NOT_PERMITTED: &str = "EGeneral:Permission denied";
 
 fn say(who: &str, words: impl std::fmt::Display) {
@@ -24,13 +24,13 @@ fn text<'a>(value: &'a Value, member: &str) -> &'a str {
     value[member].as_str().unwrap_or_default()
 }
 
-/// An amount that is told, in units of 10^-10, which are those of BTC here.
+/// An amount from a message, in units of 10^-10, which are those of BTC here.
 fn units(amount: &Value) -> Result<i64, Failure> {
     let read = Decimal::parse(&amount.to_string()).and_then(|amount| amount.units(10));
     read.map_err(|_| format!("not as told: an amount; found {amount}").into())
 }
 
-/// Plays it.
+/// Plays the story.
 pub async fn play(address: SocketAddr, credentials: &Credentials) -> Result<(), Failure> {
     tell("Countersign: a service user signs, a member countersigns.\n");
     say("world", "Acme holds 1,000,000 USD, 10 BTC, 200 ETH, 1,000 SOL; Liquidity's market maker quotes.");
@@ -112,7 +112,7 @@ async fn stake(bot: &mut Client) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The withdrawal's refid and its request.
+/// Asks for the withdrawal; returns its refid and its request.
 async fn ask(bot: &mut Client) -> Result<(String, String), Failure> {
     let asked = bot.must("withdraw", json!({"asset": "BTC", "key": "cold-1", "amount": "0.5"})).await?;
     expect(asked["status"] == "Initial", "the withdrawal waits", &asked)?;

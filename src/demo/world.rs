@@ -1,4 +1,4 @@
-//! The demo's world as one genesis command (rule 17): who is there, and who holds what.
+//! The demo's world as one genesis command (rule 17): who exists, and who holds what.
 
 use super::Failure;
 use super::credentials::{Credentials, Key, Person};

@@ -92,7 +92,7 @@ impl Canonical {
     }
 }
 
-/// RFC 8785 §3.2.2.2: the two-character escapes where JSON has one, `\u00xx` for other controls, all else as it is.
+/// RFC 8785 §3.2.2.2: the two-character escapes where JSON has one, `\u00xx` for other controls, all else unchanged.
 fn write_string(out: &mut String, text: &str) {
     out.push('"');
     for symbol in text.chars() {

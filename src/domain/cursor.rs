@@ -1,10 +1,10 @@
-//! Where a page of a list ended, as clients are given it and give it back.
+//! The position where a page of a list ended; clients get it and send it back for the next page.
 
 use std::fmt;
 
 use super::time::Moment;
 
-/// The place of a page's last row in a list that comes newest first: the next page begins behind it.
+/// The position of a page's last row in a list ordered newest first; the next page begins after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cursor {
     /// The row's time.

@@ -1,5 +1,5 @@
-//! Exact decimals at the edge: read from JSON text without loss, turned into integer units of a known
-//! precision, and written back with exactly that precision.
+//! Exact decimals at the edge: parsed from JSON text without loss, converted to integer units of a known precision, and
+//! written back with exactly that precision.
 
 use std::fmt;
 
@@ -23,7 +23,7 @@ pub enum DecimalError {
     ExcessDecimals,
 }
 
-/// Decimals behind the point that a text may have; more than any asset's precision.
+/// The most digits after the point that a text may have; more than any asset's precision.
 const SCALE_MAX: i32 = 18;
 
 impl Decimal {
@@ -82,7 +82,7 @@ impl Decimal {
     }
 }
 
-/// With as many decimals as it has.
+/// Written with as many decimals as the number has.
 impl fmt::Display for Decimal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&units_text(self.mantissa, self.scale))

@@ -1,9 +1,9 @@
-//! The words of an export: what it tells of, its columns and the form of its file.
+//! The names in an export: its report, its columns and the format of its file.
 
 use super::named::named;
 
 named! {
-    /// What an export tells of.
+    /// What an export contains.
     pub enum Report {
         /// Fills of the account's orders.
         Trades = "trades",
@@ -50,7 +50,7 @@ impl Report {
 }
 
 named! {
-    /// How the values of a file are told apart; its name is the ending of its files too.
+    /// How the values of a file are separated; the name is also the file's extension.
     pub enum Format {
         /// By commas, quoted where needed (RFC 4180).
         Csv = "csv",
@@ -60,7 +60,7 @@ named! {
 }
 
 named! {
-    /// A column of a file; its name stands in the file's first row too.
+    /// A column of a file; its name is in the file's first row.
     pub enum Column {
         /// The row's own id: of the fill, or of the ledger entry.
         Txid = "txid",
@@ -82,7 +82,7 @@ named! {
         Fee = "fee",
         /// How much, in base.
         Vol = "vol",
-        /// What was borrowed: nothing, in this version.
+        /// The amount borrowed: always zero in this version.
         Margin = "margin",
         /// `fcib` where the fee is in base.
         Misc = "misc",

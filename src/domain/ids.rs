@@ -1,8 +1,8 @@
 //! Identifiers. Small records count from 1; everything that a command makes takes its number from the
 //! journal's sequence, so that ids need no randomness and never repeat.
 //!
-//! Sequence-born ids are written in Kraken's manner: a letter and sixteen symbols, `OQCLML-BW3P3-BUCMWZ`.
-//! The text is a bijection on 80 bits, so a mistyped id is all but certainly no id at all.
+//! Ids made from a sequence are written in Kraken's style: a letter and sixteen symbols, `OQCLML-BW3P3-BUCMWZ`. The
+//! text is a bijection on 80 bits, so a mistyped id is almost certainly invalid.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 pub struct Seq(pub u64);
 
 impl Seq {
-    /// Above every sequence, so that offsets stay whole numbers in JSON.
+    /// Above every sequence. The bound keeps offsets exact integers in JSON.
     pub const END: Seq = Seq(1 << 45);
 
     /// The offset of item `index` (0–254) that the event at this sequence yields on one channel (rule 41).
@@ -31,7 +31,7 @@ impl Seq {
         (Seq(offset / 256), (offset % 256) as u8)
     }
 
-    /// Whether an offset is one that a snapshot carries, and no item does.
+    /// Whether an offset is one of a snapshot, and so of no item.
     pub fn is_snapshot_offset(offset: u64) -> bool {
         let (_, index) = Seq::of_offset(offset);
         index == u8::MAX
@@ -50,8 +50,8 @@ macro_rules! counted {
         pub struct $name(pub $int);
 
         impl $name {
-            /// The place in a table kept in order of creation. The id 0, which only damaged bytes can hold, gives
-            /// a place beyond every table.
+            /// The index in a table kept in order of creation. The id 0, which only damaged data can contain, gives an
+            /// index beyond every table.
             pub fn index(self) -> usize {
                 (self.0 as usize).wrapping_sub(1)
             }
@@ -103,7 +103,7 @@ macro_rules! sequenced {
         pub struct $name(pub u64);
 
         impl $name {
-            /// Reads the id's text; `None` for anything that no server wrote.
+            /// Parses the id's text; `None` for anything that no server writes.
             pub fn parse(text: &str) -> Option<Self> {
                 decode($letter, text).map($name)
             }
@@ -131,11 +131,11 @@ sequenced! {
     RequestId, b'R';
     /// A withdrawal's `refid`: the sequence of the event that created it.
     WithdrawalId, b'F';
-    /// A deposit's `refid`: the sequence of the event that first told of it.
+    /// A deposit's `refid`: the sequence of the event that first reported it.
     DepositId, b'D';
     /// An Earn operation: the sequence of its event.
     EarnOperationId, b'E';
-    /// An export: the sequence of the event that ordered it, as of which it tells.
+    /// An export: the sequence of the event that ordered it; the file shows the state as of that event.
     ExportId, b'X';
 }
 
@@ -159,7 +159,7 @@ const fn inverse(odd: u128) -> u128 {
 
 fn encode(letter: u8, value: u64) -> [u8; TEXT_BYTES] {
     let mut bits = u128::from(value).wrapping_mul(SPREAD) & MASK;
-    // Reversing the bits brings the well-mixed high end to the symbols that people compare first.
+    // Reversing the bits puts the well-mixed high bits into the symbols that people compare first.
     bits = bits.reverse_bits() >> 48;
     let mut text = [b'-'; TEXT_BYTES];
     text[0] = letter;

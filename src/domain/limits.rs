@@ -14,7 +14,7 @@ pub const VOTES_MAX: usize = 50;
 pub const NONCES_MAX: usize = 1_024;
 /// Pending requests of one Organization.
 pub const REQUESTS_OPEN_MAX: usize = 10_000;
-/// Ended requests of one Organization that can still be looked up; the audit log tells of all.
+/// Ended requests of one Organization that can still be looked up; the audit log has all of them.
 pub const REQUESTS_ENDED_MAX: usize = 10_000;
 /// Service Users of one Organization.
 pub const SERVICE_USERS_MAX: usize = 1_000;
@@ -30,7 +30,7 @@ pub const RULES_MAX: usize = 50;
 pub const RULE_NAMES_MAX: usize = 100;
 /// How long an old key may stay good beside its successor, seconds.
 pub const OVERLAP_MAX_S: u64 = 7 * 86_400;
-/// The longest timeout of the dead man's switch is below this, seconds.
+/// The timeout of the dead man's switch must be below this, seconds.
 pub const SWITCH_MAX_S: u64 = 86_400;
 /// Networks in one key's IP allow-list.
 pub const NETWORKS_MAX: usize = 100;
@@ -58,13 +58,13 @@ pub const CLAIM_US: u64 = 7 * 86_400_000_000;
 pub const MEMBER_SESSION_US: u64 = 12 * 3_600_000_000;
 /// A request's life when its policy names none, µs.
 pub const REQUEST_EXPIRY_US: u64 = 7 * 86_400_000_000;
-/// What the rolling total of withdrawals reaches back over, µs (rule 21).
+/// The period of the rolling total of withdrawals, µs (rule 21).
 pub const ROLLING_TOTAL_US: u64 = 86_400_000_000;
 /// Deposit addresses in one `add_deposit_addresses`.
 pub const DEPOSIT_ADDRESSES_MAX: usize = 1_000;
 /// Deposit addresses that one account may have of one asset.
 pub const ACCOUNT_DEPOSIT_ADDRESSES_MAX: usize = 50;
-/// A pool with fewer deposit addresses left is told on `custody`.
+/// A pool with fewer deposit addresses left than this is reported on `custody`.
 pub const DEPOSIT_POOL_LOW: usize = 20;
 /// Ended deposits, and ended withdrawals, of one account that the snapshot of a channel shows.
 pub const RECENT_TRANSFERS_MAX: usize = 50;
@@ -74,7 +74,7 @@ pub const EARN_STRATEGIES_MAX: usize = 1_000;
 pub const EARN_ORGANIZATIONS_MAX: usize = 255;
 /// The longest bonding, unbonding, exit queue or payout period, seconds: ten years.
 pub const EARN_PERIOD_MAX_S: u64 = 10 * 366 * 86_400;
-/// Operations of one account that may be on their way in or out of one strategy.
+/// Operations of one account that may be entering or leaving one strategy.
 pub const EARN_STAGES_MAX: usize = 100;
 /// Members that one `create_organization` may name.
 pub const FIRST_MEMBERS_MAX: usize = 20;
@@ -92,7 +92,7 @@ pub const DEADLINE_MAX_US: u64 = 60_000_000;
 pub const SCHEDULE_MAX_US: u64 = 31 * 86_400_000_000;
 /// Slices that an iceberg's remainder may have (docs.kraken.com, `add_order`, `display_qty`).
 pub const DISPLAY_PARTS_MAX: i64 = 15;
-/// Trailing stops of one market: each trade looks at every one.
+/// Trailing stops of one market: each trade has to look at every one.
 pub const TRAILING_MAX: usize = 1_000;
-/// Trailing stops of one account in one market, so that none takes the room of all.
+/// Trailing stops of one account in one market, so that no account uses up the market's limit.
 pub const TRAILING_ACCOUNT_MAX: usize = 100;

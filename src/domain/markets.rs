@@ -22,13 +22,13 @@ named! {
         LimitOnly = "limit_only",
         /// What reduces a position, and cancels; nobody has positions here.
         ReduceOnly = "reduce_only",
-        /// Cancels only, while something is mended.
+        /// Cancels only, during maintenance.
         Maintenance = "maintenance",
     }
 }
 
 named! {
-    /// What brings a frame of `ticker` (docs.kraken.com, `ticker`, `event_trigger`).
+    /// What triggers a frame of `ticker` (docs.kraken.com, `ticker`, `event_trigger`).
     #[derive(PartialOrd, Ord, Hash)]
     pub enum EventTrigger {
         /// A trade.
@@ -87,7 +87,7 @@ impl Market {
         self.product(price, qty.0, self.qty_decimals, divide_up)
     }
 
-    /// `price × units × 10^-decimals` in quote units, divided as `divide` rounds.
+    /// `price × units × 10^-decimals` in quote units; `divide` does the rounding.
     fn product(&self, price: Price, units: i64, decimals: u8, divide: impl Fn(i128, i128) -> i128) -> Option<Amount> {
         let product = i128::from(price.0) * i128::from(units);
         let units = match self.scale(decimals) {
@@ -124,7 +124,7 @@ impl Market {
         qty.0.checked_mul(factor).map(Amount)
     }
 
-    /// Decimals of a price × a number with `decimals` of them, beyond the quote asset's.
+    /// How many decimals the product of a price and a number with `decimals` of them has beyond the quote asset's.
     fn scale(&self, decimals: u8) -> i32 {
         i32::from(self.price_decimals) + i32::from(decimals) - i32::from(self.quote_decimals)
     }
@@ -139,7 +139,7 @@ fn power(exponent: i32) -> i128 {
 pub(crate) mod tests {
     use super::*;
 
-    /// BTC/USD, its quote with so many decimals.
+    /// BTC/USD with this many quote decimals.
     pub(crate) fn market(quote_decimals: u8) -> Market {
         Market {
             id: MarketId(1),

@@ -1,4 +1,4 @@
-//! The words of the trade: identifiers, money, time, assets, markets and orders.
+//! The domain's vocabulary: identifiers, money, time, assets, markets and orders.
 //!
 //! Values only, valid by construction. Nothing here reads a clock, draws a random number or does I/O.
 #![deny(clippy::disallowed_types, clippy::disallowed_methods)]

@@ -31,12 +31,12 @@ impl Amount {
         self.0.checked_sub(other.0).map(Amount)
     }
 
-    /// The sum, or the end of the range that it would pass.
+    /// The sum, or the limit of the range on overflow.
     pub fn saturating_add(self, other: Amount) -> Amount {
         Amount(self.0.saturating_add(other.0))
     }
 
-    /// The difference, or the end of the range that it would pass.
+    /// The difference, or the limit of the range on overflow.
     pub fn saturating_sub(self, other: Amount) -> Amount {
         Amount(self.0.saturating_sub(other.0))
     }

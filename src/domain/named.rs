@@ -1,23 +1,23 @@
 //! Enums whose variants have names on the wire.
 
-/// What words of the wire stand for.
+/// A type whose values have names on the wire.
 pub trait Named: Sized + 'static {
-    /// The words, in order.
+    /// The names, in order.
     const NAMES: &'static [&'static str];
 
-    /// What that word stands for.
+    /// The value of that name.
     fn named(name: &str) -> Option<Self>;
 
-    /// The word for it.
+    /// Its name.
     fn name(self) -> &'static str;
 
-    /// What that word stands for, whatever of it is in capitals.
+    /// The value of that name, ignoring case.
     fn in_any_case(name: &str) -> Option<Self> {
         Self::NAMES.iter().find(|of| of.eq_ignore_ascii_case(name)).and_then(|of| Self::named(of))
     }
 }
 
-/// Declares such an enum: each variant beside its name, so that what is read is what is written.
+/// Declares such an enum: each variant with its name, so that reading and writing use the same list.
 macro_rules! named {
     ($(#[$meta:meta])* pub enum $Enum:ident { $($(#[$of:meta])* $Variant:ident = $text:literal,)+ }) => {
         $(#[$meta])*

@@ -56,7 +56,7 @@ named! {
 }
 
 impl OrderType {
-    /// Whether it has a limit once it is live; the others take what the book has.
+    /// Whether it has a limit once it is live; the others take whatever the book has.
     pub fn is_limit(self) -> bool {
         match self {
             OrderType::Limit
@@ -78,33 +78,33 @@ impl OrderType {
         matches!(self, OrderType::TrailingStop | OrderType::TrailingStopLimit)
     }
 
-    /// How the price of its trigger is given when nothing says so.
+    /// The type of its trigger's price when none is given.
     pub fn usual_price_type(self) -> PriceType {
         if self.trails() { PriceType::Quote } else { PriceType::Static }
     }
 
-    /// Whether its trigger lies on the winning side.
+    /// Whether its trigger is on the profit side.
     pub fn takes_profit(self) -> bool {
         matches!(self, OrderType::TakeProfit | OrderType::TakeProfitLimit)
     }
 }
 
 named! {
-    /// How long an order waits.
+    /// How long an order stays open.
     pub enum TimeInForce {
         /// Until canceled.
         Gtc = "GTC",
         /// Until canceled, or the time that it names.
         Gtd = "GTD",
-        /// Not at all: what does not fill at once is canceled.
+        /// Not at all: what does not fill immediately is canceled.
         Ioc = "IOC",
-        /// Not at all, and whole or not at all.
+        /// Not at all: it fills whole immediately, or is canceled.
         Fok = "FOK",
     }
 }
 
 impl TimeInForce {
-    /// Whether what does not fill at once may wait in the book.
+    /// Whether what does not fill immediately may wait in the book.
     pub fn waits(self) -> bool {
         matches!(self, TimeInForce::Gtc | TimeInForce::Gtd)
     }
@@ -143,9 +143,9 @@ pub enum CancelReason {
     FillOrKill,
     /// The account's dead man's switch fired.
     DeadMansSwitch,
-    /// A Member canceled it, or froze the Organization.
+    /// A Member canceled it, or froze the Organization with scope `all`.
     ByMember,
-    /// The last socket of its Service User was gone for too long.
+    /// Its Service User had no socket for too long.
     Disconnected,
     /// Its time was over.
     Expired,
@@ -153,15 +153,15 @@ pub enum CancelReason {
     AmendedToFilled,
     /// `edit_order` put another in its place.
     Edited,
-    /// Going live, it found too little to trade with or to hold.
+    /// When it was to go live, there was too little to trade with or to hold.
     InsufficientFunds,
-    /// Going live, it found nothing to trade with.
+    /// When it was to go live, there was nothing to trade with.
     NoLiquidity,
-    /// Going live, it would have taken although it is post-only.
+    /// When it was to go live, it would have taken although it is post-only.
     PostOnly,
-    /// Going live, it found its market closed to it.
+    /// When it was to go live, its market did not accept it.
     MarketStatus,
-    /// A closing order below the market's least quantity or cost, or with a price that cannot be.
+    /// A closing order below the market's least quantity or cost, or with an impossible price.
     BelowMinimum,
 }
 
@@ -184,9 +184,9 @@ pub struct Order {
     pub order_type: OrderType,
     /// Time in force.
     pub time_in_force: TimeInForce,
-    /// Refused rather than taking.
+    /// It is refused if it would take.
     pub post_only: bool,
-    /// The limit; `None` for an order without, and for a trailing stop-limit that still waits.
+    /// The limit; `None` for an order without one, and for a trailing stop-limit that still waits.
     pub limit: Option<Price>,
     /// What was asked for.
     pub qty: Quantity,
@@ -202,7 +202,7 @@ pub struct Order {
     pub cost: Amount,
     /// Fees so far, in the currency of its fees.
     pub fee: Amount,
-    /// Still held for it: quote for a buy, base for a sell. Nothing while it waits.
+    /// Still held for it: quote for a buy, base for a sell. Nothing while it waits for its start or trigger.
     pub held: Amount,
     /// Where it is.
     pub status: OrderStatus,
@@ -216,7 +216,7 @@ impl Order {
         self.qty.minus(self.filled)
     }
 
-    /// What it shows in the book: all that may fill, or the present slice of an iceberg.
+    /// What it shows in the book: all that may fill, or an iceberg's current slice.
     pub fn visible(&self) -> Quantity {
         self.terms.as_ref().and_then(|terms| terms.display).map_or_else(|| self.remaining(), |display| display.shown)
     }
@@ -229,8 +229,8 @@ impl Order {
         }
     }
 
-    /// Whether it is open and not live: before its start, or before its trigger. Such orders are in no book
-    /// and hold nothing.
+    /// Whether it is open and not live: before its start, or before its trigger. Such orders are in no book and hold
+    /// nothing.
     pub fn waits(&self) -> bool {
         self.is_open()
             && (self.status == OrderStatus::PendingNew || self.trigger().is_some_and(|trigger| trigger.fired.is_none()))
@@ -259,7 +259,7 @@ impl Order {
 
 #[cfg(test)]
 impl Order {
-    /// An order that is open and holds nothing, as tests need one.
+    /// An open order that holds nothing, for tests.
     pub fn waiting(id: u64) -> Order {
         Order {
             id: OrderId(id),

@@ -1,4 +1,4 @@
-//! Trades as anybody may see them, and what is kept of them over a restart.
+//! Public trades, and which of them are kept across a restart.
 
 use super::candles::Candle;
 use super::ids::MarketId;
@@ -26,12 +26,12 @@ pub struct Print {
     pub at: Moment,
 }
 
-/// What was traded before a start, oldest first.
+/// The trades before a restart, oldest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MarketPast {
     /// The last candles of each market and interval, that in minutes.
     pub candles: Vec<(MarketId, u32, Candle)>,
-    /// The last traded minutes of each market, a day's worth at least.
+    /// The last minutes with trades of each market, at least a day's worth.
     pub minutes: Vec<(MarketId, Candle)>,
     /// The last trades of each market.
     pub prints: Vec<(MarketId, Print)>,

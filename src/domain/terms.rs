@@ -1,5 +1,5 @@
-//! What only some orders have: a trigger, a visible part, a start or an end, a closing order. Kept behind one
-//! pointer, so that the plain limit orders that there are most of stay small.
+//! What only some orders have: a trigger, a visible part, a start or an end, a closing order. It is behind one pointer,
+//! so that plain limit orders, which are the most common, stay small.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,30 +10,30 @@ use super::text::ClientOrderId;
 use super::time::Moment;
 
 named! {
-    /// How a price of an order is meant (docs.kraken.com, `add_order`, `price_type` and `limit_price_type`).
+    /// How a price of an order is given (docs.kraken.com, `add_order`, `price_type` and `limit_price_type`).
     pub enum PriceType {
-        /// As it stands.
+        /// An absolute price.
         Static = "static",
-        /// Parts of the price that it refers to.
+        /// A percentage of the price that it refers to.
         Pct = "pct",
         /// A distance in the quote currency.
         Quote = "quote",
     }
 }
 
-/// A price, or the way to one from another.
+/// An absolute price, or a distance from another price.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Level {
     /// This price.
     Static(Price),
-    /// So many millionths of the price referred to away from it; 10,000 are one percent.
+    /// A distance from the reference price in millionths of it; 10,000 are one percent.
     Pct(i64),
-    /// So many price units away from the price referred to.
+    /// A distance from the reference price in price units.
     Quote(i64),
 }
 
 impl Level {
-    /// Whether it is a distance above zero, as a trailing stop needs; in percent below 100.
+    /// Whether it is a distance above zero, as a trailing stop needs; a percentage must also be below 100.
     pub fn is_distance(self) -> bool {
         matches!(self, Level::Pct(1..1_000_000) | Level::Quote(1..))
     }
@@ -47,8 +47,8 @@ impl Level {
         }
     }
 
-    /// The price that it comes to, seen from `reference`, on a multiple of `increment`; `None` when that is
-    /// not above zero or beyond 64 bits.
+    /// The resulting price, seen from `reference`, on a multiple of `increment`; `None` when that is not above zero or
+    /// beyond 64 bits.
     pub fn seen_from(self, reference: Price, increment: Price) -> Option<Price> {
         let distance = match self {
             Level::Static(price) => return Some(price),
@@ -60,7 +60,7 @@ impl Level {
         (price > 0).then_some(Price(price))
     }
 
-    /// The same distance the other way; a price stays.
+    /// The same distance in the other direction; an absolute price is unchanged.
     pub fn reversed(self) -> Level {
         match self {
             Level::Static(price) => Level::Static(price),
@@ -77,7 +77,7 @@ named! {
         /// The last trade of the market.
         #[default]
         Last = "last",
-        /// The index. No market has one here, so that it is the last trade as well, as in v2 while the index is down.
+        /// The index. No market has one here, so this is the last trade as well, as in v2 while the index is down.
         Index = "index",
     }
 }
@@ -107,7 +107,7 @@ pub enum Watch {
 }
 
 impl Watch {
-    /// Of an order of this type and side: stops guard against a loss, profits are taken on the other way.
+    /// For an order of this type and side: a stop watches the losing direction, a take-profit the other.
     pub fn of(order_type: OrderType, side: Side) -> Watch {
         match (order_type.takes_profit(), side) {
             (false, Side::Buy) | (true, Side::Sell) => Watch::Rising,
@@ -137,10 +137,10 @@ named! {
     /// What happens where two orders of one Organization would meet (`stp_type`).
     #[derive(Default)]
     pub enum SelfTrade {
-        /// The order that came ends.
+        /// The incoming order ends.
         #[default]
         CancelNewest = "cancel_newest",
-        /// The order that was there ends, and the other goes on.
+        /// The resting order ends, and the incoming one continues.
         CancelOldest = "cancel_oldest",
         /// Both end.
         CancelBoth = "cancel_both",
@@ -159,7 +159,7 @@ named! {
     }
 }
 
-/// An order of the other side that every fill places: `conditional`, a closing order.
+/// A closing order (`conditional`): every fill places an order of the other side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Conditional {
     /// Its type; not market or iceberg.
@@ -191,14 +191,14 @@ pub struct Terms {
     pub self_trade: SelfTrade,
     /// What each of its fills places.
     pub conditional: Option<Conditional>,
-    /// Told back; groups nothing, since self-trade prevention is by Organization (rule 7).
+    /// Only echoed; groups nothing, since self-trade prevention is by Organization (rule 7).
     pub sender_sub_id: Option<ClientOrderId>,
     /// Whether it was amended.
     pub amended: bool,
 }
 
 impl Terms {
-    /// The terms as they were asked for: without what has become of them since.
+    /// The terms as they were asked for, without what has changed since.
     pub fn asked(&self) -> Terms {
         let trigger = self.trigger.map(|of| Trigger { price: Price::default(), peak: None, fired: None, ..of });
         let display = self.display.map(|of| Display { shown: of.size, ..of });

@@ -1,4 +1,4 @@
-//! Short text kept in place, so that an order carries its symbol and client id without an allocation.
+//! Short text stored inline, so that an order carries its symbol and client id without an allocation.
 
 use arrayvec::ArrayString;
 

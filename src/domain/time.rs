@@ -1,4 +1,4 @@
-//! Moments in UTC microseconds, as the wire tells them, and their RFC 3339 text.
+//! Moments in UTC microseconds, as they are sent on the wire, and their RFC 3339 text.
 
 use std::cell::Cell;
 use std::fmt;
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Moment(pub u64);
 
-/// The last moment told: 9999-12-30, inside what RFC 3339 and every time zone can write.
+/// The last moment accepted: 9999-12-30, within the range of RFC 3339 in every time zone.
 const LAST_US: u64 = 253_402_128_000_000_000;
 
 impl Moment {
@@ -23,21 +23,21 @@ impl Moment {
         Moment(self.0.saturating_sub(us))
     }
 
-    /// Whether it lies in the `us` microseconds that begin with `start`. What came before `start` does not: else what is
-    /// good for some time would be good for longer once the clock is set back.
+    /// Whether it lies in the `us` microseconds that begin with `start`. A time before `start` does not count:
+    /// otherwise setting the clock back would make something valid for longer.
     pub fn is_within(self, start: Moment, us: u64) -> bool {
         start <= self && self < start.plus_us(us)
     }
 
     /// Whether it lies less than `us` microseconds before or after another: of two threads that read the clock, the one
-    /// that read it first may use its reading last.
+    /// that read it first may use its value last.
     pub fn is_near(self, other: Moment, us: u64) -> bool {
         self.0.abs_diff(other.0) < us
     }
 
-    /// Reads RFC 3339 text with at most nine decimals and an offset or `Z`; `None` for anything else or outside
-    /// 1970–9999. What is finer than a microsecond counts as the next one: the moments from a bound on, and those before
-    /// it, stay the same.
+    /// Parses RFC 3339 text with at most nine decimals and an offset or `Z`; `None` for anything else or outside
+    /// 1970–9999. Fractions of a microsecond are rounded up, which does not change which moments are before such a
+    /// bound and which are not.
     pub fn parse(text: &str) -> Option<Moment> {
         let at: jiff::Timestamp = is_rfc_3339(text).then(|| text.parse().ok())??;
         let rest = at.subsec_nanosecond() % 1_000 > 0;
@@ -46,7 +46,7 @@ impl Moment {
     }
 }
 
-/// Whether a text is written as RFC 3339 has it; jiff reads other forms of ISO 8601 too, and zones by name.
+/// Whether a text has the form of RFC 3339; jiff also accepts other forms of ISO 8601, and zone names.
 fn is_rfc_3339(text: &str) -> bool {
     let like = |text: &str, form: &str| {
         let fits =
@@ -59,7 +59,7 @@ fn is_rfc_3339(text: &str) -> bool {
         && ["Z", "+00:00", "-00:00"].iter().any(|form| like(zone, form))
 }
 
-/// A stretch of time, `from` ≤ t < `until`; a side that is `None` has no bound.
+/// A period of time, `from` ≤ t < `until`; `None` means no bound on that side.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Period {
     /// From this on.
@@ -72,7 +72,7 @@ impl Period {
     /// All time.
     pub const ALWAYS: Period = Period { from: None, until: None };
 
-    /// Whether it holds a moment: from ≤ t < until.
+    /// Whether it contains a moment: from ≤ t < until.
     pub fn holds(self, at: Moment) -> bool {
         self.from.is_none_or(|from| from <= at) && self.until.is_none_or(|until| at < until)
     }
@@ -82,12 +82,12 @@ impl Period {
         self.until.is_some_and(|until| until <= now)
     }
 
-    /// Whether no moment is in it.
+    /// Whether it contains no moment.
     pub fn is_empty(self) -> bool {
         self.from.zip(self.until).is_some_and(|(from, until)| until <= from)
     }
 
-    /// What both hold.
+    /// The intersection of both.
     pub fn within(self, other: Period) -> Period {
         Period {
             from: self.from.into_iter().chain(other.from).max(),
@@ -124,7 +124,7 @@ impl fmt::Display for Moment {
 type SecondText = [u8; 19];
 
 thread_local! {
-    // Replies and items name times of the same second over and over; the calendar is asked once for each.
+    // Replies and items contain many times of the same second; its text is computed once.
     static SECOND: Cell<(u64, SecondText)> = const { Cell::new((u64::MAX, [b' '; 19])) };
 }
 

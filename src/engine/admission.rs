@@ -1,5 +1,4 @@
-//! From what a client asks for to an order in the market's units: everything that can be said of it before
-//! book and funds are looked at.
+//! Turns a client's request into an order in the market's units: every check that needs neither the book nor the funds.
 
 use super::caller::ServiceCaller;
 use super::client_ids::Asked;
@@ -19,18 +18,18 @@ use crate::domain::time::Moment;
 /// Decimals of a percentage: its unit is a millionth of the price.
 const PERCENT_DECIMALS: u8 = 4;
 
-/// What a request to place an order comes to.
+/// The result of reading a request to place an order.
 pub(super) enum Admitted {
-    /// An order, nothing held yet. A quantity given in quote is still to be found: zero.
+    /// An order that holds nothing yet. Its quantity is zero until computed if the request gave a quote amount.
     Order(Order),
     /// The order that was placed by the same request before.
     Repeat(OrderId),
-    /// The client id names an order that was asked for in other words.
+    /// The client id belongs to an order that was asked for with other values.
     Other,
 }
 
-/// Reads a request. One that repeats another under its client id is read as of then: what has passed since of its
-/// deadline, start and end makes no other request of it (rule 30).
+/// Reads a request. If it repeats an earlier one under the same client id, it is read as of that time: a deadline,
+/// start or end that has passed since does not make it a different request (rule 30).
 pub(super) fn admitted(
     t: &Transition<'_>,
     caller: ServiceCaller,
@@ -38,7 +37,7 @@ pub(super) fn admitted(
     market: &Market,
 ) -> Result<Admitted, Reject> {
     let named = asked.cl_ord_id.and_then(|id| t.state().named(caller.id, id, t.now()));
-    // What only checks repeats nothing: it would find the id taken.
+    // A request with `validate` is never a repeat: it is told that the id is taken.
     if let Some(first) = &named
         && !asked.validate
         && order(t, caller, asked, market, first.at).is_ok_and(|order| *first.asked == Asked::of(&order))
@@ -50,7 +49,7 @@ pub(super) fn admitted(
     Ok(if named.is_some() { Admitted::Other } else { Admitted::Order(order) })
 }
 
-/// The order that was asked for at `now`, whatever its deadline.
+/// The order asked for, as of `now`; the deadline is not checked.
 fn order(
     t: &Transition<'_>,
     caller: ServiceCaller,
@@ -96,8 +95,8 @@ fn order(
     })
 }
 
-/// A request must come before its deadline, which lies at most a minute ahead (docs.kraken.com, `add_order`). A deadline
-/// is made from a clock: by the stamp, a clock that was set back would let no order in until it has caught up (rule 39).
+/// A request must arrive before its deadline, at most a minute ahead (docs.kraken.com, `add_order`). The clock decides:
+/// after it was set back, the stamp would refuse every deadline until the clock caught up (rule 39).
 pub(super) fn check_deadline(t: &Transition<'_>, deadline: Option<Moment>) -> Result<(), Reject> {
     match deadline {
         Some(deadline) if deadline <= t.clock() => Err(Reject::of(Code::DeadlineElapsed)),
@@ -108,7 +107,7 @@ pub(super) fn check_deadline(t: &Transition<'_>, deadline: Option<Moment>) -> Re
     }
 }
 
-/// A quantity of at least the market's least, on its increment.
+/// A quantity of at least the market's minimum, on its increment.
 pub(super) fn quantity(number: Decimal, market: &Market) -> Result<Quantity, Reject> {
     let qty = Quantity(positive(number, market.qty_decimals, "order_qty")?);
     if qty < market.qty_min {
@@ -142,7 +141,7 @@ pub(super) fn display(number: Decimal, whole: Quantity, market: &Market) -> Resu
     check_slice(size, whole).map(|()| size)
 }
 
-/// Refuses a slice of which too many make the whole: each is a fill of its own.
+/// Refuses a slice so small that the whole has too many of them: each is a fill of its own.
 pub(super) fn check_slice(size: Quantity, whole: Quantity) -> Result<(), Reject> {
     let enough = size.0.saturating_mul(DISPLAY_PARTS_MAX) >= whole.0;
     if enough { Ok(()) } else { Err(Reject::invalid("display_qty", SLICE)) }
@@ -156,7 +155,7 @@ pub(super) fn check_cost(market: &Market, price: Price, qty: Quantity) -> Result
     }
 }
 
-/// The limit where it is a price; a trailing stop-limit has a distance among its terms.
+/// The limit if it is an absolute price; a trailing stop-limit has a distance in its terms.
 fn static_limit(asked: &PlaceOrder, market: &Market) -> Result<Option<Price>, Reject> {
     let price_type = asked.terms.as_ref().and_then(|terms| terms.limit_price_type);
     match (asked.order_type.is_limit(), asked.limit_price) {
@@ -172,7 +171,7 @@ fn static_limit(asked: &PlaceOrder, market: &Market) -> Result<Option<Price>, Re
     }
 }
 
-/// Whether time in force and post-only go with the order's type.
+/// Whether time in force and post-only are allowed for the order's type.
 fn check_patience(asked: &PlaceOrder) -> Result<(), Reject> {
     let (kind, tif) = (asked.order_type, asked.time_in_force);
     let expires = asked.terms.as_ref().is_some_and(|terms| terms.expire_time.is_some());
@@ -232,7 +231,7 @@ fn terms(asked: &PlaceOrder, more: &AskedTerms, qty: Quantity, market: &Market, 
     })
 }
 
-/// A start that has come is no start any more; an end must be ahead of it, and neither more than a month off.
+/// A start in the past is ignored; an end must be after now and the start, and both at most a month ahead.
 fn schedule(more: &AskedTerms, now: Moment) -> Result<(Option<Moment>, Option<Moment>), Reject> {
     let latest = now.plus_us(SCHEDULE_MAX_US);
     let start = more.effective_time.filter(|start| *start > now);
@@ -258,7 +257,7 @@ fn trigger(order_type: OrderType, asked: &AskedTrigger, market: &Market) -> Resu
     Ok(Trigger { reference: asked.reference, level, price, peak: None, fired: None })
 }
 
-/// The limit of a trailing stop-limit, a distance from its trigger; in quote unless it says otherwise.
+/// The limit of a trailing stop-limit, a distance from its trigger; in quote unless another type is given.
 pub(super) fn trailing_limit(number: Decimal, kind: Option<PriceType>, market: &Market) -> Result<Level, Reject> {
     match kind.unwrap_or(PriceType::Quote) {
         PriceType::Static => Err(Reject::invalid("limit_price_type", "the limit of a trailing stop is pct or quote")),
@@ -292,7 +291,7 @@ fn conditional(asked: &AskedConditional, market: &Market) -> Result<Conditional,
     Ok(closing)
 }
 
-/// A price, or the way to one: percent with up to four decimals, or quote on the market's increment.
+/// An absolute price or a distance: percent with up to four decimals, or quote on the market's increment.
 pub(super) fn level(number: Decimal, kind: PriceType, market: &Market, field: &'static str) -> Result<Level, Reject> {
     match kind {
         PriceType::Static => checked_price(number, market).map(Level::Static),

@@ -1,5 +1,5 @@
-//! `earn_allocate` and `earn_deallocate`: at once out of spot, journalled before the reply, never queued and
-//! under no policy (rule 33). What takes time after that is a stage, which Tick moves on.
+//! `earn_allocate` and `earn_deallocate`: taken from spot immediately, journalled before the reply, never queued and
+//! under no policy (rule 33). What takes time after that is a stage; Tick advances it.
 
 use super::caller::ServiceCaller;
 use super::earn::{EarnOperation, EarnStep, Position, Strategy};
@@ -26,7 +26,7 @@ pub struct EarnMove {
     pub amount: Decimal,
     /// Into Earn, or out of it.
     pub allocate: bool,
-    /// Whether rewards are added from now on, where the strategy leaves the choice.
+    /// Whether rewards are compounded from now on, where the strategy lets the account choose.
     pub auto_compound: Option<bool>,
     /// The caller's own id.
     pub client_id: Option<ClientId>,
@@ -74,7 +74,7 @@ pub fn operate(t: &mut Transition<'_>, caller: ServiceCaller, asked: &EarnMove) 
     Ok(Reply::Earned(Box::new(operation)))
 }
 
-/// Rights, minimum, caps, room and funds. What is over by now counts as done (rule 39).
+/// Checks rights, minimum, caps, room and funds. Stages that are over by now count as done (rule 39).
 fn check(
     state: &State,
     caller: ServiceCaller,
@@ -115,7 +115,7 @@ fn check(
     }
 }
 
-/// What an account, and what all together, may have in a strategy.
+/// Checks the caps of one account and of all accounts together.
 fn check_caps(state: &State, strategy: &Strategy, position: &Position, amount: Amount) -> Result<(), Reject> {
     let above = |committed: Amount, cap: Amount| committed.checked_add(amount).is_none_or(|sum| sum > cap);
     if strategy.user_cap.is_some_and(|cap| above(position.committed(), cap)) {
@@ -141,7 +141,7 @@ fn moved(state: &State, operation: &EarnOperation, from: Wallet, to: Wallet) -> 
         .postings()
 }
 
-/// Lets the caller's stages that are over happen first, in the same journal entry.
+/// First completes the caller's stages that are over, in the same journal entry.
 fn finish_stages(t: &mut Transition<'_>, caller: ServiceCaller, strategy: &Strategy) {
     let now = t.now();
     let over = |state: &State| {
@@ -164,7 +164,7 @@ fn advance(t: &mut Transition<'_>, operation: EarnOperation) {
     t.emit(Event::Earned { operation: Box::new(operation), postings });
 }
 
-/// Moves on whatever is over by now; after a long stop an operation may take several steps.
+/// Advances every stage that is over by now; after a long stop an operation may take several steps.
 pub fn tick(t: &mut Transition<'_>) {
     while let Some(operation) = t.state().earn.due(t.now()).cloned() {
         advance(t, operation);

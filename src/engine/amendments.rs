@@ -32,8 +32,8 @@ fn one(t: &Transition<'_>, caller: ServiceCaller, which: &OrderRef) -> Result<Or
     open.cloned().ok_or_else(|| Reject::of(Code::UnknownOrder))
 }
 
-/// `amend_order`: less keeps the order's place, more or another limit puts it at the end of its level, and a limit
-/// that meets somebody trades.
+/// `amend_order`: a smaller quantity keeps the order's place, a larger one or another limit puts it at the end of its
+/// level, and a limit that crosses the book trades.
 pub fn amend(t: &mut Transition<'_>, caller: ServiceCaller, asked: &AmendOrder) -> Result<Reply, Reject> {
     check_deadline(t, asked.deadline)?;
     let before = one(t, caller, &asked.order)?;
@@ -67,7 +67,7 @@ pub fn amend(t: &mut Transition<'_>, caller: ServiceCaller, asked: &AmendOrder) 
     Ok(Reply::Amended { order: id, amend_id })
 }
 
-/// As [`check_cost`]. Where no quantity was `asked` for, it is the limit that makes it too much.
+/// As [`check_cost`]; if no quantity was `asked` for, the refusal names the limit.
 fn check_new_cost(market: &Market, price: Price, qty: Quantity, asked: Option<Decimal>) -> Result<(), Reject> {
     let named = |refusal: Reject| match asked {
         None => Reject { field: refusal.field.map(|_| "limit_price"), ..refusal },
@@ -76,11 +76,11 @@ fn check_new_cost(market: &Market, price: Price, qty: Quantity, asked: Option<De
     check_cost(market, price, qty).map_err(named)
 }
 
-/// The order with its new numbers, each sound in itself; one that is to end is left as it is but for its quantity.
+/// The order with its new values, each checked on its own; one that is to end only gets its new quantity.
 fn amended(t: &Transition<'_>, before: &Order, asked: &AmendOrder, market: &Market) -> Result<Order, Reject> {
     let mut order = before.clone();
     if let Some(qty) = asked.order_qty {
-        // No more than is filled ends the order, even where a fill was smaller than a new order may be.
+        // A quantity of no more than is filled ends the order, even if that is below the market's minimum.
         let ends = positive(qty, market.qty_decimals, "order_qty")? <= before.filled.0;
         order.qty = if ends { before.filled } else { quantity(qty, market)? };
     }
@@ -88,7 +88,7 @@ fn amended(t: &Transition<'_>, before: &Order, asked: &AmendOrder, market: &Mark
         relimit(&mut order, asked, price, market)?;
     }
     if order.qty == order.filled {
-        // It ends where it stands: there is nothing left to have a slice or a trigger.
+        // It ends as it is: no slice or trigger is left to change.
         return Ok(Order { qty: order.qty, ..before.clone() });
     }
     if let Some(price) = order.limit {
@@ -99,7 +99,7 @@ fn amended(t: &Transition<'_>, before: &Order, asked: &AmendOrder, market: &Mark
             return Err(Reject::invalid("display_qty", "only an iceberg order has one"));
         };
         let size = display(size, order.remaining(), market)?;
-        // A smaller slice shows at once, a larger one when the present is used up.
+        // A smaller slice shows at once, a larger one when the current slice is used up.
         order = shown(order, size);
         if let Some(display) = order.terms.as_mut().and_then(|terms| terms.display.as_mut()) {
             display.shown = display.shown.min(now.shown);
@@ -115,7 +115,7 @@ fn amended(t: &Transition<'_>, before: &Order, asked: &AmendOrder, market: &Mark
         let Some(trigger) = before.trigger().copied().filter(|trigger| trigger.fired.is_none()) else {
             return Err(Reject::invalid("trigger_price", "only an order that waits for its trigger has one"));
         };
-        // A distance stays of the type that it is; another trigger is a price unless it says otherwise, as in v2.
+        // A trailing distance keeps its type; another trigger is an absolute price unless a type is given, as in v2.
         let usual = if order.order_type.trails() { trigger.level.price_type() } else { PriceType::Static };
         let level = level(price, asked.trigger_price_type.unwrap_or(usual), market, "trigger_price")?;
         if order.order_type.trails() && !level.is_distance() {
@@ -135,7 +135,7 @@ fn amended(t: &Transition<'_>, before: &Order, asked: &AmendOrder, market: &Mark
     Ok(order)
 }
 
-/// Gives the order its new limit: a price, or the distance of a trailing stop-limit that still waits.
+/// Gives the order its new limit: an absolute price, or the distance of a trailing stop-limit that still waits.
 fn relimit(order: &mut Order, asked: &AmendOrder, price: Decimal, market: &Market) -> Result<(), Reject> {
     if !order.order_type.is_limit() {
         return Err(Reject::invalid("limit_price", "an order of this type has none"));
@@ -157,7 +157,7 @@ fn relimit(order: &mut Order, asked: &AmendOrder, price: Decimal, market: &Marke
     Ok(())
 }
 
-/// Where an amended order stands, judged by market, book and funds; sets what it holds.
+/// Checks an amended order against market, book and funds, and sets what it holds.
 fn judged(
     t: &Transition<'_>,
     market: &Market,
@@ -176,7 +176,7 @@ fn judged(
     order.held =
         wanted(market, order, order.remaining()).ok_or_else(|| Reject::invalid("order_qty", "out of range"))?;
     if !moves && order.qty <= before.qty {
-        // Fees that were rounded up may have left less; who asks for no more needs no more.
+        // Fees that were rounded up may have left less; an order that does not grow needs no more.
         order.held = order.held.min(before.held);
     }
     let available = t.state().ledger.available(order.account, held_asset(order, &t.state().reference));
@@ -199,7 +199,7 @@ fn in_market(t: &Transition<'_>, order: &Order, symbol: &Symbol) -> Result<Marke
     }
 }
 
-/// `edit_order`: cancels the order and places another with what is left of it, which is the caller's; all or nothing.
+/// `edit_order`: cancels the caller's order and places another with what is left of it, all or nothing.
 pub fn edit(t: &mut Transition<'_>, caller: ServiceCaller, asked: &EditOrder) -> Result<Reply, Reject> {
     check_deadline(t, asked.deadline)?;
     let before = one(t, caller, &OrderRef::Id(asked.order))?;

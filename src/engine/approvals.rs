@@ -1,4 +1,4 @@
-//! The one queue of governed work. It knows no workflow by name: a workflow file judges and carries out.
+//! The one queue of governed work. It knows no workflow by name: workflow files check and carry out the changes.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
@@ -58,17 +58,17 @@ impl Initiator {
 }
 
 named! {
-    /// Where a request is. All but `Pending` are final.
+    /// The state of a request. All but `Pending` are final.
     pub enum RequestState {
         /// Waiting for votes.
         Pending = "pending",
         /// Completed by votes.
         Approved = "approved",
-        /// Completed by Execute, or because no policy governs.
+        /// Completed by Execute, or because no policy governs it.
         Executed = "executed",
         /// Ended by votes against it.
         Rejected = "rejected",
-        /// Taken back by its initiator, or its initiator left.
+        /// Canceled by its initiator or another key of the account, or because its initiator may not ask any more.
         Canceled = "canceled",
         /// Its time ran out.
         Expired = "expired",
@@ -104,7 +104,7 @@ pub struct Vote {
     pub struck: bool,
 }
 
-/// A request as it stands.
+/// A request as it is now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
     /// Its id.
@@ -115,13 +115,13 @@ pub struct Request {
     pub workflow: Workflow,
     /// The account it is about.
     pub account: AccountId,
-    /// What will be done, in the words in which it was asked for.
+    /// What will be done, in the values that it was asked for with.
     pub change: Change,
-    /// What the gateway drew for it: a key or an invitation.
+    /// The credential that the gateway generated for it: a key or an invitation.
     pub drawn: Option<Drawn>,
     /// The withdrawal whose funds it holds; its record has fee and resolved address.
     pub withdrawal: Option<WithdrawalId>,
-    /// Whether pending requests may be left without enough approvers by it.
+    /// Whether it may leave pending requests without enough approvers.
     pub strand_pending: bool,
     /// Who asked.
     pub initiator: Initiator,
@@ -131,26 +131,26 @@ pub struct Request {
     pub created_at: Moment,
     /// When its time runs out.
     pub expires_at: Moment,
-    /// What an approver sees of it.
+    /// What an approver is shown.
     pub payload: Canonical,
     /// Lower-case hex SHA-256 of what an approver must see (rule 24).
     pub digest: String,
-    /// What the rules of a policy look at.
+    /// What the rules of a policy are matched against.
     pub subject: Option<Subject>,
-    /// The policy pinned when it was made; `None` when none governed.
+    /// The policy pinned when it was made; `None` if none governed it.
     pub pinned: Option<Policy>,
-    /// What counts: the stricter of the pinned and the present policy (rule 20).
+    /// What applies now: the stricter of the pinned and the present policy (rule 20).
     pub policy: Option<Verdict>,
     /// Votes in order.
     pub votes: Vec<Vote>,
     /// Where it is.
     pub state: RequestState,
-    /// Why it failed or was rejected, or what was said with Execute.
+    /// Why it failed or was rejected, or the comment given with Execute.
     pub reason: Option<String>,
 }
 
 impl Request {
-    /// Whether it can still be decided at `now`, whether or not Tick has run (rule 39).
+    /// Whether it can still be decided at `now`, even if Tick has not run yet (rule 39).
     pub fn is_open(&self, now: Moment) -> bool {
         self.state == RequestState::Pending && now < self.expires_at
     }
@@ -161,8 +161,8 @@ impl Request {
     }
 }
 
-/// The queue, and the last [`REQUESTS_ENDED_MAX`] ended requests of each Organization. Those that a Member gave a
-/// `client_id` are kept for ever, as it is (rule 30).
+/// The queue, and the last [`REQUESTS_ENDED_MAX`] ended requests of each Organization. Requests to which a Member gave
+/// a `client_id` are kept for ever, as the id is (rule 30).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Approvals {
     all: BTreeMap<RequestId, Request>,
@@ -170,12 +170,12 @@ pub struct Approvals {
     pending: BTreeMap<OrganizationId, BTreeSet<RequestId>>,
     expiries: BTreeSet<(Moment, RequestId)>,
     by_client_id: BTreeMap<(MemberId, ClientId), RequestId>,
-    /// Ended ones without such an id, in the order in which they ended.
+    /// Ended ones without a `client_id`, in the order in which they ended.
     ended: BTreeMap<OrganizationId, VecDeque<RequestId>>,
 }
 
 impl Approvals {
-    /// Folds a request in.
+    /// Applies a request.
     pub fn apply(&mut self, request: &Request) {
         let pending = self.pending.entry(request.organization).or_default();
         if let Some(before) = self.all.insert(request.id, request.clone()) {
@@ -195,7 +195,7 @@ impl Approvals {
         }
     }
 
-    /// Notes that a request has ended, and forgets the one that ended first of too many.
+    /// Records that a request has ended; if too many have, forgets the one that ended first.
     fn end(&mut self, request: &Request) {
         if name(request).is_some() {
             return;
@@ -216,7 +216,7 @@ impl Approvals {
         found.ok_or_else(unknown_request)
     }
 
-    /// The request that a Member's own id was given to.
+    /// The request that has this `client_id` of a Member.
     pub fn named(&self, member: MemberId, id: ClientId) -> Option<&Request> {
         self.by_client_id.get(&(member, id)).and_then(|id| self.all.get(id))
     }
@@ -243,7 +243,7 @@ impl Approvals {
     }
 
     /// A page of the requests that a Member may view, newest first, with what the Member may do with each now, and
-    /// where the next one begins.
+    /// where the next page begins.
     pub fn page(
         &self,
         state: &State,
@@ -267,7 +267,7 @@ impl Approvals {
     }
 }
 
-/// What a Member calls it.
+/// The Member and the `client_id` that it gave the request.
 fn name(request: &Request) -> Option<(MemberId, ClientId)> {
     match request.initiator {
         Initiator::Member(member, _) => Some((member, request.client_id?)),
@@ -275,21 +275,21 @@ fn name(request: &Request) -> Option<(MemberId, ClientId)> {
     }
 }
 
-/// The refusal for a request that is not there, or not to be seen.
+/// The refusal for a request that does not exist or may not be seen.
 pub fn unknown_request() -> Reject {
     Reject::field(Code::UnknownRequest, "request_id", "name a request of your Organization that you may view")
 }
 
-/// Whether a Member may see a request: View on its workflow or on the one whose policy judges it, or it is
-/// the Member's own.
+/// Whether a Member may see a request: with View on its workflow or on that of the policy that decides on it, or if it
+/// is the Member's own.
 pub fn may_view(members: &Members, request: &Request, member: MemberId) -> bool {
     let judged = request.policy.as_ref().map(|policy| policy.workflow);
     let views = |workflow| members.may(member, workflow, Permission::View);
     views(request.workflow) || judged.is_some_and(views) || request.is_by(member)
 }
 
-/// What a Member may do with a request at `now`: what the engine would take, given a fresh code. A freeze or a halt
-/// leaves what only stops money, and time that is over ends all but taking back (rules 15, 27, 35, 39).
+/// What a Member may do with a request at `now`, given a fresh code. A freeze or a halt leaves only what stops money;
+/// once its time is over, only canceling is left (rules 15, 27, 35, 39).
 pub fn can(state: &State, request: &Request, member: MemberId, now: Moment) -> Can {
     if request.state != RequestState::Pending {
         return Can::default();
@@ -306,8 +306,8 @@ pub fn can(state: &State, request: &Request, member: MemberId, now: Moment) -> C
     }
 }
 
-/// Whether a Member may vote so on a pending request, and if not, why (rules 22, 23). Who has approved may do so anew where
-/// the approvals are enough by now, as under a looser policy: it waits for the next one, and all may have voted (rule 20).
+/// Whether a Member may vote so on a pending request, and if not, why (rules 22, 23). Who approved may approve again if
+/// the approvals are now enough, as under a looser policy: it waits for one more, and all may have voted (rule 20).
 pub fn may_vote(state: &State, request: &Request, member: MemberId, decision: Decision) -> Result<(), Reject> {
     let verdict = request.policy.as_ref().ok_or(Code::NotPending)?;
     let electorate = Electorate::now(state);

@@ -1,6 +1,6 @@
-//! One market's book: open orders in price-time priority. They live in the slots of a slab and are linked within
-//! their price level, so a cancel costs the same whatever rests, and matching allocates nothing. The engine keeps
-//! whole orders in it; market data, what it shows of them; both note by id in which slot each is.
+//! One market's book: open orders in price-time priority. They are stored in the slots of a slab and linked within
+//! their price level, so the cost of a cancel does not depend on the size of the book, and matching allocates nothing.
+//! The engine stores whole orders in it, market data what is shown of them; both map order ids to slots.
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -11,13 +11,13 @@ use crate::domain::orders::{Order, Side};
 /// No slot.
 const NONE: u32 = u32::MAX;
 
-/// Where a book keeps an open order until it is taken out.
+/// The position of an open order in a book until it is removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slot(u32);
 
 /// What a book needs to know of an order.
 pub trait Resting {
-    /// The level it rests in; `None` without a limit. The same as long as it rests.
+    /// The level it rests in; `None` without a limit. It does not change while the order rests.
     fn place(&self) -> Option<(Side, Price)>;
     /// What it shows.
     fn visible(&self) -> Quantity;
@@ -51,7 +51,7 @@ struct Level {
 }
 
 impl Level {
-    /// Shows so much more and so much less. What was added comes off again whatever the sum was, so it may wrap.
+    /// Adds `more` to what it shows, subtracts `less`. It may wrap: all that was added is subtracted again.
     fn change(&mut self, more: Quantity, less: Quantity) {
         self.total = Quantity(self.total.0.wrapping_add(more.0).wrapping_sub(less.0));
     }
@@ -79,7 +79,7 @@ impl<T: Resting> Book<T> {
         self.entries[slot.0 as usize].order.as_ref()
     }
 
-    /// Reads ahead all that taking an order out will look at.
+    /// Reads into the cache everything that removing the order will touch.
     pub fn prefetch(&self, slot: Slot) {
         let entry = &self.entries[slot.0 as usize];
         let rests = |slot: u32| self.entries.get(slot as usize).is_some_and(|entry| entry.rests);
@@ -92,7 +92,7 @@ impl<T: Resting> Book<T> {
         self.side(side.opposite()).flat_map(|(_, level)| self.queue(level))
     }
 
-    /// The levels of a side, best first: the price, what its orders show together, and they in their order.
+    /// The levels of a side, best first: the price, the total that its orders show, and the orders in time priority.
     pub fn levels(&self, side: Side) -> impl Iterator<Item = (Price, Quantity, impl Iterator<Item = &T> + Clone)> {
         self.side(side).map(|(price, level)| (price, level.total, self.queue(level)))
     }
@@ -105,7 +105,7 @@ impl<T: Resting> Book<T> {
         }
     }
 
-    /// Takes a new open order in; it rests at the end of its level if `rests`.
+    /// Inserts a new open order, at the end of its level if `rests`.
     pub fn insert(&mut self, order: T, rests: bool) -> Slot {
         let entry = Entry { order: Some(order), rests: false, before: NONE, after: NONE };
         let slot = match self.free.pop() {
@@ -134,7 +134,7 @@ impl<T: Resting> Book<T> {
         self.link(slot.0);
     }
 
-    /// Replaces an open order by what it is after an event that leaves it its place.
+    /// Replaces an open order by its new version, which keeps its place.
     pub fn replace(&mut self, slot: Slot, order: T) {
         let (place, now) = (order.place(), order.visible());
         let entry = &mut self.entries[slot.0 as usize];
@@ -146,7 +146,7 @@ impl<T: Resting> Book<T> {
         }
     }
 
-    /// Takes an order out that has ended. Returns it as it was.
+    /// Removes an order that has ended, and returns it.
     pub fn remove(&mut self, slot: Slot) -> Option<T> {
         self.unlink(slot.0);
         let before = self.entries[slot.0 as usize].order.take()?;

@@ -1,5 +1,5 @@
-//! A drawn key becomes somebody's: its secret is claimed, it takes over from the one before, and who had a hand in it
-//! manages it (rules 22, 28).
+//! A generated key comes into use: its secret is claimed, it replaces the key before, and the Members involved become
+//! its managers (rules 22, 28).
 
 use super::caller::MemberCaller;
 use super::decisions::spend_code;
@@ -45,7 +45,7 @@ pub fn claim_secret(
     Ok(Reply::Claimed(Box::new(user)))
 }
 
-/// The record once the drawn key has taken over; the one before serves on for the overlap.
+/// The record once the generated key is in force; the key before stays valid for the overlap.
 pub fn rotated(user: ServiceUser, now: Moment) -> ServiceUser {
     let Some(Rotation { api_key, secret_sealed, overlap_s }) = user.rotation.clone() else { return user };
     let until = now.plus_us(overlap_s.saturating_mul(1_000_000));
@@ -55,7 +55,7 @@ pub fn rotated(user: ServiceUser, now: Moment) -> ServiceUser {
         credential: user.credential,
         until,
     };
-    // A first key that nobody ever claimed has no bearer to wait for.
+    // The first secret was never claimed, so nobody uses the key before.
     let bearers = overlap_s > 0 && user.status != KeyStatus::Unclaimed;
     let status = if user.status == KeyStatus::Unclaimed { KeyStatus::Active } else { user.status };
     ServiceUser {
@@ -70,7 +70,7 @@ pub fn rotated(user: ServiceUser, now: Moment) -> ServiceUser {
     }
 }
 
-/// The managers of a key once `member` has rotated or claimed it (rule 22). Who has left never votes again and is not kept.
+/// The managers of a key once `member` has rotated or claimed it (rule 22). Removed Members never vote: not kept.
 pub fn managed_by(members: &Members, user: &ServiceUser, member: MemberId) -> Vec<MemberId> {
     let here = |id: &&MemberId| members.member(**id).status != MemberStatus::Removed;
     let mut managers: Vec<MemberId> = user.managers.iter().filter(here).copied().collect();

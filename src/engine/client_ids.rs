@@ -1,5 +1,5 @@
-//! `cl_ord_id`s that still answer with their first order: while it is open, and 60 seconds from its
-//! acknowledgement (rule 30).
+//! `cl_ord_id`s that still stand for their first order: while it is open, and for 60 seconds from its acceptance (rule
+//! 30).
 
 use std::collections::VecDeque;
 
@@ -15,10 +15,10 @@ use crate::domain::terms::Terms;
 use crate::domain::text::ClientOrderId;
 use crate::domain::time::Moment;
 
-/// Whose id, and which.
+/// A Service User, and the id that it chose.
 type Key = (ServiceUserId, ClientOrderId);
 
-/// What was asked for: as much of a placed order as its client chose.
+/// What was asked for: the part of a placed order that its client chose.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Asked {
     market: MarketId,
@@ -33,11 +33,11 @@ pub struct Asked {
 }
 
 impl Asked {
-    /// The words of an order that was just placed, or would be.
+    /// The request behind an order that was just placed, or would be.
     pub fn of(order: &Order) -> Asked {
         let Order { market, side, order_type, time_in_force, post_only, limit, qty, userref, .. } = *order;
         let terms = order.terms.as_ref().map(|terms| Box::new(terms.asked()));
-        // The quantity of an order in quote depends on the book; its cash is among the terms.
+        // A quantity computed from a quote amount depends on the book; the amount is among the terms.
         let qty = if terms.as_ref().is_none_or(|terms| terms.cash.is_none()) { qty } else { Quantity::ZERO };
         let limit = limit.filter(|_| terms.as_ref().is_none_or(|terms| terms.limit.is_none()));
         Asked { market, side, order_type, time_in_force, post_only, limit, qty, userref, terms }
@@ -49,31 +49,31 @@ impl Asked {
 pub struct First<'a> {
     /// Which.
     pub order: OrderId,
-    /// In which words it was asked for.
+    /// The request that it was placed with.
     pub asked: &'a Asked,
     /// When it was accepted.
     pub at: Moment,
 }
 
-/// What an id stands for. There is one for each order of the last minute, so it holds no more than it must.
+/// The order of an id. There is one for every order of the last minute, so it is kept small.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Given {
     order: OrderId,
     asked: Asked,
-    /// The id is free from here on, if the order has ended.
+    /// From this moment the id is free, if the order has ended.
     until: Moment,
 }
 
-/// The ids, and when each may go.
+/// The ids, and when each may be forgotten.
 #[derive(Clone, Debug, Default)]
 pub struct ClientIds {
     given: Names<Key, Given>,
-    /// In the order in which they fall due.
+    /// In the order in which they may be forgotten.
     due: VecDeque<Spot>,
 }
 
 impl ClientIds {
-    /// The order that the id was given to, in which words and when.
+    /// The order that the id was given to, with its request and time.
     pub fn get(
         &self,
         owner: ServiceUserId,
@@ -86,7 +86,7 @@ impl ClientIds {
         (now < given.until || is_open(given.order)).then_some(First { order: given.order, asked: &given.asked, at })
     }
 
-    /// Reads ahead what [`get`](ClientIds::get) will look at.
+    /// Prefetches what [`get`](ClientIds::get) will read.
     pub fn prefetch(&self, keys: impl Iterator<Item = Key>) {
         self.given.prefetch(keys);
     }
@@ -96,7 +96,7 @@ impl ClientIds {
         self.given.get(&(owner, id)).map(|given| given.order)
     }
 
-    /// Notes a placed order, and forgets what is due by then.
+    /// Records a placed order, and forgets the ids that are due by then.
     pub fn placed(&mut self, order: &Order, now: Moment, is_open: impl Fn(OrderId) -> bool) {
         let ClientIds { given, due } = self;
         while let Some(spot) = due.pop_front_if(|spot| given.at(*spot).is_none_or(|given| given.until <= now)) {
@@ -111,11 +111,11 @@ impl ClientIds {
         }
     }
 
-    /// Notes that an order has ended. Ids of younger ones are forgotten when they are due.
+    /// Records that an order has ended. Ids of younger orders are forgotten when they are due.
     pub fn ended(&mut self, order: &Order, now: Moment) {
         if let Some(id) = order.cl_ord_id.filter(|_| until(order) <= now)
             && let Some(spot) = self.given.find(&(order.owner, id))
-            // Another order may have it by now.
+            // Another order may have taken the id since.
             && self.given.at(spot).is_some_and(|given| given.order == order.id)
         {
             self.given.remove(spot);
@@ -123,7 +123,7 @@ impl ClientIds {
     }
 }
 
-/// Stored in the order in which they fall due: where each lies never shows.
+/// Stored in the order in which they fall due, so that the layout in memory never shows.
 impl Serialize for ClientIds {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.given.sorted_by_key(|given| (given.until, given.order)).serialize(serializer)
@@ -142,7 +142,7 @@ impl<'de> Deserialize<'de> for ClientIds {
                 if before.is_some() {
                     return Err(serde::de::Error::custom("two orders of one client id"));
                 }
-                // One that was due before is found again with the next order, and stays as long as its order is open.
+                // An id that was already due is handled with the next order, and stays as long as its order is open.
                 ids.due.push_back(spot);
             }
         }

@@ -14,8 +14,8 @@ use crate::domain::money::{Amount, Price, Quantity};
 use crate::domain::orders::{CancelReason, Order, OrderStatus, TimeInForce};
 use crate::domain::terms::{Conditional, Level, PriceReference, Terms, Trigger};
 
-/// Places what a fill of `primary` at `price` asks for. What cannot be placed is told as placed and ended, with
-/// the reason.
+/// Places the closing order that a fill of `primary` at `price` asks for. If it cannot be placed, it is reported as
+/// placed and ended, with the reason.
 pub(super) fn close(t: &mut Transition<'_>, market: &Market, primary: &Order, price: Price, qty: Quantity) {
     let Some(terms) = primary.terms.as_ref() else { return };
     let Some(closing) = terms.conditional else { return };
@@ -24,7 +24,7 @@ pub(super) fn close(t: &mut Transition<'_>, market: &Market, primary: &Order, pr
         let order = armed(t.state(), market, priced(market, order.clone(), &closing, price)?, Some(price))?;
         if order.waits() { Ok(order) } else { ready(t, market, order, Amount::ZERO) }
     };
-    // What the account's switch has ended may still fill before Tick, but leaves nothing behind (rule 39).
+    // An order that the account's switch has ended may still fill before Tick, but places no closing order (rule 39).
     let judged = match t.state().switches.has_ended(primary, t.now()) {
         true => Err(CancelReason::DeadMansSwitch),
         false => judged().map_err(|refusal| reason(refusal.code)),
@@ -67,7 +67,7 @@ fn closing_order(t: &Transition<'_>, primary: &Order, terms: &Terms, closing: &C
     }
 }
 
-/// The order with its prices, seen from the fill's; the limit of a triggered one is seen from its trigger.
+/// The order with prices computed from the fill's price; the limit of a triggered one, from its trigger.
 fn priced(market: &Market, mut order: Order, closing: &Conditional, price: Price) -> Result<Order, Reject> {
     let invalid = || Reject::of(Code::InvalidPrice);
     if order.qty < market.qty_min {

@@ -1,4 +1,4 @@
-//! The dead man's switch: an account's orders are canceled when its bot stops saying otherwise.
+//! The dead man's switch: an account's orders are canceled unless its bot keeps postponing that.
 
 use std::collections::BTreeMap;
 
@@ -38,15 +38,15 @@ impl Switches {
         self.armed.get(&account).is_some_and(|at| *at <= now)
     }
 
-    /// Whether its account's switch has ended an order: its time is over, and the order was placed before. What was
-    /// placed since then stays, whether or not Tick has run (rule 39).
+    /// Whether its account's switch has ended an order: the switch's time is over, and the order was placed before
+    /// that. Later orders stay, even if Tick has not run yet (rule 39).
     pub fn has_ended(&self, order: &Order, now: Moment) -> bool {
         self.armed.get(&order.account).is_some_and(|at| *at <= now && order.opened_at < *at)
     }
 }
 
-/// `cancel_all_orders_after`: arms the account's switch anew, or disarms it with 0. One whose time is over fires first,
-/// whether or not Tick has run (rule 39).
+/// `cancel_all_orders_after`: arms the account's switch again, or disarms it with 0. A switch whose time is over fires
+/// first, even if Tick has not run yet (rule 39).
 pub fn arm(t: &mut Transition<'_>, caller: ServiceCaller, timeout_s: u64) -> Result<Reply, Reject> {
     if timeout_s >= SWITCH_MAX_S {
         return Err(Reject::invalid("timeout", "give less than a day, in seconds"));
@@ -59,7 +59,7 @@ pub fn arm(t: &mut Transition<'_>, caller: ServiceCaller, timeout_s: u64) -> Res
     Ok(Reply::Switch { now: t.now(), at })
 }
 
-/// Fires what is due; a switch that has fired stays off until it is armed again.
+/// Fires the switches that are due; one that has fired stays off until it is armed again.
 pub fn tick(t: &mut Transition<'_>) {
     t.state().switches.due(t.now()).into_iter().for_each(|account| fire(t, account));
 }

@@ -1,5 +1,5 @@
-//! What moves a request: opening, votes, Execute, cancel, expiry. Immediate execution is the same path with
-//! nobody to wait for.
+//! All that changes a request: opening, votes, Execute, cancel, expiry. Immediate execution takes the same path without
+//! waiting for votes.
 
 use super::approvals::{
     Decision, Initiator, InitiatorId, Request, RequestState, Vote, digest, may_execute, may_view, may_vote,
@@ -60,10 +60,10 @@ pub fn initiate(
     Ok(Reply::Request(Box::new(open(t, change.clone(), asking, draft, judged, initiation.execute))))
 }
 
-/// The policy that governs a change and what it comes to; `None` when none does.
+/// The policy that governs a change and its verdict; `None` when none does.
 pub type Judged = Option<(Policy, Verdict)>;
 
-/// Judges a sound change, and refuses one that would have to wait in a queue without room.
+/// Judges a change that was checked, and refuses one that would have to wait while the queue is full.
 pub fn judge(
     state: &State,
     change: &Change,
@@ -79,14 +79,14 @@ pub fn judge(
     Ok(Some((policy, verdict)))
 }
 
-/// The step of the action code that something needs, not spent yet (rule 15).
+/// Checks the action code that something needs, without spending it, and returns its step (rule 15).
 fn action_code(t: &Transition<'_>, member: MemberId, step: Option<u64>, why: &'static str) -> Result<u64, Reject> {
     let step = step.ok_or_else(|| Reject::field(Code::CodeNeeded, "otp", why))?;
     check_code(t, member, CodePurpose::Action, step)?;
     Ok(step)
 }
 
-/// Spends the action code that something needs (rule 15); `why` is the advice to who gave none.
+/// Spends the action code that something needs (rule 15); `why` is the advice if none was given.
 pub(super) fn spend_code(
     t: &mut Transition<'_>,
     member: MemberId,
@@ -98,7 +98,7 @@ pub(super) fn spend_code(
     Ok(())
 }
 
-/// Puts a checked change into the queue, or carries it out where nobody has to be asked (rule 18).
+/// Puts a checked change into the queue, or carries it out if no vote is needed (rule 18).
 pub fn open(
     t: &mut Transition<'_>,
     change: Change,
@@ -206,7 +206,7 @@ fn check_ballots(ballots: &[Ballot], field: &'static str, comment: Option<&str>)
     check_comment(field, comment)
 }
 
-/// The request that a ballot names, pending still and exactly as the Member saw it.
+/// The request that a ballot names, if it is still pending and exactly as the Member saw it.
 fn ballot_request(t: &Transition<'_>, caller: MemberCaller, ballot: &Ballot) -> Result<Request, Reject> {
     let request = t.state().approvals.find(caller.organization, ballot.request)?;
     if !may_view(&t.state().members, request, caller.id) {
@@ -221,8 +221,8 @@ fn ballot_request(t: &Transition<'_>, caller: MemberCaller, ballot: &Ballot) -> 
     Ok(request.clone())
 }
 
-/// Adds a vote, in place of the one that its Member gave before, and completes or rejects the request when its quorum is
-/// reached, counted as of now.
+/// Records a vote, replacing an earlier one of the same Member, and completes or rejects the request if its quorum is
+/// now reached.
 fn cast(
     t: &mut Transition<'_>,
     member: MemberId,
@@ -245,7 +245,7 @@ fn cast(
     }
 }
 
-/// Carries a request out if it still holds, else lets it fail with the reason (rule 25).
+/// Carries a request out if it is still sound, else ends it as failed, with the reason (rule 25).
 fn complete(t: &mut Transition<'_>, mut request: Request, state: RequestState) -> Request {
     match workflows::recheck(t.state(), &request, t.now()) {
         Ok(()) => {
@@ -257,14 +257,14 @@ fn complete(t: &mut Transition<'_>, mut request: Request, state: RequestState) -
     }
 }
 
-/// Ends a request that was not carried out, and what hangs on it.
+/// Ends a request that was not carried out, and releases what it held.
 fn finish(t: &mut Transition<'_>, mut request: Request, state: RequestState, reason: String) -> Request {
     if let Some(withdrawal) = request.withdrawal {
         withdrawals::give_up(t, withdrawal, &reason);
     }
     request.state = state;
     request.reason = Some(reason);
-    // A sealed secret is kept only where its key comes to be (rule 28).
+    // A sealed secret is kept only if its key is created (rule 28).
     request.drawn = None;
     changed(t, request)
 }
@@ -290,7 +290,7 @@ pub fn cancel(t: &mut Transition<'_>, caller: MemberCaller, id: RequestId) -> Re
     Ok(Reply::Request(Box::new(request)))
 }
 
-/// Ends a pending request for a reason of its subject.
+/// Ends a pending request for a reason that lies in its subject.
 pub fn end(t: &mut Transition<'_>, organization: OrganizationId, id: RequestId, state: RequestState, reason: &str) {
     let pending = t.state().approvals.find(organization, id).ok().cloned();
     if let Some(request) = pending.filter(|request| request.state == RequestState::Pending) {
@@ -298,7 +298,7 @@ pub fn end(t: &mut Transition<'_>, organization: OrganizationId, id: RequestId, 
     }
 }
 
-/// Cancels what somebody asked for who has left or may ask no more (rules 9, 22), but the request `by` which that happens.
+/// Cancels the requests of an initiator who has left or may ask no more (rules 9, 22), except `by`, which causes it.
 pub fn cancel_of(
     t: &mut Transition<'_>,
     organization: OrganizationId,
@@ -313,7 +313,7 @@ pub fn cancel_of(
     }
 }
 
-/// Strikes the votes of Members who may not vote any more; struck votes do not come back (rule 22).
+/// Strikes the votes of Members who may no longer vote; struck votes do not come back (rule 22).
 pub fn strike_votes(t: &mut Transition<'_>, organization: OrganizationId) {
     for mut request in t.state().approvals.pending(organization) {
         let Some(workflow) = request.policy.as_ref().map(|policy| policy.workflow) else { continue };
@@ -329,8 +329,8 @@ pub fn strike_votes(t: &mut Transition<'_>, organization: OrganizationId) {
     }
 }
 
-/// What counts for a pending request under these policies: the stricter of the one pinned when it was made and the one that
-/// governs it by them (rule 20).
+/// What applies to a pending request under these policies: the stricter of the policy pinned when it was made and the
+/// one that governs it in `policies` (rule 20).
 pub fn verdict_under(request: &Request, policies: &Policies) -> Option<Verdict> {
     let pinned = request.pinned.as_ref()?.verdict(request.subject.as_ref());
     Some(match request.change.governed().governing(policies, request.organization) {
@@ -339,12 +339,12 @@ pub fn verdict_under(request: &Request, policies: &Policies) -> Option<Verdict> 
     })
 }
 
-/// After a policy changed: pending requests are judged anew, and pushed again with their new digest where that differs (rules
-/// 20, 24). What has as many votes against it as are needed now ends; what would have enough for it waits for the next one, for
-/// nobody gave a code for what it is now. `by` is the request that changed the policy.
+/// After a policy changed: judges pending requests again and, where the verdict differs, pushes them with their new
+/// digest (rules 20, 24). One with enough votes against it now ends; one with enough votes for it waits for one more,
+/// because nobody gave a code for it in its new form. `by` is the request that changed the policy.
 pub fn restate(t: &mut Transition<'_>, organization: OrganizationId, by: RequestId) {
     for mut request in t.state().approvals.pending(organization) {
-        // One whose time is over ends with the next tick, whatever the policy says by then.
+        // A request whose time is over ends with the next tick, whatever the policy says by then.
         let stands = request.id != by && request.is_open(t.now());
         let Some(verdict) = verdict_under(&request, &t.state().policies).filter(|_| stands) else { continue };
         let against = Electorate::now(t.state()).counted(&request, &verdict, Decision::Reject);

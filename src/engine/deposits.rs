@@ -1,4 +1,4 @@
-//! Deposits: the pool of addresses, who got which, and what came to them.
+//! Deposits: the pool of addresses, which account has which, and what was deposited to them.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -29,7 +29,7 @@ pub struct DepositAddress {
     pub tag: Option<String>,
 }
 
-/// An address that an account was given. It is credited for ever.
+/// An address that was assigned to an account. Deposits to it are credited for ever.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OwnAddress {
     /// The address.
@@ -50,7 +50,7 @@ named! {
     }
 }
 
-/// A deposit as it stands.
+/// A deposit as it is now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deposit {
     /// Its `refid`.
@@ -71,7 +71,7 @@ pub struct Deposit {
     pub address: DepositAddress,
     /// The venue operator's transaction id, its idempotency key.
     pub txid: String,
-    /// When it was first told.
+    /// When it was first reported.
     pub created_at: Moment,
     /// Where it is.
     pub status: DepositStatus,
@@ -105,7 +105,7 @@ impl Transfer for Deposit {
     }
 }
 
-/// What a transaction id stands for, for ever: the operator may repeat itself and may not contradict itself.
+/// What was reported under a transaction id, kept for ever: the operator may repeat a report, but not contradict it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct ReportedDeposit {
     id: DepositId,
@@ -114,7 +114,7 @@ struct ReportedDeposit {
     status: DepositStatus,
 }
 
-/// The pools and what came of them.
+/// The pools, the assigned addresses and the deposits.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deposits {
     pools: BTreeMap<AssetId, VecDeque<DepositAddress>>,
@@ -126,7 +126,7 @@ pub struct Deposits {
 }
 
 impl Deposits {
-    /// Folds an event in.
+    /// Applies an event.
     pub fn apply(&mut self, event: &Event) {
         match event {
             Event::DepositAddressesAdded { asset, addresses } => {
@@ -160,7 +160,7 @@ impl Deposits {
         self.owners.contains_key(&(asset, address.clone()))
     }
 
-    /// Pending deposits, and what an account's channel begins with.
+    /// Pending deposits, and the snapshot of an account's channel.
     pub fn transfers(&self) -> &Transfers<Deposit> {
         &self.transfers
     }
@@ -172,7 +172,7 @@ impl Deposits {
     }
 }
 
-/// `deposit_addresses`: the account's, newest first; a new one out of the pool if it has none or asks for it.
+/// `deposit_addresses`: the account's, newest first; takes a new one from the pool if it has none or asks for one.
 pub fn addresses(
     t: &mut Transition<'_>,
     caller: ServiceCaller,
@@ -204,8 +204,8 @@ pub fn addresses(
     Ok(Reply::DepositAddresses(own))
 }
 
-/// `credit_deposit`: tells of a deposit, or of what became of it. The same again answers the same; what was
-/// credited or given up stays so.
+/// `credit_deposit`: reports a deposit, or what became of it. Repeating a report gets the same answer; a result is
+/// final.
 pub fn credit(t: &mut Transition<'_>, credit: &Credit) -> Result<Reply, Reject> {
     let Credit { asset, address, txid, status, .. } = credit;
     let state = t.state();

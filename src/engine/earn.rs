@@ -1,5 +1,5 @@
-//! Earn: the strategies, and what each account has in them. What is asked is in `allocations.rs`, rewards in
-//! `rewards.rs` (rule 33).
+//! Earn: the strategies, and what each account has in them. Allocating and deallocating are in `allocations.rs`,
+//! rewards in `rewards.rs` (rule 33).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,14 +25,14 @@ pub enum LockType {
     Bonded(Periods),
 }
 
-/// How long funds take into a bonded strategy and out of it, in seconds; zero is at once.
+/// How long funds take to enter and to leave a bonded strategy, in seconds; zero is at once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Periods {
-    /// Before they earn.
+    /// On the way in, before they earn.
     pub bonding_s: u64,
-    /// On the way out first: waiting for the turn to unbond.
+    /// On the way out, first: waiting for the turn to unbond.
     pub exit_queue_s: u64,
-    /// On the way out then.
+    /// On the way out, then: unbonding.
     pub unbonding_s: u64,
 }
 
@@ -43,9 +43,9 @@ pub enum AutoCompound {
     Enabled,
     /// Always paid to spot.
     Disabled,
-    /// As the account chose with an allocation.
+    /// As the account chooses with an allocation.
     Optional {
-        /// What holds until it has chosen.
+        /// What applies until it has chosen.
         default: bool,
     },
 }
@@ -71,13 +71,13 @@ pub struct Strategy {
     pub lock: LockType,
     /// Least amount of one operation.
     pub min: Amount,
-    /// Most that one account may have earning and bonding in it; rewards may grow beyond.
+    /// Most that one account may have earning and bonding in it; rewards may exceed it.
     pub user_cap: Option<Amount>,
     /// Most that all accounts together may.
     pub total_cap: Option<Amount>,
-    /// Estimated yearly rate in parts per million, low and high; told, not promised.
+    /// Estimated yearly rate in parts per million, low and high; for information only.
     pub apr_ppm: (u32, u32),
-    /// What becomes of rewards.
+    /// What happens to rewards.
     pub auto_compound: AutoCompound,
     /// Where rewards come from.
     pub yield_source: YieldSource,
@@ -89,10 +89,10 @@ pub struct Strategy {
     pub added_at: Moment,
 }
 
-/// What an Earn operation has come to.
+/// The step that an Earn operation is at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EarnStep {
-    /// Out of spot, earning from the moment named.
+    /// Taken from spot, earning from the moment named.
     Bonding(Moment),
     /// Earning.
     Allocated,
@@ -128,13 +128,13 @@ pub struct EarnOperation {
     pub asset: AssetId,
     /// How much.
     pub amount: Amount,
-    /// What it has come to.
+    /// The step it is at.
     pub step: EarnStep,
     /// The choice that came with it, where the strategy leaves one.
     pub auto_compound: Option<bool>,
     /// The asker's own id, or the payout's; kept for ever.
     pub client_id: Option<ClientId>,
-    /// When it came to this.
+    /// When it got to this step.
     pub at: Moment,
 }
 
@@ -168,7 +168,7 @@ pub struct Position {
     pub auto_compound: Option<bool>,
     /// All rewards so far.
     pub rewarded: Amount,
-    /// The payout period of the last reward, by its beginning, and the rewards in it.
+    /// The start of the payout period of the last reward, and the sum of the rewards in it.
     pub paid: (Moment, Amount),
 }
 
@@ -177,14 +177,14 @@ pub struct Position {
 pub struct Earn {
     strategies: Vec<Strategy>,
     positions: BTreeMap<(StrategyId, AccountId), Position>,
-    /// Stages by the moment they are over.
+    /// Stages by the moment at which they end.
     due: BTreeSet<(Moment, StrategyId, AccountId, EarnOperationId)>,
     by_client_id: BTreeMap<(ServiceUserId, ClientId), EarnOperation>,
     payouts: BTreeMap<ClientId, EarnPayout>,
 }
 
 impl EarnStep {
-    /// When it is over by itself.
+    /// When this step ends by itself.
     pub fn until(self) -> Option<Moment> {
         match self {
             EarnStep::Bonding(until) | EarnStep::ExitQueue(until) | EarnStep::Unbonding(until) => Some(until),
@@ -209,7 +209,7 @@ impl LockType {
         }
     }
 
-    /// What an allocation begins with.
+    /// The first step of an allocation.
     pub fn way_in(self, at: Moment) -> EarnStep {
         match self.periods().bonding_s {
             0 => EarnStep::Allocated,
@@ -217,7 +217,7 @@ impl LockType {
         }
     }
 
-    /// What a deallocation begins with.
+    /// The first step of a deallocation.
     pub fn way_out(self, at: Moment) -> EarnStep {
         match self.periods().exit_queue_s {
             0 => self.unbonding(at),
@@ -232,7 +232,7 @@ impl LockType {
         }
     }
 
-    /// What follows a step once it is over, counted from then, whenever that is noticed.
+    /// The step after `step`, which has ended. Its time is counted from that end, whenever that is noticed.
     pub fn next(self, step: EarnStep) -> EarnStep {
         match step {
             EarnStep::Bonding(_) => EarnStep::Allocated,
@@ -242,7 +242,7 @@ impl LockType {
         }
     }
 
-    /// Where a step has come to by `now`, whether or not Tick has run (rule 39).
+    /// The step reached by `now`, even if Tick has not run yet (rule 39).
     pub fn by(self, step: EarnStep, now: Moment) -> EarnStep {
         let mut step = step;
         while step.until().is_some_and(|until| until <= now) {
@@ -257,7 +257,7 @@ fn after(at: Moment, seconds: u64) -> Moment {
 }
 
 impl Strategy {
-    /// A staking strategy without caps or promises that is open to all and pays rewards to spot.
+    /// A staking strategy without caps or rate estimates that is open to all and pays rewards to spot.
     pub fn of(id: StrategyId, asset: AssetId, lock: LockType, min: Amount) -> Strategy {
         Strategy {
             id,
@@ -304,32 +304,32 @@ impl Strategy {
 }
 
 impl Position {
-    /// The sum of the stages that are as wanted.
+    /// The sum of the stages that are `wanted`.
     pub fn staged(&self, wanted: impl Fn(EarnStep) -> bool) -> Amount {
         let all = self.stages.values().filter(|operation| wanted(operation.step));
         all.fold(Amount::ZERO, |sum, operation| sum.saturating_add(operation.amount))
     }
 
-    /// What earns at `now`: bonding that is over by then counts as done (rule 39).
+    /// What earns at `now`: bonding that has ended by then counts as done (rule 39).
     pub fn earning(&self, strategy: &Strategy, now: Moment) -> Amount {
         let bonded = self.staged(|step| strategy.lock.by(step, now) == EarnStep::Allocated);
         self.allocated.saturating_add(bonded)
     }
 
-    /// What earns, and what is about to: what the caps bound.
+    /// What earns and what is bonding: the amount that the caps limit.
     pub fn committed(&self) -> Amount {
         let bonding = self.staged(|step| matches!(step, EarnStep::Bonding(_)));
         self.allocated.saturating_add(bonding)
     }
 
-    /// Everything: what its wallet holds for it.
+    /// Everything: the amount that its wallet holds for this strategy.
     pub fn total(&self) -> Amount {
         self.allocated.saturating_add(self.staged(|_| true))
     }
 }
 
 impl Earn {
-    /// Folds an event in.
+    /// Applies an event.
     pub fn apply(&mut self, event: &Event) {
         match event {
             Event::StrategyAdded(strategy) => self.strategies.push(strategy.clone()),
@@ -386,7 +386,7 @@ impl Earn {
         self.strategies.get(id.index()).ok_or_else(|| Reject::of(Code::UnknownStrategy))
     }
 
-    /// The strategy of a number that a record names.
+    /// The strategy of a number that appears in a record.
     pub fn strategy(&self, id: StrategyId) -> &Strategy {
         &self.strategies[id.index()]
     }
@@ -412,17 +412,17 @@ impl Earn {
         all.map(|((_, account), position)| (*account, position))
     }
 
-    /// The operation that a Service User's own id was given to, as it was answered.
+    /// The operation that a Service User gave this id to, as it was answered.
     pub fn named(&self, asker: ServiceUserId, client_id: ClientId) -> Option<&EarnOperation> {
         self.by_client_id.get(&(asker, client_id))
     }
 
-    /// The payout that the venue operator's own id was given to.
+    /// The payout that the venue operator gave this id to.
     pub fn payout(&self, client_id: ClientId) -> Option<&EarnPayout> {
         self.payouts.get(&client_id)
     }
 
-    /// The stage that is over for longest by `now`.
+    /// The stage that ended first, if any has by `now`.
     pub fn due(&self, now: Moment) -> Option<&EarnOperation> {
         let (_, strategy, account, id) = self.due.first().filter(|(until, ..)| *until <= now)?;
         self.position(*strategy, *account)?.stages.get(id)

@@ -9,12 +9,12 @@ use super::state::State;
 use crate::access::workflow::{Permission, Workflow};
 use crate::domain::ids::{MemberId, OrganizationId};
 
-/// The Members, one of them perhaps as it would be.
+/// The Members, optionally with one of them or a key changed.
 #[derive(Clone, Copy)]
 pub struct Electorate<'a> {
     state: &'a State,
     changed: Option<&'a Member>,
-    /// A key as it would be.
+    /// A key as it would be after a change.
     key: Option<&'a ServiceUser>,
 }
 
@@ -34,7 +34,7 @@ impl<'a> Electorate<'a> {
         all.filter(|id| self.record(*id).may(workflow, Permission::Approve)).collect()
     }
 
-    /// Why a Member's vote on a request does not count, if it does not (rules 22, 23, 27).
+    /// Whether a Member's vote on a request counts, and if not, why (rules 22, 23, 27).
     pub fn admits(&self, request: &Request, verdict: &Verdict, member: MemberId) -> Result<(), Reject> {
         if request.is_by(member) {
             return Err(Reject::field(Code::OwnRequest, "request_id", "another Member must decide"));
@@ -72,14 +72,14 @@ impl<'a> Electorate<'a> {
         approvers.into_iter().any(|other| other != member && InitiatorId::Member(other) != asker)
     }
 
-    /// The Members who could vote on a withdrawal that somebody has yet to ask for.
+    /// The Members who could vote on a withdrawal not asked for yet.
     pub fn voters_for(&self, organization: OrganizationId, initiator: InitiatorId, verdict: &Verdict) -> Vec<MemberId> {
         let mut all = self.approvers(organization, verdict.workflow);
         all.retain(|member| self.could_vote(*member, initiator, verdict.exclude_key_managers));
         all
     }
 
-    /// Whether an approver could vote on what somebody has yet to ask for.
+    /// Whether an approver could vote on something not asked for yet.
     fn could_vote(&self, member: MemberId, initiator: InitiatorId, exclude_key_managers: bool) -> bool {
         InitiatorId::Member(member) != initiator && !(exclude_key_managers && self.manages(initiator, member))
     }
@@ -95,8 +95,8 @@ impl<'a> Electorate<'a> {
     }
 
     /// How many votes a policy lacks: the widest gap between one of its quorums and the votes that a request could get,
-    /// if it comes from the asker who leaves the most. At zero each quorum can be reached (rules 22, 23). A rule about
-    /// initiators none of whom may ask lacks nothing.
+    /// if it comes from the initiator who leaves the most. At zero each quorum can be reached (rules 22, 23). A rule
+    /// none of whose initiators may ask lacks nothing.
     pub fn lacking(&self, policy: &Policy) -> u32 {
         let terms = &policy.terms;
         let approvers = self.approvers(policy.organization, policy.workflow);
@@ -123,7 +123,7 @@ impl<'a> Electorate<'a> {
         u32::try_from(request.votes.iter().filter(counts).count()).unwrap_or(u32::MAX)
     }
 
-    /// Whether the Members could still bring a request to its quorum.
+    /// Whether a request can still reach its quorum.
     pub fn can_pass(&self, request: &Request, verdict: &Verdict) -> bool {
         let voted = |member: &MemberId| request.votes.iter().any(|vote| vote.member == *member && !vote.struck);
         let approvers = self.approvers(request.organization, verdict.workflow).into_iter();
@@ -133,7 +133,7 @@ impl<'a> Electorate<'a> {
     }
 }
 
-/// Refuses what would leave a policy that nobody can satisfy, or a pending request without enough approvers
+/// Refuses a change that would leave a policy that nobody can satisfy, or a pending request without enough approvers
 /// unless that is accepted (rule 23). Only what the change makes worse counts.
 pub fn keeps_quorums(state: &State, changed: &Member, strand_pending: bool) -> Result<(), Reject> {
     let now = Electorate::now(state);
@@ -151,15 +151,15 @@ pub fn keeps_quorums(state: &State, changed: &Member, strand_pending: bool) -> R
     strands_nothing(state, changed.organization, strand_pending, |request, verdict| after.can_pass(request, verdict))
 }
 
-/// As [`keeps_quorums`], where `key` is the record of a key that a Member takes in hand: from then on the Member's votes on
-/// its requests do not count (rule 22).
+/// As [`keeps_quorums`], for a Member becoming a manager of a key, whose record would be `key`: from then on the
+/// Member's votes on its requests do not count (rule 22).
 pub fn keeps_approvers(state: &State, key: &ServiceUser, strand_pending: bool) -> Result<(), Reject> {
     let after = Electorate { key: Some(key), ..Electorate::now(state) };
     strands_nothing(state, key.organization, strand_pending, |request, verdict| after.can_pass(request, verdict))
 }
 
-/// Refuses where a pending request that could be completed by votes could not be afterwards, as `passes` says, unless
-/// stranding is accepted.
+/// Refuses if a pending request that votes could complete now could not be completed afterwards, as `passes` says,
+/// unless stranding is accepted.
 pub fn strands_nothing(
     state: &State,
     organization: OrganizationId,

@@ -1,4 +1,4 @@
-//! What an event puts into the ledgers of accounts: one entry for each posting that touches a customer.
+//! The ledger entries that an event creates: one for each posting on a customer's account.
 
 use serde::{Deserialize, Serialize};
 
@@ -35,7 +35,7 @@ impl Source {
             (Source::Trade(_), _) => ("trade", None, "trade"),
             (Source::Deposit(_), _) => ("deposit", None, "deposit"),
             (Source::Withdrawal(_), _) => ("withdrawal", None, "withdrawal"),
-            // v2 lists no category for moves between a customer's own wallets; this one says they are at once.
+            // v2 lists no category for moves between a customer's own wallets; here it is `instant`.
             (Source::IntoEarn(_), true) => ("transfer", Some("spottostaking"), "instant"),
             (Source::IntoEarn(_), false) => ("transfer", Some("stakingfromspot"), "instant"),
             (Source::OutOfEarn(_), true) => ("transfer", Some("spotfromstaking"), "instant"),
@@ -63,7 +63,7 @@ pub struct Entry {
     pub at: Moment,
 }
 
-/// Which of a trade's execution items is the taker's; the maker's is the first.
+/// The index of the taker's side among a trade's execution items; the maker's is the first.
 pub const TAKER_TRADE: u8 = 2;
 
 /// The ledger entries of one side of the trade at `seq`: base, then quote.

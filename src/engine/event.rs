@@ -1,5 +1,5 @@
-//! What happened. Events are the journal's contract: changed only by adding, each carrying the whole
-//! record as it stands afterwards, so that streams, history and replay need nothing else.
+//! What happened. Events are the journal's contract: changed only by adding, each carrying the whole record after it,
+//! so that streams, history and replay need nothing else.
 
 use serde::{Deserialize, Serialize};
 
@@ -45,9 +45,9 @@ pub struct Trade {
     pub cost: Amount,
     /// The side of the taker.
     pub taker_side: Side,
-    /// The order that was there.
+    /// The order that rested.
     pub maker: Fill,
-    /// The order that came.
+    /// The order that came in.
     pub taker: Fill,
     /// Taker base, taker quote, maker base, maker quote, then fees by currency.
     pub postings: Vec<Posting>,
@@ -60,7 +60,7 @@ pub enum Place {
     Kept,
     /// At the end of its level.
     Back,
-    /// In no book: it trades first, and rests by `OrderRested`.
+    /// In no book: it trades first, and `OrderRested` follows if it rests.
     Off,
 }
 
@@ -112,7 +112,7 @@ pub enum Event {
     OrderPlaced {
         /// The order.
         order: Order,
-        /// Whether it went into the book at once; an order that trades first rests by `OrderRested`.
+        /// Whether it went into the book at once; for an order that trades first, `OrderRested` says so.
         rests: bool,
     },
     /// Two orders traded.
@@ -178,7 +178,7 @@ pub enum Event {
         /// Its name.
         key: String,
     },
-    /// An Earn operation came to its next step, or a reward was paid.
+    /// An Earn operation reached its next step, or a reward was paid.
     Earned {
         /// The operation.
         operation: Box<EarnOperation>,
@@ -187,7 +187,7 @@ pub enum Event {
     },
     /// A policy came into force.
     PolicySet(Policy),
-    /// A workflow is governed by no policy any more.
+    /// A workflow is no longer governed by a policy.
     PolicyRemoved {
         /// Whose.
         organization: OrganizationId,
@@ -208,7 +208,7 @@ pub enum Event {
         /// When it fires.
         at: Option<Moment>,
     },
-    /// A Member canceled the open orders of a Service User; an event for each order came before.
+    /// A Member canceled the open orders of a Service User; an event for each order comes before.
     OrdersStopped {
         /// Whose.
         organization: OrganizationId,
@@ -224,17 +224,17 @@ pub enum Event {
         /// Where it was before; `None` when it was just made.
         before: Option<RequestState>,
     },
-    /// A law was broken, or the venue operator said so: whatever moves money or changes rights stops; cancels, rejections
-    /// and reads go on (rule 35).
+    /// A money law was broken, or the venue operator asked for it: whatever moves money or changes rights stops;
+    /// cancels, rejections and reads still work (rule 35).
     Halted {
-        /// Which law, and where; or the operator's words.
+        /// Which law, and where; or the operator's reason.
         reason: String,
     },
-    /// A waiting order goes live: its trigger was reached, or its start.
+    /// A waiting order goes live: its trigger or its start was reached.
     OrderActivated {
         /// The order, its funds held.
         order: Order,
-        /// Whether it went into the book at once; one that trades first rests by `OrderRested`.
+        /// Whether it went into the book at once; for an order that trades first, `OrderRested` says so.
         rests: bool,
     },
     /// An order was amended.
@@ -255,14 +255,14 @@ pub enum Event {
         /// Its status from now on.
         status: MarketStatus,
     },
-    /// An export as it stands, or stood when it was removed.
+    /// An export as it is now, or was when it was removed.
     ExportChanged {
         /// The export.
         export: Box<Export>,
         /// Why.
         change: ExportChange,
     },
-    /// The reward of a strategy came in; an event for each account's part follows.
+    /// The reward of a strategy was paid in; an event for each account's part follows.
     EarnPaid {
         /// The payout.
         payout: Box<EarnPayout>,

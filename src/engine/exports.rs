@@ -1,8 +1,8 @@
 //! Exports: what was ordered, by whom, and whether its file is made.
 //!
-//! An order for an export is a command like any other, so that it is durable when it is acknowledged and judged
-//! where every right is. The file is the server's work: it can be made again from the history tables at any time,
-//! as of the sequence at which it was ordered.
+//! Ordering an export is a command like any other, so it is durable when acknowledged, and its rights are checked where
+//! all rights are. Making the file is the server's work: it can be made again from the history tables at any time, as
+//! of the sequence at which it was ordered.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -22,28 +22,28 @@ use crate::domain::ids::{AccountId, ExportId, OrganizationId, ServiceUserId};
 use crate::domain::limits::{COMMENT_BYTES_MAX, EXPORT_US, EXPORTS_MAX, EXPORTS_OPEN_MAX};
 use crate::domain::time::{Moment, Period};
 
-/// Exports that one query of the server's looks at.
+/// Exports that one query of the server reads.
 const PAGE: usize = 64;
 
 /// What `export_add` gives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AskedExport {
-    /// What to tell of.
+    /// What it contains.
     pub report: Report,
     /// The form of the file.
     pub format: Format,
     /// The columns in order, each once; the report's own when `None`.
     pub columns: Option<Vec<Column>>,
-    /// Of this time.
+    /// The period that it covers.
     pub period: Period,
-    /// The client's own words about it; shown in its status only.
+    /// The client's own description; shown in its status only.
     pub description: String,
 }
 
 /// An export.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Export {
-    /// Its id: the sequence as of which it tells.
+    /// Its id: the sequence as of which it is made.
     pub id: ExportId,
     /// Whose.
     pub organization: OrganizationId,
@@ -51,13 +51,13 @@ pub struct Export {
     pub account: AccountId,
     /// Who ordered it.
     pub service_user: ServiceUserId,
-    /// What it tells of.
+    /// What it contains.
     pub report: Report,
     /// The form of its file.
     pub format: Format,
     /// Its columns in order.
     pub columns: Vec<Column>,
-    /// The client's own words about it.
+    /// The client's own description.
     pub description: String,
     /// It holds the entries from here.
     pub from: Moment,
@@ -65,16 +65,16 @@ pub struct Export {
     pub until: Moment,
     /// When it was ordered.
     pub created_at: Moment,
-    /// Once its file is made: how that went.
+    /// Set once its file is made.
     pub made: Option<Made>,
 }
 
-/// How the making of a file went.
+/// How making a file went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Made {
     /// When it was begun.
     pub started: Moment,
-    /// When it was whole.
+    /// When it was complete.
     pub completed: Moment,
     /// Rows in it, its header not counted.
     pub rows: u64,
@@ -104,7 +104,7 @@ impl Export {
     }
 }
 
-/// The exports that there are.
+/// All exports.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exports {
     all: BTreeMap<ExportId, Export>,
@@ -128,7 +128,7 @@ impl Exports {
         }
     }
 
-    /// Those behind `after`, oldest first, of every account; as many as one query may look at.
+    /// The exports after `after`, oldest first, of every account; as many as one query may read.
     pub fn page(&self, after: Option<ExportId>) -> impl Iterator<Item = &Export> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         self.all.range((from, Bound::Unbounded)).map(|(_, export)| export).take(PAGE)
@@ -144,8 +144,8 @@ fn unknown() -> Reject {
     Reject::field(Code::UnknownExport, "export_id", "give the id of an export of the account")
 }
 
-/// The caller's exports: of its account, whichever key ordered them, as far as its own dates reach. Any other is
-/// as if it did not exist.
+/// The exports of the caller's account, whichever key ordered them, as far as the caller's query dates reach. For the
+/// caller no others exist.
 fn visible(state: &State, caller: ServiceCaller) -> impl Iterator<Item = &Export> {
     let settings = &state.keys.service_user(caller.id).settings;
     state.exports.of(caller.account).filter(|export| export.within(settings))
@@ -170,7 +170,7 @@ pub fn of(
     Ok(vec![export.clone()])
 }
 
-/// `export_add`. The key's dates bound it now and for ever; a later change of them hides it.
+/// `export_add`. The key's query dates limit its contents for good; if they change later, the export may be hidden.
 pub fn add(t: &mut Transition<'_>, caller: ServiceCaller, asked: &AskedExport) -> Result<Reply, Reject> {
     if asked.description.len() > COMMENT_BYTES_MAX || asked.description.chars().any(char::is_control) {
         return Err(Reject::invalid("description", "give at most 500 bytes without control characters"));
@@ -190,7 +190,7 @@ pub fn add(t: &mut Transition<'_>, caller: ServiceCaller, asked: &AskedExport) -
     }
     let period = asked.period.within(t.state().keys.service_user(caller.id).settings.query_dates);
     let from = period.from.unwrap_or_default();
-    // Nothing is later than the order itself.
+    // Nothing in it is later than its order.
     let ordered = t.now().plus_us(1);
     let until = period.until.map_or(ordered, |until| until.min(ordered));
     let export = Export {
@@ -218,8 +218,8 @@ pub fn remove(t: &mut Transition<'_>, caller: ServiceCaller, id: ExportId) -> Re
     Ok(Reply::ExportRemoved)
 }
 
-/// The file is made; refused when the export was removed meanwhile, so that the file goes too. A file that was
-/// lost is made again and told again.
+/// Records that the file is made; refused if the export was removed meanwhile, so that the file is removed too. A file
+/// that was lost is made and recorded again.
 pub fn finish(t: &mut Transition<'_>, id: ExportId, started: Moment, rows: u64) -> Result<Reply, Reject> {
     let export = t.state().exports.all.get(&id).ok_or_else(unknown)?;
     let made = Some(Made { started, completed: t.now(), rows });
@@ -231,7 +231,7 @@ pub fn finish(t: &mut Transition<'_>, id: ExportId, started: Moment, rows: u64) 
 /// Removes the exports whose time is over.
 pub fn tick(t: &mut Transition<'_>) {
     let now = t.now();
-    // They come in the order in which they were ordered; what one page leaves, the next tick finds.
+    // They are in the order in which they were ordered; the next tick finds what does not fit on one page.
     let due: Vec<Export> =
         t.state().exports.page(None).take_while(|export| export.expires_at() <= now).cloned().collect();
     for export in due {

@@ -1,4 +1,4 @@
-//! What fields of one kind have to be, whatever asks for them: names, addresses, comments and numbers.
+//! Checks of fields that several commands have: names, addresses, comments and numbers.
 
 use super::reject::Reject;
 use crate::domain::decimal::{Decimal, DecimalError};
@@ -10,7 +10,7 @@ pub(super) fn check_name(field: &'static str, text: &str) -> Result<(), Reject> 
     check_text(field, text, NAME_BYTES_MAX)
 }
 
-/// An address of money, and the tag that some chains want with it: printable ASCII, without spaces.
+/// An address that money goes to or comes from, and the tag that some chains need with it: printable ASCII, no spaces.
 pub(super) fn check_address(field: &'static str, address: &str, tag: Option<&str>) -> Result<(), Reject> {
     let plain =
         |text: &str| (1..=ADDRESS_BYTES_MAX).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
@@ -31,7 +31,7 @@ fn check_text(field: &'static str, text: &str, bytes_max: usize) -> Result<(), R
     if sound { Ok(()) } else { Err(Reject::invalid(field, advice())) }
 }
 
-/// An e-mail address: a name with an `@`. Whether mail arrives there is not ours to tell.
+/// An e-mail address: a name with an `@`. Whether it exists is not checked.
 pub(super) fn check_email(field: &'static str, text: &str) -> Result<(), Reject> {
     check_name(field, text)?;
     if text.contains('@') { Ok(()) } else { Err(Reject::invalid(field, "give an e-mail address")) }

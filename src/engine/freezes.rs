@@ -36,7 +36,7 @@ pub struct Freeze {
     pub scope: FreezeScope,
     /// Why.
     pub reason: String,
-    /// Who froze; the last one, when it was widened.
+    /// Who froze; if it was widened, who widened it.
     pub by: MemberId,
     /// When.
     pub at: Moment,
@@ -86,7 +86,7 @@ impl Freezes {
     }
 }
 
-/// `freeze`: at once and without a code, for it only stops money. What is frozen already stays as it is.
+/// `freeze`: at once and without a code, for it only stops money. A freeze of at least this scope stays as it is.
 pub fn freeze(t: &mut Transition<'_>, caller: MemberCaller, scope: FreezeScope, reason: &str) -> Result<Reply, Reject> {
     check_comment("reason", Some(reason))?;
     let organization = caller.organization;
@@ -103,7 +103,7 @@ pub fn freeze(t: &mut Transition<'_>, caller: MemberCaller, scope: FreezeScope, 
     Ok(Reply::Frozen(Box::new(freeze)))
 }
 
-/// `cancel_orders`: cancels the open orders of a Service User, those too that a removed one was let keep (rule 9).
+/// `cancel_orders`: cancels the open orders of a Service User, even those kept when it was removed (rule 9).
 pub fn cancel_orders(t: &mut Transition<'_>, caller: MemberCaller, id: ServiceUserId) -> Result<Reply, Reject> {
     let user = t.state().keys.find_ever(caller.organization, id)?;
     let (organization, account) = (user.organization, user.account);

@@ -1,4 +1,4 @@
-//! `halt` and `resume`: the venue operator stops whatever moves money, and lets it go on (rules 35, 36).
+//! `halt` and `resume`: the venue operator stops whatever moves money, and allows it again (rules 35, 36).
 
 use super::event::Event;
 use super::fields::check_comment;
@@ -6,7 +6,7 @@ use super::reject::{Code, Reject};
 use super::reply::Reply;
 use super::transition::Transition;
 
-/// `halt`: until `resume`, also over restarts. A venue that is halted stays so, for the reason that it has.
+/// `halt`: until `resume`, across restarts. If the venue is halted already, the first reason stays.
 pub fn halt(t: &mut Transition<'_>, reason: &str) -> Result<Reply, Reject> {
     check_comment("reason", Some(reason))?;
     if t.state().halted.is_none() {

@@ -1,4 +1,4 @@
-//! What an account is shown of Earn: the strategies open to it, and what it has in them with its value.
+//! What an account is shown of Earn: the strategies open to it, and its allocations with their value.
 
 use super::allocations::committed;
 use super::caller::ServiceCaller;
@@ -12,7 +12,7 @@ use crate::domain::money::{Amount, Price};
 use crate::domain::text::AssetCode;
 use crate::domain::time::Moment;
 
-/// What amounts are converted to when nothing else is asked for, as in v2.
+/// The asset that amounts are converted to by default, as in v2.
 const CONVERTED: &str = "USD";
 const YEAR_S: i128 = 365 * 86_400;
 
@@ -21,11 +21,11 @@ const YEAR_S: i128 = 365 * 86_400;
 pub struct EarnFilter {
     /// Only this asset.
     pub asset: Option<AssetCode>,
-    /// Only lock types with these wallets.
+    /// Only lock types with one of these wallets.
     pub wallets: Option<Vec<Wallet>>,
     /// What amounts are converted to; allocations only.
     pub converted: Option<AssetCode>,
-    /// Leave out where nothing is; allocations only.
+    /// Leave out strategies in which the account has nothing; allocations only.
     pub hide_zero: bool,
     /// The oldest first.
     pub ascending: bool,
@@ -55,7 +55,7 @@ pub struct Offer {
     pub can_deallocate: bool,
 }
 
-/// How amounts of one asset are told in another.
+/// How amounts of one asset are valued in another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Valuation {
     /// There is no market for it, or nothing was traded there yet.
@@ -66,7 +66,7 @@ pub enum Valuation {
     LastTrade(MarketId, Price),
 }
 
-/// The payout period that runs now.
+/// The current payout period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PayoutPeriod {
     /// Its beginning.
@@ -75,7 +75,7 @@ pub struct PayoutPeriod {
     pub end: Moment,
     /// Rewards paid in it so far.
     pub accumulated: Amount,
-    /// What the lower estimate comes to over the whole of it, for what earns now.
+    /// What the lower rate estimate would pay over the whole period on what earns now.
     pub estimated: Amount,
 }
 
@@ -99,7 +99,7 @@ pub struct Allocations {
     pub converted: Option<AssetId>,
     /// One page.
     pub holdings: Vec<Holding>,
-    /// The value of all that the filter admits, whatever the page, as far as it has one.
+    /// The value of all that the filter admits, on any page, as far as it can be valued.
     pub total_allocated: Amount,
     /// The value of all its rewards, likewise.
     pub total_rewarded: Amount,
@@ -225,7 +225,7 @@ fn asset(state: &State, code: Option<&AssetCode>) -> Result<Option<AssetId>, Rej
     code.map(|code| state.reference.find_asset(code).map(|asset| asset.id)).transpose()
 }
 
-/// The page that is asked for of all that is wanted, and where the next one begins.
+/// The requested page of `wanted`, and where the next one begins.
 fn page<T>(wanted: Vec<T>, filter: &EarnFilter, id: impl Fn(&T) -> StrategyId) -> (Vec<T>, Option<StrategyId>) {
     let mut ordered = wanted;
     if !filter.ascending {

@@ -1,4 +1,4 @@
-//! What an order holds, and what of it a fill leaves (rules 31, 34).
+//! What an order holds, and what is left of that after a fill (rules 31, 34).
 
 use std::ops::ControlFlow;
 
@@ -11,7 +11,7 @@ use crate::domain::orders::{Order, OrderStatus, Side};
 use crate::domain::terms::{FeeCurrency, SelfTrade};
 use crate::domain::time::Moment;
 
-/// Whether `order` would meet `price` on the other side.
+/// Whether `order` would trade with a resting order at `price`.
 pub(super) fn reaches(order: &Order, price: Price) -> bool {
     match (order.limit, order.side) {
         (None, _) => true,
@@ -20,9 +20,9 @@ pub(super) fn reaches(order: &Order, price: Price) -> bool {
     }
 }
 
-/// The fills that `order` would have as things stand, one after the other and each as large as its maker has it, until
-/// `each` has seen enough or the order would meet its own Organization and end. An iceberg's next slice waits behind
-/// whatever else is at its price, as it does in the book.
+/// Passes to `each` the fills that `order` would have in the current book, one per maker, until `each` has seen enough
+/// or the order would meet its own Organization and end. As in the book, an iceberg's next slice comes after everything
+/// else at its price.
 pub(super) fn walk(
     book: &Book,
     order: &Order,
@@ -59,7 +59,7 @@ pub(super) fn walk(
     ControlFlow::Continue(())
 }
 
-/// What an iceberg still hides when its present slice and `round` more are used up, and the size of a slice.
+/// What an iceberg still hides after its current slice and `round` more, and the size of a slice.
 fn hidden(maker: &Order, round: i64) -> Option<(i64, i64)> {
     let display = maker.terms.as_ref()?.display?;
     let size = display.size.0.max(1);
@@ -67,8 +67,8 @@ fn hidden(maker: &Order, round: i64) -> Option<(i64, i64)> {
     (behind > 0).then_some((behind, size))
 }
 
-/// What the order must hold: a sell its base, a limit buy its limit, a market buy what walking the book costs,
-/// with the taker's fee where that is paid in the same currency. The walk goes no further than `funds`.
+/// What the order must hold: a sell its base, a limit buy its cost at the limit, a market buy the cost of walking the
+/// book, plus the taker's fee where that is paid in the same currency. The walk stops beyond `funds`.
 pub(super) fn needed(
     book: &Book,
     market: &Market,
@@ -84,7 +84,7 @@ pub(super) fn needed(
     if sum > funds { Err(Reject::of(Code::InsufficientFunds)) } else { Ok(sum) }
 }
 
-/// What a market buy costs, fill by fill, each rounded as it will be; or more than `funds`.
+/// What a market buy costs, each fill rounded as it will be; the sum may stop at any value above `funds`.
 fn walked(book: &Book, market: &Market, order: &Order, now: Moment, funds: Amount) -> Option<Amount> {
     let (mut left, mut sum) = (order.remaining(), Some(Amount::ZERO));
     let with_fee = fee_is_held(order);
@@ -104,8 +104,8 @@ fn walked(book: &Book, market: &Market, order: &Order, now: Moment, funds: Amoun
     sum
 }
 
-/// The quantity that a quote amount buys as the book stands: `cash_order_qty`. Where it is plainly more than `funds`
-/// buy, no further than that.
+/// The quantity that a quote amount (`cash_order_qty`) buys in the current book. The walk stops once the cost is
+/// clearly above `funds`.
 pub(super) fn bought_for(
     cash: Amount,
     book: &Book,
@@ -138,7 +138,7 @@ fn fee_is_held(order: &Order) -> bool {
     }
 }
 
-/// What `qty` of an order takes from what it holds, at worst and before fees; not for a buy without a limit.
+/// What `qty` of an order uses of its hold, at worst and before fees; `None` for a buy without a limit.
 fn principal(market: &Market, order: &Order, qty: Quantity) -> Option<Amount> {
     match (order.side, order.limit) {
         (Side::Sell, _) => market.base_amount(qty),
@@ -147,7 +147,7 @@ fn principal(market: &Market, order: &Order, qty: Quantity) -> Option<Amount> {
     }
 }
 
-/// What `qty` of an order holds: its principal, and the taker's fee on it where that is paid from the same.
+/// What `qty` of an order holds: its principal, and the taker's fee if it is paid in the same currency.
 pub(super) fn wanted(market: &Market, order: &Order, qty: Quantity) -> Option<Amount> {
     let principal = principal(market, order, qty)?;
     match fee_is_held(order) {
@@ -156,8 +156,8 @@ pub(super) fn wanted(market: &Market, order: &Order, qty: Quantity) -> Option<Am
     }
 }
 
-/// An order after a fill. A fee that comes out of the hold is never above what is left beyond the remainder's own
-/// need, so that every later fill is paid for too (rule 34).
+/// An order after a fill. A fee paid from the hold is capped at what the remaining quantity does not need, so that
+/// every later fill is paid for too (rule 34).
 pub(super) fn after_fill(market: &Market, mut order: Order, qty: Quantity, cost: Amount, ppm: u32) -> Fill {
     let base = market.base_amount(qty).expect("the seller holds it, so it fits");
     let charged = if order.fee_in() == FeeCurrency::Quote { cost } else { base };

@@ -1,4 +1,4 @@
-//! Maps for look-ups. Nothing can walk them in hash order, so their inner order can never reach an event.
+//! Maps for look-ups. Nothing can iterate over them in hash order, so their inner order can never affect an event.
 
 #[expect(clippy::disallowed_types, reason = "wrapped so that nothing can walk it in hash order")]
 use std::collections::HashMap;
@@ -10,10 +10,10 @@ use hashbrown::HashTable;
 
 use crate::domain::ids::OrderId;
 
-/// Look-ups that are read ahead at most: they must not push each other out of the cache.
+/// The most look-ups to prefetch at once: more would push each other out of the cache.
 pub const PREFETCH_MAX: usize = 32;
 
-/// Order ids to where the orders are.
+/// Maps order ids to where the orders are.
 #[derive(Clone, Debug)]
 #[expect(clippy::disallowed_types, reason = "wrapped so that nothing can walk it in hash order")]
 pub struct Index<P>(HashMap<OrderId, P, BuildHasherDefault<Consecutive>>);
@@ -35,20 +35,20 @@ impl<P: Copy> Index<P> {
         self.0.len()
     }
 
-    /// Notes the place of an order.
+    /// Records the place of an order.
     pub fn insert(&mut self, id: OrderId, place: P) {
         self.0.insert(id, place);
     }
 
-    /// Forgets an order. Returns where it was.
+    /// Removes an order, and returns where it was.
     pub fn remove(&mut self, id: OrderId) -> Option<P> {
         self.0.remove(&id)
     }
 }
 
-/// Keeps consecutive numbers together, so that new orders are noted in memory that was just used: the low bits, which
-/// choose the place, are the number's own, and the high ones, which tell neighbours apart, are mixed. Ids are drawn
-/// by the server itself, so nobody can choose colliding ones.
+/// Puts consecutive numbers next to each other, so that new orders are recorded in memory that was just used: the low
+/// bits, which choose the bucket, are the number's own; the high bits, which tell neighbours apart, are mixed. The
+/// server assigns the ids, so nobody can choose colliding ones.
 #[derive(Clone, Debug, Default)]
 struct Consecutive(u64);
 
@@ -66,11 +66,11 @@ impl Hasher for Consecutive {
     }
 }
 
-/// What a table's hash is seeded with: nothing can walk the table.
+/// The random seed of a table's hash; harmless, since nothing can iterate over the table.
 #[expect(clippy::disallowed_types, reason = "the seed of a table that nothing can walk")]
 type Seed = std::hash::RandomState;
 
-/// Where something named is kept until it is forgotten.
+/// Where a named thing is stored until it is removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Spot(u32);
 
@@ -81,15 +81,15 @@ impl Spot {
     }
 }
 
-/// Tables that the names are spread over. Each grows by itself, so that among millions of names none waits until all have
-/// moved.
+/// Tables that the names are spread over. Each grows by itself, so that with millions of names a look-up never waits
+/// until all have moved.
 const TABLES: usize = 64;
-/// Things that lie side by side. They never move.
+/// Things in one segment. They never move.
 const SEGMENT: usize = 4_096;
 
-/// What the names that clients choose stand for. The things lie in a slab, and the tables only say where: they are small,
-/// so that a look-up touches little memory and their growth moves little. The hash is seeded anew in each process, so
-/// nobody can choose colliding names.
+/// Maps names that clients choose to things. The things are stored in a slab, and the tables only hold positions: they
+/// are small, so that a look-up touches little memory, and growing moves little. Each process has its own random seed,
+/// so nobody can choose colliding names.
 #[derive(Clone, Debug)]
 pub struct Names<K, T> {
     segments: Vec<Vec<Option<(K, T)>>>,
@@ -110,23 +110,23 @@ impl<K, T> Default for Names<K, T> {
 }
 
 impl<K: Hash + Eq, T> Names<K, T> {
-    /// What a name stands for.
+    /// The thing of that name.
     pub fn get(&self, name: &K) -> Option<&T> {
         self.at(self.find(name)?)
     }
 
-    /// What lies there.
+    /// The thing at that position.
     pub fn at(&self, spot: Spot) -> Option<&T> {
         self.named(spot).map(|(_, thing)| thing)
     }
 
-    /// Where what a name stands for lies.
+    /// The position of the thing of that name.
     pub fn find(&self, name: &K) -> Option<Spot> {
         self.find_hashed(self.hash(name), name)
     }
 
-    /// Reads what [`find`](Names::find) reads first for each of these names: first all hashes, then the tables, so that no
-    /// look-up waits for the one before it.
+    /// Prefetches what [`find`](Names::find) reads first for each of these names: first computes all hashes, then reads
+    /// the tables, so that no look-up waits for the one before it.
     pub fn prefetch(&self, names: impl Iterator<Item = K>) {
         let hashes: ArrayVec<u32, PREFETCH_MAX> = names.map(|name| self.hash(&name)).take(PREFETCH_MAX).collect();
         for hash in hashes {
@@ -134,7 +134,7 @@ impl<K: Hash + Eq, T> Names<K, T> {
         }
     }
 
-    /// Lets a name stand for this from now on. Returns where it is, and what the name stood for before.
+    /// Sets the thing of a name. Returns its position, and the thing that the name had before.
     pub fn insert(&mut self, name: K, thing: T) -> (Spot, Option<T>) {
         let hash = self.hash(&name);
         if let Some(spot) = self.find_hashed(hash, &name) {
@@ -146,7 +146,7 @@ impl<K: Hash + Eq, T> Names<K, T> {
         (spot, None)
     }
 
-    /// Forgets what lies there.
+    /// Removes what is at that position.
     pub fn remove(&mut self, spot: Spot) {
         let Some((name, _)) = self.place(spot).take() else { return };
         let hash = self.hash(&name);
@@ -156,7 +156,7 @@ impl<K: Hash + Eq, T> Names<K, T> {
         self.free.push(spot);
     }
 
-    /// All names and what they stand for, in an order of the things' own.
+    /// All names and things, sorted by a key of the things.
     pub fn sorted_by_key<O: Ord>(&self, key: impl Fn(&T) -> O) -> Vec<&(K, T)> {
         let mut all: Vec<&(K, T)> = self.segments.iter().flatten().flatten().collect();
         all.sort_by_key(|(_, thing)| key(thing));
@@ -173,7 +173,7 @@ impl<K: Hash + Eq, T> Names<K, T> {
         &mut self.segments[segment][place]
     }
 
-    /// A place behind all others.
+    /// A new position after all others.
     fn fresh(&mut self) -> Spot {
         if self.segments.last().is_none_or(|last| last.len() == SEGMENT) {
             self.segments.push(Vec::with_capacity(SEGMENT));
@@ -196,12 +196,12 @@ impl<K: Hash + Eq, T> Names<K, T> {
     }
 }
 
-/// The table of a hash.
+/// The index of the table for a hash.
 fn table(hash: u32) -> usize {
     hash as usize % TABLES
 }
 
-/// A table wants all bits of a hash.
+/// Spreads a 32-bit hash over the 64 bits that a table uses.
 fn spread(hash: u32) -> u64 {
     u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }

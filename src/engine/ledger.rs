@@ -23,11 +23,11 @@ pub enum Wallet {
 /// One end of a movement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Party {
-    /// A customer's wallet. Never below zero.
+    /// A customer's wallet; never negative.
     Account(AccountId, Wallet),
-    /// The world outside; negative by what customers brought in.
+    /// The outside world; its balance is minus what customers brought in.
     Outside,
-    /// Withdrawals that custody has and has not settled.
+    /// Withdrawals that custody was given and has not settled.
     InTransit,
     /// Fees earned by the venue.
     Fees,
@@ -50,7 +50,7 @@ pub struct Posting {
     pub balance: Amount,
 }
 
-/// The wallets of one account in one asset, and what is held of spot.
+/// The wallets of one account in one asset, and what is held of its spot wallet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Wallets {
     main: Amount,
@@ -85,14 +85,14 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Whether so much more may come in from outside. The balance of the world outside is minus the sum of all others, so
-    /// that these stay within range as long as it does.
+    /// Whether this much more may come in from outside. The outside world's balance is minus the sum of all others, so
+    /// these stay within range as long as it does.
     pub fn has_room(&self, asset: AssetId, amount: Amount) -> bool {
         amount.checked_sub(self.counter(Party::Outside, asset)).is_some()
     }
 
-    /// Folds a movement in. Sums saturate rather than wrap; whoever brings something in asks for
-    /// [room](Ledger::has_room) first, so that none does.
+    /// Applies a movement. Sums saturate rather than wrap; whoever brings funds in checks [room](Ledger::has_room)
+    /// first, so that none does.
     pub fn post(&mut self, postings: &[Posting]) {
         for posting in postings {
             let balance = match posting.party {
@@ -103,8 +103,8 @@ impl Ledger {
         }
     }
 
-    /// What law the movement just folded in broke, if any: it must sum to zero per asset, leave nobody below
-    /// zero and nothing held beyond the spot wallet, and tell the balances as they are.
+    /// Which law the movement just applied broke, if any: it must sum to zero per asset, leave no balance negative and
+    /// no hold above the spot wallet, and carry the resulting balances.
     pub fn breach(&self, postings: &[Posting]) -> Option<String> {
         for (at, posting) in postings.iter().enumerate() {
             let of_asset = postings.iter().filter(|other| other.asset == posting.asset);
@@ -145,7 +145,7 @@ impl Ledger {
         }
     }
 
-    /// What may be spent or held: spot less holds.
+    /// What may be spent or held: spot minus holds.
     pub fn available(&self, account: AccountId, asset: AssetId) -> Amount {
         let wallets = self.wallets(account, asset);
         Amount(wallets.main.0 - wallets.held.0)
@@ -183,7 +183,7 @@ impl Ledger {
         .collect()
     }
 
-    /// Changes what is held; part of folding in the event that says so.
+    /// Changes what is held; part of applying the event that says so.
     pub fn hold(&mut self, account: AccountId, asset: AssetId, delta: Amount) {
         let held = &mut self.wallets_mut(account, asset).held;
         *held = held.saturating_add(delta);
@@ -214,7 +214,7 @@ fn owner(posting: &Posting) -> Option<AccountId> {
     }
 }
 
-/// Gathers the postings of one movement and tells each customer's balance after it.
+/// Builds the postings of one movement, with each customer's balance after it.
 #[derive(Debug)]
 pub struct Movement<'a> {
     ledger: &'a Ledger,
@@ -222,12 +222,12 @@ pub struct Movement<'a> {
 }
 
 impl<'a> Movement<'a> {
-    /// A movement on top of `ledger`.
+    /// A movement on top of the balances in `ledger`.
     pub fn new(ledger: &'a Ledger) -> Movement<'a> {
         Movement { ledger, postings: Vec::with_capacity(5) }
     }
 
-    /// Adds a line; `fee` is the part of `delta` that is one.
+    /// Adds a posting; `fee` is the fee part of `delta`.
     pub fn post(mut self, party: Party, asset: AssetId, delta: Amount, fee: Amount) -> Movement<'a> {
         let mut posting = Posting { party, asset, delta, fee, balance: Amount::ZERO };
         if let Some(account) = owner(&posting) {

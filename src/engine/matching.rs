@@ -1,4 +1,4 @@
-//! A live order against the book: fills, self-trade prevention, slices of icebergs, and what becomes of the rest.
+//! Matches a live order with the book: fills, self-trade prevention, slices of icebergs, and what happens to the rest.
 
 use std::ops::ControlFlow;
 
@@ -11,7 +11,7 @@ use crate::domain::money::{Amount, Price, Quantity};
 use crate::domain::orders::{CancelReason, Order, OrderStatus, Side, TimeInForce};
 use crate::domain::terms::{Display, FeeCurrency, SelfTrade};
 
-/// Lets an order that has just gone live, and does not rest yet, trade; then it rests or ends.
+/// Trades an order that has just gone live and does not rest yet; then it rests or ends.
 pub(super) fn run(t: &mut Transition<'_>, market: &Market, order: Order) {
     if order.time_in_force == TimeInForce::Fok && !fills_whole(t, market, &order) {
         end(t, order, CancelReason::FillOrKill);
@@ -25,7 +25,7 @@ pub(super) fn run(t: &mut Transition<'_>, market: &Market, order: Order) {
     }
 }
 
-/// Ends an open order early; its hold is released. One whose time is over has expired, whatever else ends it (rule 39).
+/// Ends an open order and releases its hold. If its time is over, it has expired, whatever the reason (rule 39).
 pub(super) fn end(t: &mut Transition<'_>, order: Order, reason: CancelReason) {
     let (status, reason) = match order.is_expired(t.now()) {
         true => (OrderStatus::Expired, CancelReason::Expired),
@@ -34,7 +34,7 @@ pub(super) fn end(t: &mut Transition<'_>, order: Order, reason: CancelReason) {
     t.emit(Event::OrderCanceled { order: Order { status, held: Amount::ZERO, ..order }, reason });
 }
 
-/// Whether the book would fill an order whole.
+/// Whether the book would fill an order completely.
 fn fills_whole(t: &Transition<'_>, market: &Market, order: &Order) -> bool {
     let mut left = order.remaining();
     let _ = walk(t.state().orders.book(market.id), order, t.now(), |slice, _| {
@@ -44,7 +44,7 @@ fn fills_whole(t: &Transition<'_>, market: &Market, order: &Order) -> bool {
     left == Quantity::ZERO
 }
 
-/// Trades until nothing meets the order; what is left of it, unless it has ended.
+/// Trades until nothing in the book matches the order; returns what is left of it, unless it has ended.
 fn trade(t: &mut Transition<'_>, market: &Market, mut order: Order) -> Option<Order> {
     while order.is_open() {
         let Some(maker) = t.state().orders.book(market.id).against(order.side).next() else { break };
@@ -74,7 +74,7 @@ fn trade(t: &mut Transition<'_>, market: &Market, mut order: Order) -> Option<Or
     order.is_open().then_some(order)
 }
 
-/// An iceberg whose present slice is used up, showing its next.
+/// An iceberg whose current slice is used up, with its next one showing.
 fn refilled(order: &Order) -> Option<Order> {
     let display = order.terms.as_ref()?.display?;
     (order.is_open() && display.shown == Quantity::ZERO).then(|| shown(order.clone(), display.size))

@@ -48,7 +48,7 @@ named! {
 }
 
 named! {
-    /// How far a Member has come.
+    /// The state that a Member is in.
     pub enum MemberStatus {
         /// Invited; password or second factor not set.
         Invited = "invited",
@@ -56,7 +56,7 @@ named! {
         Active = "active",
         /// May not sign in for now.
         Suspended = "suspended",
-        /// Gone.
+        /// Removed for good.
         Removed = "removed",
     }
 }
@@ -79,7 +79,7 @@ pub enum CodePurpose {
     Action,
 }
 
-/// A Member as it stands. Password and second factor are hashed and sealed; neither can be read back here.
+/// A Member as it is now. Password and second factor are hashed and sealed; neither can be recovered from here.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
     /// The Member's number.
@@ -90,7 +90,7 @@ pub struct Member {
     pub name: String,
     /// Sign-in name, unique on the server, lower case.
     pub email: String,
-    /// How far along.
+    /// The Member's status.
     pub status: MemberStatus,
     /// KYC status.
     pub kyc: Kyc,
@@ -192,7 +192,7 @@ impl Members {
         }
     }
 
-    /// The Organization of a number that a record names.
+    /// The Organization of a number that appears in a record.
     pub fn organization(&self, id: OrganizationId) -> &Organization {
         &self.organizations[id.index()]
     }
@@ -212,7 +212,7 @@ impl Members {
         self.accounts[account.index()]
     }
 
-    /// The Member of a number that a record names.
+    /// The Member of a number that appears in a record.
     pub fn member(&self, id: MemberId) -> &Member {
         &self.members.all()[id.index()]
     }
@@ -244,13 +244,13 @@ impl Members {
         self.sessions.values()
     }
 
-    /// Whose session a cookie names, if it still runs.
+    /// The Member whose session a cookie belongs to, if it is still open.
     pub fn session(&self, cookie_hash: &[u8; 32], now: Moment) -> Option<MemberId> {
         let session = self.sessions.get(cookie_hash)?;
         (now < session.ends_at).then_some(session.member)
     }
 
-    /// The Member as a caller, while that session of theirs runs.
+    /// The Member as a caller, if this session of theirs is open.
     pub fn admit(&self, id: MemberId, credential: Credential, now: Moment) -> Result<MemberCaller, Reject> {
         match credential {
             Credential::Session(cookie_hash) if self.session(&cookie_hash, now) == Some(id) => self.caller(id),
@@ -281,7 +281,7 @@ impl Members {
         self.member(id).may(workflow, permission)
     }
 
-    /// Whose invitation a token opens now.
+    /// The Member whose open invitation has this token.
     pub fn invited(&self, token_hash: &[u8; 32], now: Moment) -> Option<&Member> {
         let open = |member: &&Member| {
             let invitation = member.invitation.as_ref();
@@ -291,8 +291,8 @@ impl Members {
     }
 }
 
-/// Whether a verified code may still be spent on that purpose (rule 15). The wait that a refusal names is by the clock
-/// that the Member reads, which may be behind the stamp.
+/// Whether a verified code may still be spent on that purpose (rule 15). The waiting time in a refusal is by the wall
+/// clock, which the Member reads and which may be behind the stamp.
 pub fn check_code(t: &Transition<'_>, id: MemberId, purpose: CodePurpose, step: u64) -> Result<(), Reject> {
     let member = t.state().members.member(id);
     let last = match purpose {
@@ -306,7 +306,7 @@ pub fn check_code(t: &Transition<'_>, id: MemberId, purpose: CodePurpose, step: 
     Err(Reject::field(Code::CodeUsed, "otp", format!("wait {wait} s for the next code")))
 }
 
-/// Whether a new Member may have this name and address; that of a removed Member is free again.
+/// Whether a new Member may have this name and address; a removed Member's address is free again.
 pub fn check_names(state: &State, name: &str, email: &str) -> Result<(), Reject> {
     check_name("name", name)?;
     check_email("email", email)?;
@@ -317,8 +317,8 @@ pub fn check_names(state: &State, name: &str, email: &str) -> Result<(), Reject>
     Ok(())
 }
 
-/// Brings a Member's record into force by a request, with everything that follows from it in the same journal
-/// entry: sessions end, votes are struck, the requests of who has left are canceled (rules 16, 22).
+/// Puts a Member's changed record into force for request `by`, with everything that follows in the same journal entry:
+/// sessions end, votes are struck, and the requests of a removed Member are canceled (rules 16, 22).
 pub fn put(t: &mut Transition<'_>, member: Member, by: RequestId) {
     let (id, organization, status) = (member.id, member.organization, member.status);
     t.emit(Event::MemberChanged(Box::new(member)));
@@ -333,7 +333,7 @@ pub fn put(t: &mut Transition<'_>, member: Member, by: RequestId) {
     }
 }
 
-/// Signs a Member in: password and code were verified, the code is spent here.
+/// Signs a Member in: password and code were verified, and the code is spent here.
 pub fn open_session(
     t: &mut Transition<'_>,
     member: MemberId,
@@ -356,7 +356,7 @@ pub fn close_session(t: &mut Transition<'_>, cookie_hash: [u8; 32]) -> Result<Re
     Ok(Reply::Done)
 }
 
-/// The refusal of an invitation that admits nobody.
+/// The refusal of an invalid invitation.
 pub fn not_invited() -> Reject {
     Reject::field(
         Code::UnknownSubject,
@@ -391,7 +391,7 @@ pub fn confirm_invitation(
     step: u64,
 ) -> Result<Reply, Reject> {
     let mut member = invited(t, &token_hash)?;
-    // A password may have been set since the code was checked, and another secret with it.
+    // Since the code was checked, the password may have been set again, and a new TOTP secret with it.
     if member.totp_sealed.as_deref() != Some(totp_sealed) {
         return Err(Reject::invalid("otp", "give a code of the secret that came with the last password"));
     }
@@ -454,7 +454,7 @@ pub fn create_organization(t: &mut Transition<'_>, name: &str, invitees: &[Invit
     Ok(Reply::Organization(Box::new(organization), invited))
 }
 
-/// `set_kyc`. Who loses it can no longer count: votes on pending requests are struck (rule 22).
+/// `set_kyc`. A Member who is no longer verified does not count: votes on pending requests are struck (rule 22).
 pub fn set_kyc(t: &mut Transition<'_>, member: MemberId, kyc: Kyc) -> Result<Reply, Reject> {
     let found =
         t.state().members.members.all().get(member.index()).filter(|found| found.status != MemberStatus::Removed);

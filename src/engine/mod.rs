@@ -1,7 +1,7 @@
 //! The state machine. No I/O, no clock, no randomness, no hash-ordered iteration: the same commands give
 //! the same bytes on every machine.
 //!
-//! A command passes three gates in order: is the caller good now, may the caller do this
+//! A command passes three gates in order: is the caller valid now, may the caller do this
 //! ([`permit`](crate::access::permit)), and is it sound (the topic's file)? Only then are events emitted.
 #![deny(clippy::disallowed_types, clippy::disallowed_methods)]
 
@@ -76,7 +76,7 @@ use crate::access::tier::Tiers;
 use crate::access::{Rights, permit};
 use crate::domain::time::Moment;
 
-/// The engine: a state, and the events of the command at hand.
+/// The engine: a state, and the events of the current command.
 #[derive(Clone, Debug, Default)]
 pub struct Engine {
     state: State,
@@ -86,12 +86,12 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// An engine that goes on from `state`, its keys unlimited.
+    /// An engine that continues from `state`, with unlimited keys.
     pub fn new(state: State) -> Engine {
         Engine { state, ..Engine::default() }
     }
 
-    /// The same with its keys in these tiers.
+    /// The same engine with its keys in these tiers.
     pub fn with_tiers(self, tiers: Tiers) -> Engine {
         Engine { rates: Rates::new(tiers), ..self }
     }
@@ -116,8 +116,8 @@ impl Engine {
         self.events.drain(..)
     }
 
-    /// Reads what the commands that come next will look for in a large book, so that the waits for memory overlap. Changes
-    /// nothing; to be called before a few commands that came as one.
+    /// Prefetches what the next commands will look up in a large book, so that the waits for memory overlap. Changes
+    /// nothing; to be called before a few commands that arrived together.
     pub fn prefetch<'a>(&self, commands: impl Iterator<Item = (Actor, &'a Command)> + Clone) {
         let orders = &self.state.orders;
         orders.prefetch(commands.clone().filter_map(|(_, command)| match command {
@@ -130,8 +130,8 @@ impl Engine {
         }));
     }
 
-    /// Judges `command` on the state as of now and, if it is sound, emits its events. Its stamp is the wall clock,
-    /// or the last stamp if that is later (rule 39).
+    /// Judges `command` on the current state and, if it is sound, emits its events. Its stamp is the wall clock, or the
+    /// last stamp if that is later (rule 39).
     pub fn handle(&mut self, clock: Moment, by: &Principal, command: &Command) -> Result<Reply, Reject> {
         self.events.clear();
         self.rate = None;
@@ -155,7 +155,7 @@ impl Engine {
         result
     }
 
-    /// Answers `query` on the state as of now.
+    /// Answers `query` on the current state.
     pub fn query(&self, clock: Moment, by: &Principal, query: &Query) -> Result<View, Reject> {
         let now = clock.max(self.state.at);
         let caller = admit(&self.state, by, now)?;
@@ -166,7 +166,7 @@ impl Engine {
     }
 }
 
-/// Whether the principal's key or session is good at `now`.
+/// Checks that the principal's key or session is valid at `now`.
 fn admit(state: &State, by: &Principal, now: Moment) -> Result<Caller, Reject> {
     match by.actor {
         Actor::Public => Ok(Caller::Public),
@@ -177,7 +177,7 @@ fn admit(state: &State, by: &Principal, now: Moment) -> Result<Caller, Reject> {
     }
 }
 
-/// The one choke point of rights (law 3).
+/// The only place that permits the operation of a command or query (law 3).
 fn permitted(state: &State, caller: Caller, operation: Operation) -> Result<(), Reject> {
     let rights = match caller {
         Caller::Public => Rights::Public,
@@ -189,7 +189,7 @@ fn permitted(state: &State, caller: Caller, operation: Operation) -> Result<(), 
     if permit(rights, operation) { Ok(()) } else { Err(Reject::of(Code::PermissionDenied)) }
 }
 
-/// Whether a command gives the caller's own id again: it is answered as it was at first or refused, and changes nothing
+/// Whether a command repeats an id of the caller's: it then gets the first answer or is refused, and changes nothing
 /// (rule 30).
 fn repeats(state: &State, caller: Caller, command: &Command, now: Moment) -> bool {
     match (caller, command) {
@@ -221,7 +221,7 @@ fn dispatch(t: &mut Transition<'_>, by: &Principal, caller: Caller, command: &Co
     }
 }
 
-/// What leads to a credential: the gateway has verified signature, password, code or token.
+/// Commands that lead to a credential: the gateway has verified signature, password, code or token.
 fn for_anybody(t: &mut Transition<'_>, by: &Principal, command: &Command) -> Result<Reply, Reject> {
     match command {
         Command::OpenSession { key, nonce } => service_users::open_session(t, by, *key, *nonce),

@@ -1,7 +1,7 @@
 //! The nonce history of one key: exactly which nonces may still open a session (rule 2).
 //!
-//! A nonce that was forgotten is never accepted again: the floor only rises, also when the key's window is
-//! widened afterwards, so that an edit of a key cannot make an old signature good.
+//! A nonce that was forgotten is never accepted again: the floor only rises, even when the key's window is widened
+//! later, so that editing a key cannot make an old signature valid.
 
 use std::collections::BTreeSet;
 
@@ -9,12 +9,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::limits::NONCES_MAX;
 
-/// What a key has used since its secret was made.
+/// The nonces that a key has used since its secret was made.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Nonces {
     /// Accepted nonces at or above the floor; the greatest is the highest ever accepted.
     seen: BTreeSet<u64>,
-    /// Below this everything counts as used.
+    /// Every nonce below this counts as used.
     floor: u64,
 }
 
@@ -32,7 +32,7 @@ impl Nonces {
         })
     }
 
-    /// Notes that `nonce` was used, and forgets what has left the window or the memory.
+    /// Records that `nonce` was used, and forgets nonces that have left the window or exceed [`NONCES_MAX`].
     pub fn record(&mut self, nonce: u64, window: u64) {
         self.seen.insert(nonce);
         let highest = self.highest().unwrap_or(nonce);

@@ -1,4 +1,4 @@
-//! What is asked of orders, in the client's names and numbers.
+//! Requests about orders, with names and numbers as the client gave them.
 
 use crate::domain::decimal::Decimal;
 use crate::domain::ids::OrderId;
@@ -18,11 +18,11 @@ pub struct PlaceOrder {
     pub order_type: OrderType,
     /// How long it waits.
     pub time_in_force: TimeInForce,
-    /// Refuse rather than take.
+    /// Refuse it if it would take.
     pub post_only: bool,
     /// Base quantity; `None` when a quote amount is given.
     pub order_qty: Option<Decimal>,
-    /// The limit, or the way to it.
+    /// The limit, absolute or as a distance.
     pub limit_price: Option<Decimal>,
     /// The client's id (rule 30).
     pub cl_ord_id: Option<ClientOrderId>,
@@ -30,7 +30,7 @@ pub struct PlaceOrder {
     pub order_userref: Option<i64>,
     /// Check only.
     pub validate: bool,
-    /// After this it is too late.
+    /// Refuse it after this moment.
     pub deadline: Option<Moment>,
     /// What only some orders have.
     pub terms: Option<Box<AskedTerms>>,
@@ -41,7 +41,7 @@ pub struct PlaceOrder {
 pub struct AskedTerms {
     /// What makes it live.
     pub trigger: Option<AskedTrigger>,
-    /// How the limit is meant.
+    /// How the limit is given.
     pub limit_price_type: Option<PriceType>,
     /// What an iceberg shows.
     pub display_qty: Option<Decimal>,
@@ -57,11 +57,11 @@ pub struct AskedTerms {
     pub stp_type: SelfTrade,
     /// What each fill places.
     pub conditional: Option<AskedConditional>,
-    /// Only what reduces a position.
+    /// It may only reduce a position.
     pub reduce_only: bool,
-    /// With borrowed funds.
+    /// It asks for borrowed funds.
     pub margin: bool,
-    /// The institution's own name for who asks.
+    /// The institution's own name for its user.
     pub sender_sub_id: Option<ClientOrderId>,
 }
 
@@ -70,9 +70,9 @@ pub struct AskedTerms {
 pub struct AskedTrigger {
     /// The price watched.
     pub reference: PriceReference,
-    /// The price, or the way to it.
+    /// The price, absolute or as a distance.
     pub price: Decimal,
-    /// How it is meant; static, and a distance in quote for a trailing stop, when `None`.
+    /// How it is given; when `None`, absolute, or for a trailing stop a distance in quote.
     pub price_type: Option<PriceType>,
 }
 
@@ -81,9 +81,9 @@ pub struct AskedTrigger {
 pub struct AskedConditional {
     /// Its type.
     pub order_type: OrderType,
-    /// Its limit, and how it is meant.
+    /// Its limit, and how it is given.
     pub limit: Option<(Decimal, PriceType)>,
-    /// Its trigger, and how it is meant.
+    /// Its trigger, and how it is given.
     pub trigger: Option<(Decimal, PriceType)>,
 }
 
@@ -98,21 +98,21 @@ pub struct AmendOrder {
     pub order_qty: Option<Decimal>,
     /// The new slice of an iceberg.
     pub display_qty: Option<Decimal>,
-    /// The new limit, or the way to it.
+    /// The new limit, absolute or as a distance.
     pub limit_price: Option<Decimal>,
-    /// How it is meant.
+    /// How it is given.
     pub limit_price_type: Option<PriceType>,
-    /// The new trigger, or the way to it.
+    /// The new trigger, absolute or as a distance.
     pub trigger_price: Option<Decimal>,
-    /// How it is meant.
+    /// How it is given.
     pub trigger_price_type: Option<PriceType>,
     /// Refuse if the new limit would take.
     pub post_only: bool,
-    /// After this it is too late.
+    /// Refuse it after this moment.
     pub deadline: Option<Moment>,
 }
 
-/// `edit_order`: a cancel and a new order in one; what is `None` is as it was.
+/// `edit_order`: a cancel and a new order in one; what is `None` is unchanged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EditOrder {
     /// The order replaced.
@@ -129,11 +129,11 @@ pub struct EditOrder {
     pub order_userref: Option<i64>,
     /// Where fees are taken from.
     pub fee_preference: Option<FeeCurrency>,
-    /// Refuse rather than take.
+    /// Refuse it if it would take.
     pub post_only: Option<bool>,
     /// Check only.
     pub validate: bool,
-    /// After this it is too late.
+    /// Refuse it after this moment.
     pub deadline: Option<Moment>,
 }
 

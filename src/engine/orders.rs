@@ -1,5 +1,4 @@
-//! Open orders of every market: what is folded in, and what can be asked. The judgement of a new order is
-//! in [`trading`](super::trading).
+//! Open orders of every market: applying events, and look-ups. New orders are judged in [`trading`](super::trading).
 
 use std::collections::BTreeMap;
 
@@ -23,7 +22,7 @@ use crate::domain::orders::{Order, Side};
 use crate::domain::text::ClientOrderId;
 use crate::domain::time::Moment;
 
-/// Ended orders that an account's list may keep in any case.
+/// Ended orders that an account's list may always keep.
 const ENDED_KEPT: usize = 64;
 
 /// Open orders, their books and the recent client ids.
@@ -32,16 +31,16 @@ pub struct Orders {
     books: Vec<Book>,
     last_trades: Vec<LastTrade>,
     watches: Watches,
-    /// In which market's book an open order is, and where there.
+    /// The market of each open order, and its slot in that market's book.
     places: Index<(MarketId, Slot)>,
-    /// When an order came into its queue or was amended there, if that was after it was accepted; such an order has terms.
+    /// When an order was queued or amended in its queue, if that was after its acceptance; such an order has terms.
     requeued: Index<Moment>,
     by_account: Vec<Opened>,
     client_ids: ClientIds,
 }
 
-/// The orders that an account has opened, oldest first. What has ended stays among them until it is the larger part,
-/// so that an end costs no search.
+/// The orders that an account has opened, oldest first. Ended ones stay until they are the majority, so that ending an
+/// order needs no search.
 #[derive(Clone, Debug, Default)]
 struct Opened {
     ids: Vec<OrderId>,
@@ -66,7 +65,7 @@ impl Orders {
         self.watches.add_market();
     }
 
-    /// Folds an event in; holds follow the orders' `held`.
+    /// Applies an event; holds follow the orders' `held`.
     pub fn apply(&mut self, at: Moment, event: &Event, reference: &Reference, ledger: &mut Ledger) {
         match event {
             Event::OrderPlaced { order, rests } => {
@@ -89,7 +88,7 @@ impl Orders {
             }
             Event::OrderActivated { order, rests } => self.move_to(at, order, *rests, reference, ledger),
             Event::OrderAmended { order, place: Place::Kept } => {
-                // What is hidden in a queue may change, and nobody is told.
+                // A change of what an iceberg hides is not shown to others.
                 if self.get(order.id).is_some_and(|before| before.visible() != order.visible()) {
                     self.requeued.insert(order.id, at);
                 }
@@ -116,8 +115,8 @@ impl Orders {
         self.places.insert(id, (market, slot));
     }
 
-    /// Reads the first of these orders, if they are open, and their neighbours: first all places, then what is there, so
-    /// that no look-up waits for the one before it.
+    /// Prefetches the first of these orders, if they are open, and their neighbours: first reads all places, then what
+    /// is there, so that no look-up waits for the one before it.
     pub fn prefetch(&self, ids: impl Iterator<Item = OrderId>) {
         let places: ArrayVec<_, PREFETCH_MAX> = ids.filter_map(|id| self.places.get(id)).take(PREFETCH_MAX).collect();
         for (market, slot) in places {
@@ -125,7 +124,7 @@ impl Orders {
         }
     }
 
-    /// Reads where the first of these client ids would be, in the same way.
+    /// Prefetches the first of these client ids in the same way.
     pub fn prefetch_names(&self, names: impl Iterator<Item = (ServiceUserId, ClientOrderId)>) {
         self.client_ids.prefetch(names);
     }
@@ -146,7 +145,7 @@ impl Orders {
         self.places.get(id).is_some_and(|(market, slot)| self.books[market.index()].rests(slot))
     }
 
-    /// When an open order came into its queue, or was last amended there so that others saw it.
+    /// When an open order was queued, or last amended in its queue in a way that others saw.
     pub fn queued_at(&self, order: &Order) -> Moment {
         self.requeued.get(order.id).unwrap_or(order.opened_at)
     }
@@ -207,7 +206,7 @@ impl Orders {
         all.filter(|order| owner.is_none_or(|owner| owner == order.owner)).map(|order| order.id).collect()
     }
 
-    /// Every open order: those that rest in the order of their queues, then those that wait, by id.
+    /// Every open order: resting ones in the order of their queues, then waiting ones by id.
     pub fn queued(&self) -> impl Iterator<Item = &Order> {
         let resting = self.books.iter().flat_map(|book| book.against(Side::Buy).chain(book.against(Side::Sell)));
         let waiting = self.by_account.iter().flat_map(|opened| self.still_open(opened));
@@ -224,7 +223,7 @@ impl Orders {
         self.by_account.get(account.index()).and_then(|opened| opened.open.get(&market)).copied().unwrap_or(0)
     }
 
-    /// The open orders that a caller means: by order id any of the account, by client id only the caller's own.
+    /// The open orders that a caller names: by order id any of the account, by client id only the caller's own.
     pub fn find(&self, caller: ServiceCaller, which: &OrderRef) -> Vec<OrderId> {
         let id = match which {
             OrderRef::Id(id) => Some(*id),
@@ -238,7 +237,7 @@ impl Orders {
         id.filter(own).into_iter().collect()
     }
 
-    /// The order that a client id still answers with; it does as long as the order is there and `goes_on`.
+    /// The order that a client id stands for, if it still does; an order that is there and `goes_on` keeps its id.
     pub fn named(
         &self,
         owner: ServiceUserId,
@@ -249,7 +248,7 @@ impl Orders {
         self.client_ids.get(owner, id, now, |id| self.get(id).is_some_and(&goes_on))
     }
 
-    /// Replaces an order by what it is now, in its place.
+    /// Replaces an order by its new version, in the same place.
     fn replace(&mut self, at: Moment, order: &Order, reference: &Reference, ledger: &mut Ledger) {
         let Some((market, slot)) = self.places.get(order.id) else { return };
         self.follow(slot, order, reference, ledger);
@@ -277,8 +276,8 @@ impl Orders {
         self.client_ids.ended(order, at);
     }
 
-    /// Replaces an order by what it is now, at the end of its level or in no book, from which it trades and may rest in the
-    /// same entry.
+    /// Replaces an order by its new version, at the end of its level or in no book; from there it trades, and may rest
+    /// in the same entry.
     fn move_to(&mut self, at: Moment, order: &Order, rests: bool, reference: &Reference, ledger: &mut Ledger) {
         let Some((market, slot)) = self.places.get(order.id) else { return };
         self.requeued.insert(order.id, at);
@@ -286,7 +285,7 @@ impl Orders {
         self.books[market.index()].move_to(slot, order.clone(), rests);
     }
 
-    /// Lets holds and watches follow an order from what it still is in its book to what it is now.
+    /// Updates holds and watches from the version of an order that is still in its book to the new one.
     fn follow(&mut self, slot: Slot, order: &Order, reference: &Reference, ledger: &mut Ledger) {
         let Some(before) = self.books[order.market.index()].get(slot) else { return };
         let delta = order.held.saturating_sub(before.held);
@@ -307,8 +306,8 @@ pub fn held_asset(order: &Order, reference: &Reference) -> AssetId {
     }
 }
 
-/// The stored form: orders in the order of their queues, waiting ones last, so that the books are rebuilt from
-/// them and the slab's layout never shows; each with when it came there, if that was after it was accepted.
+/// The stored form: orders in the order of their queues, waiting ones last, so that the books can be rebuilt and the
+/// slab's layout never shows; each with the time when it was queued, if that was after its acceptance.
 #[derive(Serialize, Deserialize)]
 struct Stored<O, T, C> {
     orders: Vec<O>,

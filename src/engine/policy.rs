@@ -13,14 +13,14 @@ use crate::domain::limits::REQUEST_EXPIRY_US;
 use crate::domain::money::Amount;
 use crate::domain::text::AssetCode;
 
-/// Other terms for some withdrawals. Every condition that is given must hold.
+/// Other terms for some withdrawals. All conditions that are given must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rule {
     /// Of this asset.
     pub asset: Option<AssetCode>,
     /// Of at least this gross amount; needs `asset`.
     pub amount_from: Option<Decimal>,
-    /// When the account's last 24 hours, this one included, come to at least this; needs `asset`.
+    /// If the account's withdrawals of the last 24 hours, this one included, reach this amount; needs `asset`.
     pub total_24h_from: Option<Decimal>,
     /// To one of these addresses, by name.
     pub keys: Option<Vec<String>>,
@@ -28,11 +28,11 @@ pub struct Rule {
     pub initiators: Option<Vec<InitiatorId>>,
     /// Votes needed, at least 1.
     pub quorum: u32,
-    /// Whether Execute may complete it; the policy's own term when `None`.
+    /// Whether Execute may complete it; as in the policy when `None`.
     pub allow_execute: Option<bool>,
 }
 
-/// What the rules of a policy look at: a withdrawal as it was asked for.
+/// What the rules of a policy are matched against: a withdrawal as it was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Subject {
     /// Its asset.
@@ -50,7 +50,7 @@ pub struct Subject {
 }
 
 impl Rule {
-    /// Whether the rule is about this withdrawal. Amounts were checked against the asset when it was set.
+    /// Whether the rule matches this withdrawal. Its amounts were checked against the asset when the policy was set.
     fn matches(&self, subject: &Subject) -> bool {
         let reached = |from: Option<Decimal>, amount: Amount| {
             from.is_none_or(|from| from.units(subject.decimals).is_ok_and(|from| amount.0 >= from))
@@ -89,16 +89,16 @@ pub struct Policy {
     pub organization: OrganizationId,
     /// Of which workflow.
     pub workflow: Workflow,
-    /// Goes up with each change, also over a removal; 0 stands for no policy of one's own.
+    /// Increases with each change, even across a removal; 0 stands for no policy of one's own.
     pub version: u32,
     /// What it asks.
     pub terms: PolicyTerms,
 }
 
-/// What a policy comes to for one request.
+/// The terms that a policy sets for one request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdict {
-    /// Whose Approve and Execute count: the workflow of the policy.
+    /// The policy's workflow: Approve and Execute on it count.
     pub workflow: Workflow,
     /// The policy's version.
     pub version: u32,
@@ -114,13 +114,13 @@ pub struct Verdict {
     pub expires_after_s: u64,
     /// Whether those who manage the asking key may not vote.
     pub exclude_key_managers: bool,
-    /// How long an address that it adds waits, in seconds.
+    /// How long an address that it adds must wait, in seconds.
     pub cool_down_s: u64,
 }
 
 impl PolicyTerms {
-    /// A quorum with the usual terms: one vote against ends it, no Execute, seven days, key managers do not
-    /// vote.
+    /// A policy with this quorum and the usual terms: one vote against ends a request, no Execute, seven days, key
+    /// managers do not vote.
     pub fn of(quorum: u32) -> PolicyTerms {
         PolicyTerms {
             quorum,
@@ -133,8 +133,8 @@ impl PolicyTerms {
         }
     }
 
-    /// Whether going from `self` to `new` is a loosening: anything but quorum up, Execute off, expiry
-    /// shorter, exclusion on (rule 23). A changed reject quorum or rule is none of these, so it loosens too.
+    /// Whether going from `self` to `new` loosens it: anything but a higher quorum, Execute off, a shorter expiry, or
+    /// exclusion on (rule 23). A changed reject quorum, cool-down or rule is none of these, so it counts as loosening.
     pub fn loosened_by(&self, new: &PolicyTerms) -> bool {
         new.quorum < self.quorum
             || new.reject_quorum != self.reject_quorum
@@ -147,7 +147,7 @@ impl PolicyTerms {
 }
 
 impl Policy {
-    /// What the policy comes to for a request; `subject` for one that rules look at.
+    /// The policy's terms for a request; `subject` for one that rules may match.
     pub fn verdict(&self, subject: Option<&Subject>) -> Verdict {
         let terms = &self.terms;
         let found = subject.and_then(|subject| (1..).zip(&terms.rules).find(|(_, rule)| rule.matches(subject)));
@@ -167,8 +167,7 @@ impl Policy {
 }
 
 impl Verdict {
-    /// The verdict that satisfies both: of what was pinned when a request was made, and of what holds now
-    /// (rule 20).
+    /// The verdict that satisfies both the one pinned when a request was made and the present one (rule 20).
     pub fn stricter(&self, present: &Verdict) -> Verdict {
         Verdict {
             workflow: self.workflow,
@@ -188,7 +187,7 @@ impl Verdict {
         self.expires_after_s.saturating_mul(1_000_000)
     }
 
-    /// What an approver sees of it, and what the digest covers (rule 24).
+    /// What an approver is shown of it, and what the digest covers (rule 24).
     pub fn shown(&self) -> Canonical {
         let terms = [("version", Some(self.version)), ("quorum", Some(self.quorum)), ("rule", self.rule)];
         Canonical::object(terms.into_iter().filter_map(|(name, term)| Some((name, Canonical::count(term?.into())))))
@@ -199,12 +198,12 @@ impl Verdict {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Policies {
     by_workflow: BTreeMap<(OrganizationId, Workflow), Policy>,
-    /// The last version that each had, removed ones too.
+    /// The last version of each policy, including removed ones.
     versions: BTreeMap<(OrganizationId, Workflow), u32>,
 }
 
 impl Policies {
-    /// Folds a policy in.
+    /// Applies a policy.
     pub fn set(&mut self, policy: &Policy) {
         let key = (policy.organization, policy.workflow);
         self.versions.insert(key, policy.version);

@@ -1,5 +1,5 @@
-//! What may be read, and the answers. Queries ride the sequencer's queue and are answered with their
-//! batch, so nobody reads what is not durable (rule 40).
+//! Queries and their answers. Queries go through the sequencer's queue and are answered with their batch, so nobody
+//! reads what is not durable (rule 40).
 
 use super::approvals::{Request, RequestState};
 use super::command::OrderRef;
@@ -29,7 +29,7 @@ use crate::domain::time::{Moment, Period};
 /// Something to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Query {
-    /// Does this key, at this address, admit a socket now? Asked when a token binds one (rule 5).
+    /// Is this key, at this address, good for a socket now? Asked when a token binds one (rule 5).
     Bind(KeyRef),
     /// Does the session with this cookie hash still run?
     BindMember([u8; 32]),
@@ -37,8 +37,8 @@ pub enum Query {
     Subscribe {
         /// Which.
         channel: Operation,
-        /// Whether `executions` begins with the open orders, of which there may be many: who comes back with an
-        /// offset, or wants no snapshot, does without, unless the key may not see the past behind the ring.
+        /// Whether `executions` begins with the open orders, of which there may be many: a client that resumes from an
+        /// offset or wants no snapshot does not need them, unless the key may not see the past behind the ring.
         open_orders: bool,
     },
     /// `key_info`
@@ -47,13 +47,13 @@ pub enum Query {
     Balances,
     /// `open_orders`, oldest first
     OpenOrders(OrderFilter),
-    /// The open part of `query_orders`; what is not open is asked of history.
+    /// The open part of `query_orders`; the rest is read from history.
     Orders(Vec<OrderRef>),
-    /// Leave to read history by this operation: accounts and dates (rule 40).
+    /// Permission to read history by this operation: accounts and dates (rule 40).
     History(Operation),
     /// `export_status` and `export_retrieve`: the one named, or all
     Exports(Operation, Option<ExportId>),
-    /// Every account's exports behind this one, page by page, for the server that makes them
+    /// Every account's exports after this one, page by page, for the server, which makes their files.
     AllExports(Option<ExportId>),
     /// `earn_strategies`
     EarnStrategies(EarnFilter),
@@ -63,13 +63,13 @@ pub enum Query {
     EarnStatus(StrategyId),
     /// `deposit_methods` and `withdraw_methods`
     Methods(Operation, MethodFilter),
-    /// The open part of `deposit_status`; the others are asked of history.
+    /// The open part of `deposit_status`; the rest is read from history.
     Deposits(TransferFilter),
     /// `withdraw_addresses` and `addresses`
     Addresses(Operation, AddressFilter),
     /// `withdraw_info`
     WithdrawInfo(WithdrawalChange),
-    /// The open part of `withdraw_status`; the others are asked of history.
+    /// The open part of `withdraw_status`; the rest is read from history.
     Withdrawals(TransferFilter),
     /// `member_info`
     MemberInfo,
@@ -85,12 +85,12 @@ pub enum Query {
     Members,
     /// `policy_explain`
     Explain {
-        /// The withdrawal that is being considered.
+        /// The planned withdrawal.
         change: WithdrawalChange,
-        /// Who would ask; the Member who wants to know when `None`.
+        /// Who would ask for it; when `None`, the Member who sends the query.
         service_user: Option<ServiceUserId>,
     },
-    /// Leave to read the audit log.
+    /// Permission to read the audit log.
     Audit,
 }
 
@@ -106,7 +106,7 @@ pub struct MethodFilter {
 }
 
 impl MethodFilter {
-    /// Whether it admits the method of an asset, which is the one that it names.
+    /// Whether it admits the method of an asset, which is the asset that it names.
     pub fn admits(&self, asset: &Asset) -> bool {
         named(&self.method, &asset.method) && named(&self.network, &asset.network)
     }
@@ -126,7 +126,7 @@ pub struct AddressFilter {
 }
 
 impl AddressFilter {
-    /// Whether it admits an address of the asset that it names, which may be used or not yet.
+    /// Whether it admits an address of the asset that it names; `usable` is whether the address may be used yet.
     pub fn admits(&self, listed: &ListedAddress, usable: bool) -> bool {
         named(&self.method, &listed.address.method)
             && named(&self.key, &listed.address.key)
@@ -145,7 +145,7 @@ pub struct RequestFilter {
     pub state: Option<RequestState>,
     /// Only of this workflow.
     pub workflow: Option<Workflow>,
-    /// Only older than this one, where the page before ended.
+    /// Only older than this one, where the previous page ended.
     pub before: Option<RequestId>,
     /// At most this many; all when `None`.
     pub limit: Option<usize>,
@@ -158,18 +158,18 @@ pub struct OrderFilter {
     pub symbol: Option<Symbol>,
     /// Only the order with this client id.
     pub cl_ord_id: Option<ClientOrderId>,
-    /// Only orders of this group; 0 admits those of none as well, which show it too.
+    /// Only orders of this group; 0 also admits orders without one, which are shown with 0.
     pub order_userref: Option<i64>,
     /// Only orders placed in this time.
     pub period: Period,
-    /// Only orders after this one: where the page before ended.
+    /// Only orders after this one, where the previous page ended.
     pub after: Option<OrderId>,
     /// At most this many; all when `None`.
     pub limit: Option<usize>,
 }
 
 impl OrderFilter {
-    /// Whether it admits an order, its market and the page aside.
+    /// Whether it admits an order; the market and the page are checked elsewhere.
     pub fn admits(&self, order: &Order) -> bool {
         self.cl_ord_id.is_none_or(|id| order.cl_ord_id == Some(id))
             && self.order_userref.is_none_or(|group| order.userref.unwrap_or(0) == group)
@@ -177,12 +177,12 @@ impl OrderFilter {
     }
 }
 
-/// Leave to read the audit log of an Organization.
+/// Permission to read the audit log of an Organization.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AuditGrant {
     /// Whose.
     pub organization: OrganizationId,
-    /// The tables must have reached this before they answer.
+    /// The tables must have reached this event before they answer.
     pub reached: Seq,
 }
 
@@ -191,7 +191,7 @@ pub struct AuditGrant {
 pub struct ListedServiceUser {
     /// The record.
     pub service_user: ServiceUser,
-    /// When its key last signed.
+    /// When its key last signed a request.
     pub last_seen: Option<Moment>,
 }
 
@@ -230,11 +230,11 @@ pub struct WithdrawInfo {
     pub amount: Amount,
     /// Its fee.
     pub fee: Amount,
-    /// What the policy that would govern it comes to.
+    /// The verdict of the policy that would govern it.
     pub verdict: Option<Verdict>,
 }
 
-/// Leave to read history.
+/// Permission to read history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HistoryGrant {
     /// Of this account.
@@ -243,9 +243,9 @@ pub struct HistoryGrant {
     pub service_user: Option<ServiceUserId>,
     /// Entries of this time.
     pub dates: Period,
-    /// The tables must have reached this before they answer.
+    /// The tables must have reached this event before they answer.
     pub reached: Seq,
-    /// The stamp of that.
+    /// The stamp of that event.
     pub at: Moment,
 }
 
@@ -265,17 +265,17 @@ pub enum Owner {
 pub struct Snapshot {
     /// Whose channel.
     pub owner: Owner,
-    /// Taken here.
+    /// The event as of which it was taken.
     pub at: Seq,
     /// The items.
     pub items: View,
-    /// What the acknowledgement warns of.
+    /// The warnings in the acknowledgement.
     pub warnings: Vec<&'static str>,
     /// Whether changes follow; not after the query end date (rule 10).
     pub live: bool,
-    /// Leave to read past fills, which `snap_trades` asks for (rule 12).
+    /// Permission to read past fills, which `snap_trades` asks for (rule 12).
     pub fills: Option<HistoryGrant>,
-    /// Whether a replay may reach back further than the ring (rule 12).
+    /// Whether a replay may go back further than the ring (rule 12).
     pub past: bool,
 }
 
@@ -296,9 +296,9 @@ pub enum View {
     Orders(Vec<Order>),
     /// `open_orders`: a page, and where the next one begins.
     OpenOrders(Vec<Order>, Option<OrderId>),
-    /// `query_orders`: those that are open, and leave to look for the others if the key has it.
+    /// `query_orders`: those that are open, and permission to look for the others if the key has it.
     Found(Vec<Order>, Option<HistoryGrant>),
-    /// Leave to read history.
+    /// Permission to read history.
     History(HistoryGrant),
     /// Exports, oldest first.
     Exports(Vec<Export>),
@@ -312,7 +312,7 @@ pub enum View {
     Assets(Vec<Asset>),
     /// Open deposits, and the last that ended.
     Deposits(Vec<Deposit>),
-    /// `deposit_status`: those that are open, and leave to look for the others.
+    /// `deposit_status`: those that are open, and permission to look for the others.
     OpenDeposits(Vec<Deposit>, HistoryGrant),
     /// Withdrawal addresses by asset, and whether each may be used.
     Addresses(Vec<(ListedAddress, bool)>),
@@ -320,17 +320,17 @@ pub enum View {
     WithdrawInfo(Box<WithdrawInfo>),
     /// Open withdrawals, and the last that ended.
     Withdrawals(Vec<Withdrawal>),
-    /// `withdraw_status`: those that are open, and leave to look for the others.
+    /// `withdraw_status`: those that are open, and permission to look for the others.
     OpenWithdrawals(Vec<Withdrawal>, HistoryGrant),
-    /// What custody has to do: withdrawals to pay, and pools of deposit addresses that run low.
+    /// Custody's tasks: withdrawals to pay, and pools of deposit addresses that are nearly empty.
     Custody(Vec<Withdrawal>, Vec<(AssetId, usize)>),
     /// The Member, the Organization, and its freeze.
     Member(Box<Member>, Box<Organization>, Option<Box<Freeze>>),
     /// Members.
     Members(Vec<Member>),
-    /// `policy_explain`: what the policy comes to, and who could vote.
+    /// `policy_explain`: the policy's verdict, and who could vote.
     Explained(Option<Verdict>, Vec<(MemberId, String)>),
-    /// Leave to read the audit log.
+    /// Permission to read the audit log.
     Audit(AuditGrant),
     /// `requests`: a page, with what the asking Member may do, and where the next one begins.
     Requests(Vec<(Request, Can)>, Option<RequestId>),

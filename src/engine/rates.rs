@@ -1,6 +1,5 @@
-//! How fast each key trades, counted for each pair as v2 counts (docs.kraken.com, guide `spot-ratelimits`). The
-//! counters are beside the state and not part of it: they refuse, and a refusal changes nothing; after a restart they
-//! begin at zero.
+//! How fast each key trades, counted for each pair as in v2 (docs.kraken.com, guide `spot-ratelimits`). The counters
+//! are not part of the state: they only cause refusals, which change nothing. After a restart they begin at zero.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +20,7 @@ const FIXED: u64 = 100;
 /// What an order of a batch costs, in hundredths.
 const OF_BATCH: u64 = 50;
 const SECOND_US: u64 = 1_000_000;
-/// What an amendment, an edit and a cancel cost besides, in hundredths, of an order younger than so many seconds.
+/// The extra cost of an amendment, an edit and a cancel, in hundredths, for an order younger than this many seconds.
 const PENALTIES: [(u64, [u64; 3]); 6] = [
     (5, [300, 600, 800]),
     (10, [200, 500, 600]),
@@ -84,8 +83,8 @@ impl Rates {
         counter.count.saturating_sub(passed.saturating_mul(allowance.decay) / SECOND_US)
     }
 
-    /// Refuses what would take the counter beyond its threshold, or the pair's open orders beyond their number. Cancels
-    /// always pass, and so does what repeats a client id: it places nothing (rule 30).
+    /// Refuses what would take the counter beyond its threshold, or the pair's open orders beyond their maximum.
+    /// Cancels always pass, and so does a repeated client id: it places nothing (rule 30).
     pub(super) fn check(
         &self,
         state: &State,
@@ -105,7 +104,7 @@ impl Rates {
             }
             _ => return Ok(()),
         };
-        // A batch is of one pair, and checked or placed as a whole.
+        // All orders of a batch are of one pair, and checked or placed together.
         let Some(first) = asked.first().filter(|first| !first.validate) else { return Ok(()) };
         let Ok(market) = state.reference.find_market(&first.symbol) else { return Ok(()) };
         let fits = |orders: usize| {
@@ -115,7 +114,7 @@ impl Rates {
             }
             self.room(caller, market.id, allowance, each * orders as u64, now)
         };
-        // Only where not all have room, client ids are looked up.
+        // Client ids are looked up only if there is not room for all.
         fits(asked.len()).or_else(|_| {
             let places = asked.iter().filter(|asked| !state.repeats(caller.id, asked, now)).count();
             if places == 0 { Ok(()) } else { fits(places) }
@@ -154,7 +153,7 @@ impl Rates {
         Err(Reject::field(Code::RateLimit, "symbol", advice))
     }
 
-    /// Counts what a command of a key has done. `None` for what costs nothing.
+    /// Counts what a key's command has done. `None` if it costs nothing.
     pub(super) fn charge(
         &mut self,
         caller: ServiceCaller,
@@ -168,7 +167,7 @@ impl Rates {
             let count = self.count(caller, market, allowance, now) + cost;
             self.counters.insert((caller.id, market), Counter { count, at: now });
         }
-        // Of several pairs one is told.
+        // Of several pairs only one is reported.
         let told = costs().map(|(market, _)| market).max()?;
         let cost = costs().filter(|(market, _)| *market == told).map(|(_, cost)| cost).sum();
         let count = self.count(caller, told, allowance, now);
@@ -176,8 +175,8 @@ impl Rates {
     }
 }
 
-/// What a command costs, each with its pair. Orders that fills bring about cost nothing, and neither do refusals,
-/// repetitions and whatever cancels everything.
+/// What a command costs, by pair. Orders that fills cause cost nothing, and neither do refusals, repetitions and
+/// commands that cancel everything.
 fn costs(
     command: &Command,
     result: &Result<Reply, Reject>,
@@ -212,7 +211,7 @@ fn costs(
     market.zip(placed).into_iter().chain(changed)
 }
 
-/// Whether an order of a batch had the client id of one that was there.
+/// Whether an order of a batch repeated the client id of an existing one.
 fn repeats(outcome: &Result<Placed, Reject>) -> bool {
     match outcome {
         Ok(placed) => placed.repeated,

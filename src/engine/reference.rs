@@ -10,7 +10,7 @@ use crate::domain::ids::{AssetId, MarketId};
 use crate::domain::markets::{Market, MarketStatus};
 use crate::domain::text::{AssetCode, Symbol};
 
-/// What the server trades and holds. Nothing is ever taken out.
+/// What the server trades and holds. Nothing is ever removed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reference {
     assets: Vec<Asset>,
@@ -41,7 +41,7 @@ impl Reference {
         self.statuses[market.index()] = status;
     }
 
-    /// What may be done in a market.
+    /// The status of a market.
     pub fn status(&self, market: MarketId) -> MarketStatus {
         self.statuses[market.index()]
     }
@@ -56,12 +56,12 @@ impl Reference {
         &self.markets
     }
 
-    /// The asset of a number that an event or record names.
+    /// The asset of a number that appears in an event or record.
     pub fn asset(&self, id: AssetId) -> &Asset {
         &self.assets[id.index()]
     }
 
-    /// The market of a number that an event or record names.
+    /// The market of a number that appears in an event or record.
     pub fn market(&self, id: MarketId) -> &Market {
         &self.markets[id.index()]
     }

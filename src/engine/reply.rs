@@ -1,4 +1,4 @@
-//! What commands answer.
+//! Replies to commands.
 
 use super::approvals::Request;
 use super::deposits::{DepositStatus, OwnAddress};
@@ -15,7 +15,7 @@ use crate::domain::ids::{AmendId, DepositId, MemberId, OrderId, RequestId, Seq, 
 use crate::domain::markets::Market;
 use crate::domain::time::Moment;
 
-/// Who a credential that was admitted binds a socket to, the credential, and the last event before.
+/// Whom a socket with a valid credential belongs to, the credential, and the last event before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Bound {
     /// A key.
@@ -24,7 +24,7 @@ pub enum Bound {
     Member(MemberId, Credential, Seq),
 }
 
-/// An order that was asked for and taken.
+/// An order that was accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Placed {
     /// The order, or `None` when it was only checked.
@@ -36,11 +36,11 @@ pub struct Placed {
 /// What a command answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
-    /// Done; nothing more to say.
+    /// Done; there is nothing to report.
     Done,
     /// `add_order`
     Placed(Placed),
-    /// `batch_add`: what became of each order, or why nothing did.
+    /// `batch_add`: for each order, what was placed or why it was refused.
     Batch(Vec<Result<Placed, Reject>>),
     /// `amend_order`
     Amended {
@@ -51,9 +51,9 @@ pub enum Reply {
     },
     /// `edit_order`
     Edited {
-        /// The order that took the other's place, or `None` when it was only checked.
+        /// The new order, or `None` when it was only checked.
         order: Option<OrderId>,
-        /// The other.
+        /// The order that was replaced.
         original: OrderId,
     },
     /// The orders canceled.

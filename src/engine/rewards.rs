@@ -13,8 +13,8 @@ use crate::domain::ids::{AccountId, EarnOperationId, StrategyId};
 use crate::domain::money::Amount;
 use crate::domain::text::ClientId;
 
-/// `pay_earn_reward`: the same `client_id` again answers the first payout. The whole sum comes from outside into
-/// the Earn pool, and its parts leave the pool: afterwards the pool is as before.
+/// `pay_earn_reward`: repeating a `client_id` answers the first payout. The whole sum goes from outside into the Earn
+/// pool, and its parts leave the pool, which is afterwards as before.
 pub fn pay(
     t: &mut Transition<'_>,
     strategy: StrategyId,
@@ -89,9 +89,9 @@ fn reward(t: &mut Transition<'_>, strategy: &Strategy, account: AccountId, amoun
     t.emit(Event::Earned { operation: Box::new(operation), postings });
 }
 
-/// Splits a sum in proportion to the shares, exactly. Each gets its part rounded down; the units left over go
-/// one each to the parts that lost most by that, of equal ones to the account opened first. Parts of nothing
-/// are left out, so no part at all means that nobody has a share.
+/// Splits a sum exactly, in proportion to the shares. Each part is rounded down; the units left over go one each to the
+/// parts that lost most by rounding, among equal ones to the account opened first. Empty parts are left out, so an
+/// empty result means that nobody has a share.
 fn split(amount: Amount, shares: &[(AccountId, Amount)]) -> Vec<(AccountId, Amount)> {
     let whole: i128 = shares.iter().map(|(_, share)| i128::from(share.0)).sum();
     if whole == 0 {

@@ -10,7 +10,7 @@ use crate::domain::limits::ROLLING_TOTAL_US;
 use crate::domain::money::Amount;
 use crate::domain::time::Moment;
 
-/// The withdrawals that still count, by account and asset; what is older goes when the next one comes.
+/// The withdrawals that still count, by account and asset; older ones are dropped when the next one is added.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RollingTotals(BTreeMap<(AccountId, AssetId), BTreeMap<WithdrawalId, (Moment, Amount)>>);
 

@@ -1,4 +1,4 @@
-//! Every Member by number, and whom each Organization has.
+//! Every Member by number, and the Members of each Organization.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ pub struct Roster {
 }
 
 impl Roster {
-    /// Takes a Member's record as it is now; a new Member's number is the next.
+    /// Stores a Member's current record; a new Member's number must be the next.
     pub fn put(&mut self, member: Member) {
         match self.all.get_mut(member.id.index()) {
             Some(old) => *old = member,
@@ -43,7 +43,7 @@ impl Roster {
     }
 }
 
-/// Stored as the list of Members alone.
+/// Stored as just the list of Members.
 impl Serialize for Roster {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.all.serialize(serializer)

@@ -23,7 +23,7 @@ use crate::domain::orders::CancelReason;
 use crate::domain::time::Moment;
 
 named! {
-    /// Whether a key is good.
+    /// The status of a key.
     pub enum KeyStatus {
         /// Made, its secret not claimed yet: cannot authenticate (rule 28).
         Unclaimed = "unclaimed",
@@ -53,7 +53,7 @@ pub struct ServiceUser {
     pub api_key: String,
     /// The secret, sealed under the master key.
     pub secret_sealed: Vec<u8>,
-    /// Goes up with each new secret; a new secret resets the nonce history.
+    /// Increases with each new secret; a new secret resets the nonce history.
     pub credential: u32,
     /// Whether the key is good.
     pub status: KeyStatus,
@@ -67,15 +67,15 @@ pub struct ServiceUser {
     pub editor: Option<MemberId>,
     /// Who may still take the secret of its first key, or of `rotation`.
     pub claim: Option<Claim>,
-    /// The key that takes over once it is claimed.
+    /// The key that replaces this one once it is claimed.
     pub rotation: Option<Rotation>,
-    /// The key before, good for a while beside the present one.
+    /// The key before, still valid for a while beside the present one.
     pub retiring: Option<Retiring>,
     /// Whether its query end date has passed (rule 10).
     pub query_ended: bool,
 }
 
-/// A drawn key that nobody has the secret of yet.
+/// A generated key whose secret nobody has yet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rotation {
     /// The public part.
@@ -125,11 +125,11 @@ pub struct VenueKey {
     pub credential: u32,
     /// Expiration, nonce window and address list.
     pub settings: KeySettings,
-    /// Whether its expiration has come.
+    /// Whether it has expired.
     pub expired: bool,
 }
 
-/// Which key: whose nonce history, or whose sockets.
+/// A key, as the owner of a nonce history or of sockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum KeyRef {
     /// A Service User's.
@@ -139,7 +139,7 @@ pub enum KeyRef {
 }
 
 impl KeyRef {
-    /// Who speaks with it.
+    /// The actor that uses it.
     pub fn actor(self) -> Actor {
         match self {
             KeyRef::ServiceUser(id) => Actor::ServiceUser(id),
@@ -155,7 +155,7 @@ pub enum ServiceUserChange {
     Created,
     /// Scopes, settings, name or `disabled` edited.
     Edited,
-    /// A successor of its key was drawn, or took over.
+    /// A successor of its key was generated, or replaced it.
     Rotated,
     /// The key before the present one is no longer good.
     Retired,
@@ -175,7 +175,7 @@ pub struct Keys {
     service_users: Vec<ServiceUser>,
     venue_keys: Vec<VenueKey>,
     by_api_key: BTreeMap<String, KeyRef>,
-    /// By key and version of its credential: a new secret begins anew (rule 2).
+    /// By key and version of its credential: a new secret starts without nonces (rule 2).
     nonces: BTreeMap<(KeyRef, u32), Nonces>,
     last_seen: BTreeMap<KeyRef, Moment>,
 }
@@ -205,7 +205,7 @@ impl Keys {
         }
     }
 
-    /// The Service User of a number that an event or record names.
+    /// The Service User of a number that appears in an event or record.
     pub fn service_user(&self, id: ServiceUserId) -> &ServiceUser {
         &self.service_users[id.index()]
     }
@@ -216,7 +216,7 @@ impl Keys {
         if found.status == KeyStatus::Removed { Err(unknown_service_user()) } else { Ok(found) }
     }
 
-    /// The same, removed ones included: what such a one left behind is not removed with it.
+    /// The same, including removed ones, whose orders may still be there.
     pub fn find_ever(&self, organization: OrganizationId, id: ServiceUserId) -> Result<&ServiceUser, Reject> {
         let found = self.service_users.get(id.index()).filter(|user| user.organization == organization);
         found.ok_or_else(unknown_service_user)
@@ -248,7 +248,7 @@ impl Keys {
         self.last_seen.get(&key).copied()
     }
 
-    /// What a signature of that key is verified with: whose it is, its version and its sealed secret.
+    /// What is needed to verify a signature of that key: whose it is, its version and its sealed secret.
     pub fn verification(&self, api_key: &str) -> Option<(KeyRef, u32, Vec<u8>)> {
         let key = *self.by_api_key.get(api_key)?;
         match key {
@@ -315,7 +315,7 @@ impl Keys {
     }
 }
 
-/// Takes a record as it is now; a new one's place is the next.
+/// Stores the current version of a record; a new one's place is the next.
 fn put<T>(records: &mut Vec<T>, at: usize, new: T) {
     match records.get_mut(at) {
         Some(old) => *old = new,
@@ -324,28 +324,28 @@ fn put<T>(records: &mut Vec<T>, at: usize, new: T) {
 }
 
 impl ServiceUser {
-    /// Whether its key was good once and is no more (rule 9).
+    /// Whether its key worked once and no longer does (rule 9).
     fn has_stopped(&self) -> bool {
         matches!(self.status, KeyStatus::Disabled | KeyStatus::Expired | KeyStatus::Removed)
     }
 
-    /// Whether withdrawals that it has asked for go on waiting (rule 9).
+    /// Whether the withdrawals that it has asked for may keep waiting (rule 9).
     pub fn may_have_requests(&self) -> bool {
         self.scopes.holds(Scope::Withdraw) && !self.has_stopped()
     }
 
-    /// Whether a Member has it in hand, and so may be kept from voting on its requests (rule 22).
+    /// Whether a Member manages it, and so may be kept from voting on its requests (rule 22).
     pub fn is_managed_by(&self, member: MemberId) -> bool {
         self.editor == Some(member) || self.managers.contains(&member)
     }
 
-    /// Whether a credential is still kept, be its time over or not.
+    /// Whether a credential is still stored, even if its time is over.
     pub fn bears(&self, credential: Credential) -> bool {
         let is = |version| credential == Credential::Key(version);
         is(self.credential) || self.retiring.as_ref().is_some_and(|retiring| is(retiring.credential))
     }
 
-    /// Whether a credential is good at `now`: the present one, or the one before it during the overlap.
+    /// Whether a credential is valid at `now`: the present one, or the one before it during the overlap.
     fn admits_credential(&self, credential: Credential, now: Moment) -> bool {
         let is = |version| credential == Credential::Key(version);
         let retiring = self.retiring.as_ref().filter(|retiring| now < retiring.until);
@@ -353,7 +353,7 @@ impl ServiceUser {
     }
 }
 
-/// The caller behind a key, if it is good at `now` for who speaks with it, and the Organization is not frozen as a
+/// The caller behind a key, if it is valid at `now` for the principal `by`, and the Organization is not frozen as a
 /// whole (rule 27).
 pub fn admit_key(state: &State, key: KeyRef, by: &Principal, now: Moment) -> Result<Caller, Reject> {
     match key {
@@ -377,7 +377,7 @@ fn denied(field: &'static str, why: &str) -> Reject {
     Reject::field(Code::PermissionDenied, field, why)
 }
 
-/// The settings that bear on a socket: expiry, address, Allow WebSocket (rules 4, 8).
+/// Checks the settings that concern a socket: expiry, address, Allow WebSocket (rules 4, 8).
 fn admit(settings: &KeySettings, same_credential: bool, peer: IpAddr, now: Moment) -> Result<(), Reject> {
     if !same_credential {
         Err(Reject::of(Code::InvalidKey))
@@ -408,8 +408,8 @@ pub fn open_session(t: &mut Transition<'_>, by: &Principal, key: KeyRef, nonce: 
     Ok(Reply::Bound(Box::new(Bound::Key(key, by.credential, t.state().seq))))
 }
 
-/// Brings a changed record into force, with everything that follows from it in the same journal entry
-/// (rule 9): a key that stopped loses orders and pending withdrawals, one without Withdraw the latter.
+/// Puts a changed record into force, with everything that follows in the same journal entry (rule 9): a key that
+/// stopped loses its orders, unless `on_stop` keeps them, and its pending withdrawals; one without Withdraw only these.
 pub fn change(t: &mut Transition<'_>, user: ServiceUser, change: ServiceUserChange) {
     let (id, organization, account) = (user.id, user.organization, user.account);
     let cancels = user.has_stopped() && user.settings.on_stop == OnStop::Cancel;
@@ -424,15 +424,15 @@ pub fn change(t: &mut Transition<'_>, user: ServiceUser, change: ServiceUserChan
     }
 }
 
-/// The orders of a Service User that is gone are canceled. What becomes of them when a key stops is said by `on_stop` alone
-/// (rule 9).
+/// Cancels the orders of a Service User that has disconnected. What happens to them when a key stops is decided by
+/// `on_stop` alone (rule 9).
 pub fn disconnected(t: &mut Transition<'_>, id: ServiceUserId) -> Vec<OrderId> {
     let user = t.state().keys.all().get(id.index()).filter(|user| user.status == KeyStatus::Active);
     let Some(account) = user.map(|user| user.account) else { return Vec::new() };
     trading::cancel_owned_by(t, account, id, CancelReason::Disconnected)
 }
 
-/// Stops the keys whose expiration has come, and notes query end dates that have passed.
+/// Stops the keys that have expired, and records query end dates that have passed.
 pub fn tick(t: &mut Transition<'_>) {
     let now = t.now();
     let ends = |key: &&VenueKey| key.settings.expired(now) && !key.expired;
@@ -461,7 +461,7 @@ pub fn tick(t: &mut Transition<'_>) {
     }
 }
 
-/// Stops a key whose expiration has come; whether it has.
+/// Stops a key if it has expired; returns whether it has.
 pub fn expire(t: &mut Transition<'_>, id: ServiceUserId) -> bool {
     let user = t.state().keys.service_user(id);
     if user.status != KeyStatus::Active || !user.settings.expired(t.now()) {

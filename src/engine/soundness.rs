@@ -1,6 +1,6 @@
-//! Whether an event can follow in a state at all: what it names is there, and an order stays where it is. The engine's
-//! own events always can, and [`apply`](State::apply) relies on it. Rows of the journal are held by their digests, so
-//! this finds what no damage can bring about: a row with a right digest that another build wrote, or somebody.
+//! Whether an event can follow in a state at all: what it refers to exists, and an order stays where it is. The
+//! engine's own events always can, and [`apply`](State::apply) relies on it. Digests protect the rows of the journal
+//! from damage, so this finds only rows with a correct digest that another build, or somebody, wrote.
 
 use super::event::{Event, Place};
 use super::ledger::Party;
@@ -12,7 +12,7 @@ use crate::domain::orders::Order;
 /// Checks that `event` can follow in `state`.
 ///
 /// # Errors
-/// What about it cannot be.
+/// What is impossible about it.
 pub fn check(state: &State, event: &Event) -> Result<(), &'static str> {
     for posting in event.postings() {
         asset(state, posting.asset)?;
@@ -73,21 +73,21 @@ fn strategy(state: &State, id: StrategyId) -> Result<(), &'static str> {
     ensure(id.index() < state.earn.strategies().len(), "no such strategy")
 }
 
-/// Its market and account are there, and it is filled within its quantity.
+/// Checks that its market and account exist, and that it is filled within its quantity.
 fn possible(state: &State, order: &Order) -> Result<(), &'static str> {
     market(state, order.market)?;
     account(state, order.account)?;
     ensure((Quantity::ZERO..=order.qty).contains(&order.filled), "an order filled beyond its quantity")
 }
 
-/// An open order keeps market and account.
+/// Checks that an open order keeps its market and account.
 fn same(state: &State, order: &Order) -> Result<(), &'static str> {
     possible(state, order)?;
     let kept = |before: &Order| (before.market, before.account) == (order.market, order.account);
     ensure(state.orders.get(order.id).is_none_or(kept), "an order that moves to another market or account")
 }
 
-/// One that rests keeps its level, too.
+/// Checks that a resting order keeps its level, too.
 fn stays(state: &State, order: &Order) -> Result<(), &'static str> {
     same(state, order)?;
     let kept = |before: &Order| (before.side, before.limit) == (order.side, order.limit);

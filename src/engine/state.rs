@@ -1,4 +1,4 @@
-//! Everything the engine knows, and the one total function that folds an event into it.
+//! Everything the engine knows, and the one total function that applies an event to it.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -27,7 +27,7 @@ use crate::domain::time::Moment;
 /// The state after event `seq`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct State {
-    /// The last event folded in.
+    /// The last event applied.
     pub seq: Seq,
     /// Its stamp; never goes back (rule 39).
     pub at: Moment,
@@ -57,13 +57,13 @@ pub struct State {
     pub approvals: Approvals,
     /// Exports ordered.
     pub exports: Exports,
-    /// Why everything but cancels and reads is stopped (rule 35).
+    /// Why everything but cancels and reads is stopped, if it is (rule 35).
     pub halted: Option<String>,
 }
 
 impl State {
-    /// Reads what the events that come next will look for in a large book, so that the waits for memory overlap.
-    /// Changes nothing; to be called before a few events.
+    /// Prefetches what the next events will look up in a large book, so that the waits for memory overlap. Changes
+    /// nothing; to be called before a few events.
     pub fn prefetch<'a>(&self, events: impl Iterator<Item = &'a Event> + Clone) {
         self.orders.prefetch(events.clone().filter_map(|event| match event {
             Event::OrderCanceled { order, .. } => Some(order.id),
@@ -75,23 +75,23 @@ impl State {
         }));
     }
 
-    /// Whether an order that no event has ended is open still: not once its time is over, or its account's switch has ended
-    /// it, whether or not Tick has run (rule 39).
+    /// Whether an order that no event has ended is still open: not if its time is over or its account's switch has
+    /// ended it, even if Tick has not run yet (rule 39).
     pub fn goes_on(&self, order: &Order, now: Moment) -> bool {
         !order.is_expired(now) && !self.switches.has_ended(order, now)
     }
 
-    /// The order that a client id still answers with (rule 30).
+    /// The order that a client id still stands for (rule 30).
     pub fn named(&self, owner: ServiceUserId, id: ClientOrderId, now: Moment) -> Option<First<'_>> {
         self.orders.named(owner, id, now, |order| self.goes_on(order, now))
     }
 
-    /// Whether a request gives a client id again, so that it places nothing (rule 30).
+    /// Whether a request repeats a client id, so that it places nothing (rule 30).
     pub fn repeats(&self, owner: ServiceUserId, asked: &PlaceOrder, now: Moment) -> bool {
         !asked.validate && asked.cl_ord_id.is_some_and(|id| self.named(owner, id, now).is_some())
     }
 
-    /// Folds the next event in. Total: no refusal, no I/O, no clock. Replay is only this.
+    /// Applies the next event. Total: no refusal, no I/O, no clock. Replay consists of this alone.
     pub fn apply(&mut self, at: Moment, event: &Event) {
         self.seq = self.seq.next();
         self.at = at;
@@ -148,7 +148,7 @@ impl State {
         State::digest_of(&postcard::to_allocvec(self).expect("the state is plain data"))
     }
 
-    /// The digest of the state that was written as these bytes.
+    /// The digest of the state with this serialized form.
     pub fn digest_of(body: &[u8]) -> [u8; 32] {
         Sha256::digest(body).into()
     }

@@ -1,5 +1,5 @@
-//! Which items an event yields on which private channel: what is live, what is replayed and what history finds
-//! again come from here, so that they are the same (rules 41, 43).
+//! Which items an event yields on which private channel. Live streams, replays and history all use this, so that they
+//! agree (rules 41, 43).
 
 use super::entries::{TAKER_TRADE, entries};
 use super::event::{Event, Fill};
@@ -26,9 +26,9 @@ pub struct Route {
     pub index: u8,
     /// The workflow of a request.
     pub workflow: Option<Workflow>,
-    /// An execution that tells of a fill; clients want these in frames of their own.
+    /// An execution that reports a fill; clients want these in frames of their own.
     pub is_fill: bool,
-    /// An execution between the turning points of an order's life, which `order_status: false` leaves out.
+    /// An intermediate execution of an order, which `order_status: false` leaves out.
     pub is_step: bool,
 }
 
@@ -43,7 +43,7 @@ impl Route {
     }
 }
 
-/// Tells every item that an event yields, in order.
+/// Passes every item that an event yields to `tell`, in order.
 pub fn routes(seq: Seq, at: Moment, event: &Event, tell: &mut dyn FnMut(Route)) {
     match event {
         Event::OrderPlaced { order, .. } => {
@@ -75,7 +75,7 @@ pub fn routes(seq: Seq, at: Moment, event: &Event, tell: &mut dyn FnMut(Route)) 
         Event::DepositChanged { deposit, .. } => {
             tell(Route::of(Owner::Account(deposit.account), Operation::Deposits, 0))
         }
-        // The pool is to be filled soon.
+        // The pool needs new addresses soon.
         Event::DepositAddressAssigned { left, .. } if (*left as usize) < DEPOSIT_POOL_LOW => {
             tell(Route::of(Owner::Venue, Operation::Custody, 0));
         }

@@ -1,10 +1,10 @@
-//! What falls due. Rights with a time are judged by the stamp of each command; `Tick` only makes the
-//! consequences happen (rule 39).
+//! Everything that falls due. Time limits on rights are checked against the stamp of each command; `Tick` only carries
+//! out the consequences (rule 39).
 
 use super::transition::Transition;
 use super::{allocations, dead_mans_switch, decisions, exports, members, service_users, triggers};
 
-/// Lets whatever is due by now happen. In a halt that is what ends or is canceled; money stays where it is (rule 35).
+/// Carries out whatever is due by now; in a halt, only ends and cancels, so money stays where it is (rule 35).
 pub fn tick(t: &mut Transition<'_>) {
     service_users::tick(t);
     members::tick(t);

@@ -1,4 +1,4 @@
-//! `add_order`, `batch_add` and the cancels: who may go live, and what is told to whom asked.
+//! `add_order`, `batch_add` and the cancels: which orders may go live, and the replies.
 
 use super::admission::{self, Admitted};
 use super::caller::ServiceCaller;
@@ -47,8 +47,8 @@ pub fn place(t: &mut Transition<'_>, caller: ServiceCaller, asked: &PlaceOrder) 
     Ok(Placed { order: Some(id), repeated: false })
 }
 
-/// `batch_add`: the whole batch is refused if one of its orders is not sound in itself; past that each stands
-/// alone.
+/// `batch_add`: the whole batch is refused if one of its orders is invalid on its own; after that each order is
+/// accepted or refused by itself.
 pub fn place_batch(t: &mut Transition<'_>, caller: ServiceCaller, orders: &[PlaceOrder]) -> Result<Reply, Reject> {
     for (index, asked) in orders.iter().enumerate() {
         let market = t.state().reference.find_market(&asked.symbol)?.clone();
@@ -57,7 +57,7 @@ pub fn place_batch(t: &mut Transition<'_>, caller: ServiceCaller, orders: &[Plac
     Ok(Reply::Batch(orders.iter().map(|asked| place(t, caller, asked)).collect()))
 }
 
-/// Cancels the open orders that the caller means.
+/// Cancels the open orders that the caller names.
 pub fn cancel(t: &mut Transition<'_>, caller: ServiceCaller, which: &OrderRef) -> Result<Reply, Reject> {
     let found = t.state().orders.find(caller, which);
     if found.is_empty() {
@@ -66,7 +66,7 @@ pub fn cancel(t: &mut Transition<'_>, caller: ServiceCaller, which: &OrderRef) -
     Ok(Reply::Canceled(cancel_each(t, found, CancelReason::UserRequested)))
 }
 
-/// `batch_cancel`: whatever is open of the orders named; the others are left out of the count.
+/// `batch_cancel`: cancels those of the orders named that are open; the count leaves out the others.
 pub fn cancel_batch(t: &mut Transition<'_>, caller: ServiceCaller, orders: &[OrderRef]) -> Result<Reply, Reject> {
     let mut canceled = Vec::new();
     for which in orders {
@@ -108,8 +108,8 @@ pub(super) fn cancel_each(t: &mut Transition<'_>, orders: Vec<OrderId>, reason: 
     orders
 }
 
-/// An order that may go live now, with what it holds: judged by its market, the book and the funds, to which
-/// `released` is added.
+/// Judges by market, book and funds whether an order may go live now, and returns it with what it holds. `released` is
+/// added to the funds.
 pub(super) fn ready(t: &Transition<'_>, market: &Market, mut order: Order, released: Amount) -> Result<Order, Reject> {
     check_status(t.state().reference.status(market.id), &order)?;
     let (state, now) = (t.state(), t.now());
@@ -132,7 +132,7 @@ pub(super) fn ready(t: &Transition<'_>, market: &Market, mut order: Order, relea
     Ok(order)
 }
 
-/// Accepts an order that was judged, and lets it trade unless it waits.
+/// Accepts an order that was judged, and trades it unless it waits.
 pub(super) fn launch(t: &mut Transition<'_>, market: &Market, order: Order) {
     let waits = order.waits();
     let rests = !waits && rests(t, market, &order);
@@ -144,13 +144,13 @@ pub(super) fn launch(t: &mut Transition<'_>, market: &Market, order: Order) {
     }
 }
 
-/// Whether an order that goes live rests at once. Orders in its way whose time is over have to end first, so that the
+/// Whether an order that goes live rests at once. Expired resting orders within its reach must end first, so that the
 /// book never crosses.
 pub(super) fn rests(t: &Transition<'_>, market: &Market, order: &Order) -> bool {
     order.limit.is_some() && order.time_in_force.waits() && in_reach(t, market, order).next().is_none()
 }
 
-/// Whether somebody's live order is at a price that `order` reaches; an own one as well.
+/// Whether a live order, even one of the same Organization, is at a price that `order` reaches.
 pub(super) fn meets(t: &Transition<'_>, market: &Market, order: &Order) -> bool {
     in_reach(t, market, order).any(|maker| !maker.is_expired(t.now()))
 }
@@ -161,8 +161,8 @@ fn in_reach<'a>(t: &'a Transition<'_>, market: &Market, order: &'a Order) -> imp
     against.take_while(|maker| maker.limit.is_some_and(|price| reaches(order, price)))
 }
 
-/// Whether a market in this status takes such an order. Of one that waits for its trigger or its start, what kind it has
-/// to be is asked when it goes live.
+/// Whether a market in this status accepts such an order. For an order that waits for a trigger or a start, its type is
+/// checked when it goes live.
 pub(super) fn check_status(status: MarketStatus, order: &Order) -> Result<(), Reject> {
     let code = match status {
         MarketStatus::Online => return Ok(()),

@@ -1,5 +1,5 @@
-//! What deposits and withdrawals have in common: the engine keeps the open ones, and ended ones are history
-//! (rule 40), but for the last of each account, which a channel begins with.
+//! What deposits and withdrawals have in common: the engine keeps the open ones; ended ones are in history (rule 40),
+//! except each account's last ones, which the snapshot of a channel shows.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -19,10 +19,10 @@ use crate::domain::time::{Moment, Period};
 
 /// A deposit or a withdrawal.
 pub trait Transfer: Clone {
-    /// What tells the two apart in the history tables.
+    /// How the history tables tell the two apart.
     const KIND: &'static str;
 
-    /// The number behind its `refid`: later ones have higher numbers.
+    /// The number in its `refid`: later ones have higher numbers.
     fn id(&self) -> u64;
     /// Whose it is.
     fn account(&self) -> AccountId;
@@ -32,7 +32,7 @@ pub trait Transfer: Clone {
     fn method(&self) -> &str;
     /// When it began, which is the time that query dates bound (rule 10).
     fn created_at(&self) -> Moment;
-    /// Whether more is to come of it.
+    /// Whether it can still change.
     fn is_open(&self) -> bool;
 }
 
@@ -43,18 +43,18 @@ pub struct TransferFilter {
     pub asset: Option<AssetCode>,
     /// By this method.
     pub method: Option<String>,
-    /// The one behind this `refid`.
+    /// The one with this `refid`.
     pub id: Option<u64>,
     /// Made in this time.
     pub period: Period,
-    /// Older than the one at which the page before ended.
+    /// Older than the last one of the previous page.
     pub before: Option<Cursor>,
     /// At most this many, the newest first.
     pub limit: usize,
 }
 
 impl TransferFilter {
-    /// Whether it admits one; `asset` is the one that it names.
+    /// Whether it admits one; `asset` is the asset that it names.
     pub fn admits(&self, asset: Option<AssetId>, of: &impl Transfer) -> bool {
         asset.is_none_or(|only| only == of.asset())
             && self.method.as_deref().is_none_or(|only| only == of.method())
@@ -79,7 +79,7 @@ impl<T> Default for Transfers<T> {
 }
 
 impl<T: Transfer> Transfers<T> {
-    /// Folds one in as it stands, and gives it as it stood while it was open.
+    /// Stores its current version, and returns the previous one if it was open.
     pub fn put(&mut self, new: &T) -> Option<T> {
         let open = self.by_account.entry(new.account()).or_default();
         if new.is_open() {
@@ -100,15 +100,15 @@ impl<T: Transfer> Transfers<T> {
         self.open.get(&id)
     }
 
-    /// The open ones of an account that a filter admits, newest first, and one more than it wants: that one says that
-    /// more follow.
+    /// The open ones of an account that a filter admits, newest first, and one more than its limit, to show that more
+    /// follow.
     pub fn open(&self, account: AccountId, filter: &TransferFilter, asset: Option<AssetId>) -> Vec<T> {
         let ids = self.by_account.get(&account).into_iter().flatten().rev();
         let all = ids.filter_map(|id| self.open.get(id)).filter(|of| filter.admits(asset, *of));
         all.take(filter.limit + 1).cloned().collect()
     }
 
-    /// What a channel of an account begins with: the open ones and the last that ended, newest first.
+    /// The snapshot of an account's channel: the open ones and the last ended ones, newest first.
     pub fn recent(&self, account: AccountId) -> Vec<T> {
         let open = self.by_account.get(&account).into_iter().flatten().filter_map(|id| self.open.get(id));
         let mut all: Vec<T> = open.chain(self.ended.get(&account).into_iter().flatten()).cloned().collect();
@@ -117,7 +117,7 @@ impl<T: Transfer> Transfers<T> {
     }
 }
 
-/// The asset that a client names, or v2's words for there being none.
+/// The asset that a client names, or v2's text for an unknown one.
 pub fn find_asset<'a>(state: &'a State, code: &AssetCode) -> Result<&'a Asset, Reject> {
     state.reference.find_asset(code).map_err(|reject| Reject { code: Code::UnknownFundingAsset, ..reject })
 }

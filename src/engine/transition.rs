@@ -5,7 +5,7 @@ use super::state::State;
 use crate::domain::ids::Seq;
 use crate::domain::time::Moment;
 
-/// One command on its way. All checks come before the first [`emit`](Transition::emit).
+/// A command in progress. All checks come before the first [`emit`](Transition::emit).
 pub struct Transition<'a> {
     state: &'a mut State,
     events: &'a mut Vec<Event>,
@@ -14,7 +14,7 @@ pub struct Transition<'a> {
 }
 
 impl<'a> Transition<'a> {
-    /// A command that comes when the wall clock shows `clock`; its events are added to `events`.
+    /// A command that arrives when the wall clock is at `clock`; its events are appended to `events`.
     pub fn new(state: &'a mut State, events: &'a mut Vec<Event>, clock: Moment) -> Transition<'a> {
         Transition { now: clock.max(state.at), state, events, clock }
     }
@@ -49,8 +49,8 @@ impl<'a> Transition<'a> {
         self.events.get(at)
     }
 
-    /// Applies `event` at once and records it. An event that breaks a money law is followed by a halt,
-    /// loudly, in the same journal entry (rule 35).
+    /// Applies `event` at once and records it. If it breaks a money law, a halt follows in the same journal entry (rule
+    /// 35).
     pub fn emit(&mut self, event: Event) {
         self.state.apply(self.now, &event);
         let breach = self.state.ledger.breach(event.postings());

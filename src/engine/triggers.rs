@@ -1,6 +1,6 @@
-//! Orders that wait: for a price, for a start. The price of each trade moves trailing stops and reaches triggers, and
-//! what goes live trades in turn. [`settle`] goes on until nothing is left to happen; it ends, since every order goes
-//! live once.
+//! Orders that wait for a price or a start. The price of each trade moves trailing stops and reaches triggers, and
+//! orders that go live trade in turn. [`settle`] repeats this until nothing more happens; it ends, since every order
+//! goes live once.
 
 use super::conditional_closes::close;
 use super::event::Event;
@@ -15,8 +15,8 @@ use crate::domain::money::{Amount, Price};
 use crate::domain::orders::{CancelReason, Order, OrderStatus, Side};
 use crate::domain::terms::{Level, Trigger, Watch};
 
-/// An order whose trigger, if it has one, is measured from the price `last`; one that trails already, from the best
-/// price since it began. Before its start it is left as it is.
+/// An order whose trigger, if it has one, is measured from the price `last`, or if it trails already, from the best
+/// price since it began. Before its start an order is left as it is.
 pub(super) fn armed(state: &State, market: &Market, order: Order, last: Option<Price>) -> Result<Order, Reject> {
     if order.status == OrderStatus::PendingNew {
         return Ok(order);
@@ -36,7 +36,7 @@ pub(super) fn armed(state: &State, market: &Market, order: Order, last: Option<P
     Ok(with_trigger(&order, Trigger { price, peak, ..trigger }))
 }
 
-/// Where a trigger lies, seen from a price. A trailing stop keeps its distance on the losing side.
+/// The price of a trigger, measured from `from`. A trailing stop keeps its distance on the losing side.
 fn trigger_price(market: &Market, order: &Order, level: Level, from: Price) -> Option<Price> {
     let level = match (order.order_type.trails(), order.side) {
         (true, Side::Sell) => level.reversed(),
@@ -53,7 +53,7 @@ fn with_trigger(order: &Order, trigger: Trigger) -> Order {
     order
 }
 
-/// Lets everything happen that the events from the `seen`th on bring about.
+/// Carries out everything that the events from index `seen` on cause.
 pub(super) fn settle(t: &mut Transition<'_>, mut seen: usize) {
     while let Some(event) = t.event(seen) {
         seen += 1;
@@ -65,7 +65,7 @@ pub(super) fn settle(t: &mut Transition<'_>, mut seen: usize) {
                 closing.extend(sides.filter(closes).map(|order| (order.clone(), trade.qty)));
                 (trade.market, trade.price)
             }
-            // It may lie beyond its trigger already.
+            // Its trigger may already be reached.
             Event::OrderPlaced { order, .. } | Event::OrderAmended { order, .. } if order.waits() => {
                 let Some(last) = t.state().orders.last_price(order.market) else { continue };
                 (order.market, last)
@@ -86,7 +86,7 @@ pub(super) fn settle(t: &mut Transition<'_>, mut seen: usize) {
     }
 }
 
-/// Moves the trailing stops of a market that `price` leaves behind.
+/// Moves the trailing stops of a market for which `price` is a new best price.
 fn trail(t: &mut Transition<'_>, market: &Market, price: Price) {
     let orders = &t.state().orders;
     let moved = |id| {
@@ -103,7 +103,7 @@ fn trail(t: &mut Transition<'_>, market: &Market, price: Price) {
     moved.into_iter().for_each(|order| t.emit(Event::TriggerMoved(order)));
 }
 
-/// Lets an order whose trigger `last` has reached go live; one whose time is over ends, whether or not Tick has run
+/// Makes an order whose trigger `last` has reached go live; if its time is over, it ends, even if Tick has not run yet
 /// (rule 39).
 fn fire(t: &mut Transition<'_>, market: &Market, id: OrderId, last: Price) {
     let Some(order) = t.state().orders.get(id) else { return };
@@ -124,7 +124,7 @@ fn fire(t: &mut Transition<'_>, market: &Market, id: OrderId, last: Price) {
     activate(t, market, order);
 }
 
-/// Lets an order that waited go live, or ends it with the reason why it cannot.
+/// Makes a waiting order go live, or ends it with the reason why it cannot.
 fn activate(t: &mut Transition<'_>, market: &Market, order: Order) {
     match ready(t, market, order.clone(), Amount::ZERO) {
         Ok(order) => {
@@ -135,7 +135,7 @@ fn activate(t: &mut Transition<'_>, market: &Market, order: Order) {
             }
         }
         Err(refusal) => {
-            // What has fired is told of it; what only waited for its start was never live.
+            // The order is reported as triggered; one that only waited for its start was never live.
             if order.trigger().is_some() {
                 t.emit(Event::OrderActivated { order: order.clone(), rests: false });
             }
@@ -144,7 +144,7 @@ fn activate(t: &mut Transition<'_>, market: &Market, order: Order) {
     }
 }
 
-/// Why an order ended that was refused when its time to go live came.
+/// Why an order ended that was refused when it was to go live.
 pub(super) fn reason(code: Code) -> CancelReason {
     match code {
         Code::InsufficientFunds => CancelReason::InsufficientFunds,
@@ -159,7 +159,7 @@ pub(super) fn reason(code: Code) -> CancelReason {
     }
 }
 
-/// Starts and ends the orders whose time has come.
+/// Starts and ends the orders that are due.
 pub fn tick(t: &mut Transition<'_>) {
     loop {
         let Some((market, id)) = t.state().orders.watches().due(t.now()).next() else { return };
@@ -171,7 +171,7 @@ pub fn tick(t: &mut Transition<'_>) {
         } else {
             start(t, &market, order);
         }
-        // Before the next one starts: what has traded until then is nothing to it.
+        // Before the next order starts: trades before its start must not move or reach its trigger.
         settle(t, seen);
     }
 }
@@ -184,7 +184,7 @@ pub fn expire(t: &mut Transition<'_>) {
     over.into_iter().for_each(|order| end(t, order, CancelReason::Expired));
 }
 
-/// Starts a scheduled order: it goes live, or watches for its trigger from now on.
+/// Starts a scheduled order: it goes live, or from now on watches for its trigger.
 fn start(t: &mut Transition<'_>, market: &Market, order: Order) {
     let order = Order { status: OrderStatus::New, ..order };
     let last = t.state().orders.last_price(market.id);

@@ -171,7 +171,7 @@ fn checked_strategy(t: &Transition<'_>, asked: &NewStrategy) -> Result<Strategy,
     })
 }
 
-/// Parts per million of a percentage.
+/// A percentage in parts per million.
 fn per_cent(number: Decimal) -> Result<u32, Reject> {
     let advice = "give per cent, at most 1000 and with at most 4 decimals";
     let ppm = number.units(4).ok().and_then(|ppm| u32::try_from(ppm).ok()).filter(|ppm| *ppm <= 10_000_000);

@@ -1,4 +1,4 @@
-//! Answers to queries, on the state as of one sequence number.
+//! Answers to queries, from the state as of one sequence number.
 
 use std::collections::BTreeSet;
 
@@ -35,7 +35,7 @@ pub(super) fn answer(
     query: &Query,
 ) -> Result<View, Reject> {
     match (query, caller) {
-        // Its token was verified; whether it still admits a socket is told here (rule 5).
+        // Its token was verified; here is checked whether the key is still good for a socket (rule 5).
         (Query::Bind(key), _) => {
             admit_key(state, *key, by, now)?;
             Ok(View::Bound(Box::new(Bound::Key(*key, by.credential, state.seq))))
@@ -69,7 +69,7 @@ fn funding_asset(state: &State, code: Option<&AssetCode>) -> Result<Option<Asset
 fn for_service_user(state: &State, now: Moment, caller: ServiceCaller, query: &Query) -> Result<View, Reject> {
     let account = caller.account;
     Ok(match query {
-        // Market data has the rest.
+        // Market data provides the rest.
         Query::Subscribe { channel: Operation::Level3, .. } => View::Empty,
         Query::Subscribe { channel, open_orders } => {
             return subscribe_account(state, now, caller, *channel, *open_orders);
@@ -114,7 +114,7 @@ fn for_service_user(state: &State, now: Moment, caller: ServiceCaller, query: &Q
     })
 }
 
-/// The orders named, each once, as far as the key's scopes show them: open ones here, closed ones by the grant.
+/// The orders named, each once, as far as the key's scopes allow: open ones from here, closed ones through the grant.
 fn found(state: &State, caller: ServiceCaller, refs: &[OrderRef]) -> View {
     let shown = caller.scopes.holds(Scope::QueryOpenOrders);
     let named = refs.iter().filter(|_| shown).flat_map(|order| state.orders.find(caller, order));
@@ -142,8 +142,7 @@ fn addresses(state: &State, now: Moment, organization: OrganizationId, filter: &
     Ok(View::Addresses(admitted.map(|(usable, listed)| (listed.clone(), usable)).collect()))
 }
 
-/// The snapshot of a Service User's channel. After the query end date only `balances` still gives one
-/// (rule 10).
+/// The snapshot of a Service User's channel. After the query end date only `balances` still has one (rule 10).
 fn subscribe_account(
     state: &State,
     now: Moment,
@@ -171,7 +170,7 @@ fn subscribe_account(
     Ok(View::Snapshot(Box::new(Snapshot { owner, at, items, warnings, live, fills, past })))
 }
 
-/// What a channel begins with.
+/// The items that a channel begins with.
 fn account_items(
     state: &State,
     now: Moment,
@@ -186,7 +185,7 @@ fn account_items(
         Operation::Withdrawals => View::Withdrawals(state.withdrawals.transfers().recent(account)),
         Operation::Deposits => View::Deposits(state.deposits.transfers().recent(account)),
         Operation::Earn => View::Holdings(holdings::holdings(state, account, now)),
-        // The ledger's past is history; the channel starts with what is posted from here on.
+        // Past ledger entries are in history; the channel starts with the next one.
         Operation::Ledger => View::Empty,
         _ => return Err(Reject::of(Code::PermissionDenied)),
     })

@@ -1,5 +1,5 @@
-//! What open orders wait for: a price of their market, a start, an end. Kept in step with the orders by
-//! [`Orders`](super::orders::Orders); nothing here decides.
+//! What open orders wait for: a price of their market, a start, an end. [`Orders`](super::orders::Orders) keeps this up
+//! to date; no decisions are made here.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,7 +17,7 @@ struct Triggers {
     rising: BTreeSet<(Price, OrderId)>,
     falling: BTreeSet<(Price, OrderId)>,
     trailing: BTreeSet<OrderId>,
-    /// How many of these an account has.
+    /// How many trailing stops each account has.
     trailing_of: BTreeMap<AccountId, usize>,
 }
 
@@ -34,7 +34,7 @@ impl Watches {
         self.triggers.push(Triggers::default());
     }
 
-    /// Notes what an order waits for.
+    /// Records what an order waits for.
     pub fn insert(&mut self, order: &Order) {
         if let Some(at) = time(order) {
             self.times.insert((at, order.market, order.id));
@@ -50,7 +50,7 @@ impl Watches {
         }
     }
 
-    /// Forgets what an order waited for.
+    /// Removes what an order waited for.
     pub fn remove(&mut self, order: &Order) {
         if let Some(at) = time(order) {
             self.times.remove(&(at, order.market, order.id));
@@ -71,11 +71,11 @@ impl Watches {
         }
     }
 
-    /// An order whose trigger `last` reaches: the one that a moving price meets first, the older at the same.
+    /// An order whose trigger `last` reaches: the one that the moving price meets first; at equal prices, the oldest.
     pub fn reached(&self, market: MarketId, last: Price) -> Option<OrderId> {
         let of = &self.triggers[market.index()];
         let rising = of.rising.first().filter(|(price, _)| Watch::Rising.reached(last, *price));
-        // Of equal prices the lowest id, hence not simply the last of the set.
+        // At equal prices the one with the lowest id, so not simply the last of the set.
         let falling = of.falling.last().filter(|(price, _)| Watch::Falling.reached(last, *price));
         let falling = falling.and_then(|(price, _)| of.falling.range((*price, OrderId(0))..).next());
         rising.or(falling).map(|(_, id)| *id)
@@ -99,20 +99,20 @@ impl Watches {
         self.triggers[market.index()].trailing.iter().copied()
     }
 
-    /// The orders whose start or end has come, the one that has waited longest first.
+    /// The orders whose start or end is due, earliest first.
     pub fn due(&self, now: Moment) -> impl Iterator<Item = (MarketId, OrderId)> + '_ {
         self.times.iter().take_while(move |(at, ..)| *at <= now).map(|(_, market, id)| (*market, *id))
     }
 }
 
-/// The trigger that an order waits for. Before its start it waits for none.
+/// The trigger that an order waits for; none before its start.
 fn price(order: &Order) -> Option<(Watch, Price)> {
     let trigger = order.trigger().filter(|trigger| trigger.fired.is_none())?;
     let waits = order.is_open() && order.status != OrderStatus::PendingNew;
     waits.then(|| (Watch::of(order.order_type, order.side), trigger.price))
 }
 
-/// The moment that an order waits for: its start, then its end.
+/// The moment that an order waits for: first its start, then its end.
 fn time(order: &Order) -> Option<Moment> {
     let terms = order.terms.as_ref().filter(|_| order.is_open())?;
     let start = terms.starts_at.filter(|_| order.status == OrderStatus::PendingNew);

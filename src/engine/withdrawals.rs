@@ -66,7 +66,7 @@ pub enum WithdrawalStatus {
     Returned,
 }
 
-/// A withdrawal as it stands.
+/// A withdrawal as it is now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Withdrawal {
     /// Its `refid`.
@@ -131,7 +131,7 @@ impl Transfer for Withdrawal {
     }
 }
 
-/// How a withdrawal stands: what replies tell of it, and all that is kept for ever of one that has ended.
+/// The state of a withdrawal: what replies contain, and all that is kept for ever once it has ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Standing {
     /// Its `refid`.
@@ -153,7 +153,7 @@ impl Standing {
     }
 }
 
-/// What a `client_id` stands for, for ever (rule 30).
+/// What a `client_id` stands for; kept for ever (rule 30).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Named {
     id: WithdrawalId,
@@ -162,7 +162,7 @@ struct Named {
     key: String,
 }
 
-/// All addresses and open withdrawals, and of the ended ones what may still be asked about.
+/// All addresses and open withdrawals, and the part of ended ones that can still be asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Withdrawals {
     addresses: BTreeMap<(OrganizationId, AssetId, String), ListedAddress>,
@@ -174,7 +174,7 @@ pub struct Withdrawals {
 }
 
 impl Withdrawals {
-    /// Folds an event in; holds follow the withdrawal's `held`.
+    /// Applies an event; holds follow the withdrawal's `held`.
     pub fn apply(&mut self, event: &Event, ledger: &mut Ledger) {
         match event {
             Event::AddressAdded { organization, asset, address, usable_at } => {
@@ -213,7 +213,7 @@ impl Withdrawals {
         }
     }
 
-    /// The approved address of that name, its cool-down over (rule 26).
+    /// The approved address of that name, if its cool-down is over (rule 26).
     pub fn address(
         &self,
         organization: OrganizationId,
@@ -226,7 +226,7 @@ impl Withdrawals {
         found.map(|listed| &listed.address).ok_or_else(unknown)
     }
 
-    /// The address of that name, its cool-down over or not.
+    /// The address of that name, whether or not its cool-down is over.
     pub fn listed(&self, organization: OrganizationId, asset: AssetId, key: &str) -> Option<&ListedAddress> {
         self.addresses.get(&(organization, asset, key.to_owned()))
     }
@@ -247,12 +247,12 @@ impl Withdrawals {
         self.transfers.get(id.0)
     }
 
-    /// How a withdrawal stands, open or ended.
+    /// The state of a withdrawal, open or ended.
     pub fn standing(&self, id: WithdrawalId) -> Option<Standing> {
         self.get(id).map(Standing::of).or_else(|| self.ended.get(&id).cloned())
     }
 
-    /// Open withdrawals, and what an account's channel begins with.
+    /// Open withdrawals, and the snapshot of an account's channel.
     pub fn transfers(&self) -> &Transfers<Withdrawal> {
         &self.transfers
     }
@@ -262,13 +262,13 @@ impl Withdrawals {
         self.by_client_id.contains_key(&(asker, client_id))
     }
 
-    /// Withdrawals released to custody and not settled, oldest first (rule 37).
+    /// Withdrawals released to custody and not settled yet, oldest first (rule 37).
     pub fn pending_custody(&self) -> Vec<Withdrawal> {
         self.with_custody.iter().filter_map(|id| self.get(*id).cloned()).collect()
     }
 }
 
-/// `withdraw`: held at once, then the policy decides (rules 18, 31, 32).
+/// `withdraw`: the funds are held at once, then the policy decides (rules 18, 31, 32).
 pub fn withdraw(t: &mut Transition<'_>, caller: ServiceCaller, asked: &Withdraw) -> Result<Reply, Reject> {
     let Withdraw { change, client_id, max_fee, address } = asked;
     let state = t.state();
@@ -304,7 +304,7 @@ pub fn withdraw(t: &mut Transition<'_>, caller: ServiceCaller, asked: &Withdraw)
     made.map(|standing| Reply::Withdrawal(Box::new(standing))).ok_or_else(|| Reject::of(Code::UnknownReference))
 }
 
-/// The record of a withdrawal that is about to be asked for: its address as it resolves now, its funds there.
+/// The record of a withdrawal about to be asked for, with its address resolved and its funds checked.
 pub fn planned(t: &Transition<'_>, asking: &Asking, change: &WithdrawalChange) -> Result<Withdrawal, Reject> {
     let state = t.state();
     let (organization, account) = (asking.organization, asking.account);
@@ -337,7 +337,7 @@ pub fn planned(t: &Transition<'_>, asking: &Asking, change: &WithdrawalChange) -
     })
 }
 
-/// The amount asked for, if it is one that can be withdrawn.
+/// The amount asked for, if it may be withdrawn.
 fn gross(change: &WithdrawalChange, asset: &Asset) -> Result<Amount, Reject> {
     let amount = amount(change.amount, asset)?;
     if amount < asset.withdrawal_min || amount <= asset.withdrawal_fee {
@@ -346,7 +346,7 @@ fn gross(change: &WithdrawalChange, asset: &Asset) -> Result<Amount, Reject> {
     Ok(amount)
 }
 
-/// What the rules of a policy look at, for a withdrawal that is not recorded yet.
+/// What the rules of a policy are matched against, for a withdrawal that is not recorded yet.
 pub fn subject(
     state: &State,
     (account, asset, amount): (AccountId, AssetId, Amount),
@@ -373,7 +373,7 @@ pub fn release(t: &mut Transition<'_>, id: WithdrawalId) {
     t.emit(Event::WithdrawalChanged { withdrawal: Box::new(withdrawal), postings });
 }
 
-/// Gives up a withdrawal that was not released; its hold goes back.
+/// Ends a withdrawal that was not released, and frees its hold.
 pub fn give_up(t: &mut Transition<'_>, id: WithdrawalId, reason: &str) {
     let Some(withdrawal) = t.state().withdrawals.get(id).cloned() else { return };
     let withdrawal = Withdrawal {
@@ -385,8 +385,8 @@ pub fn give_up(t: &mut Transition<'_>, id: WithdrawalId, reason: &str) {
     t.emit(Event::WithdrawalChanged { withdrawal: Box::new(withdrawal), postings: Vec::new() });
 }
 
-/// `withdraw_cancel`: works until the release, afterwards answers `false` (rule 32). A Member's request is canceled by that
-/// Member alone.
+/// `withdraw_cancel`: works until the release, afterwards answers `false` (rule 32). A Member's request can be canceled
+/// by that Member only.
 pub fn cancel(t: &mut Transition<'_>, caller: ServiceCaller, id: WithdrawalId) -> Result<Reply, Reject> {
     let found = t.state().withdrawals.standing(id).filter(|found| found.account == caller.account);
     let unknown = || Reject::field(Code::UnknownReference, "refid", "name a withdrawal of the account");
@@ -404,7 +404,7 @@ pub fn cancel(t: &mut Transition<'_>, caller: ServiceCaller, id: WithdrawalId) -
     }
 }
 
-/// `settle_withdrawal` and `fail_withdrawal`: the same result again changes nothing, another one is refused
+/// `settle_withdrawal` and `fail_withdrawal`: repeating the result changes nothing, a different one is refused
 /// (rule 37).
 pub fn finish(t: &mut Transition<'_>, id: WithdrawalId, result: &CustodyResult) -> Result<Reply, Reject> {
     let unknown = || Reject::field(Code::UnknownReference, "refid", "name a withdrawal that was released to custody");
@@ -444,7 +444,7 @@ pub fn finish(t: &mut Transition<'_>, id: WithdrawalId, result: &CustodyResult) 
     Ok(Reply::Withdrawal(Box::new(standing)))
 }
 
-/// The verdict on a withdrawal that is only being considered.
+/// The verdict on a planned withdrawal.
 pub fn verdict(
     state: &State,
     account: AccountId,

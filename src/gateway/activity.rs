@@ -1,5 +1,5 @@
-//! When each Member last did something, by session: a session that idles ends, with all its sockets (rule 16). Its end is
-//! an entry of the journal and may have to wait; it admits nothing meanwhile (rule 39).
+//! The last activity of each Member, by session: an idle session ends, with all its sockets (rule 16). Its end is a
+//! journal entry and may have to wait; until then the session is refused (rule 39).
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::domain::time::Moment;
 use crate::engine::command::Command;
 use crate::sequencer::handle::Work;
 
-/// How often idle sessions are looked for, at most.
+/// The longest time between two searches for idle sessions.
 const SWEEP: Duration = Duration::from_secs(10);
 
 /// The last use of each session, by the hash of its cookie.
@@ -24,12 +24,12 @@ pub struct Activity {
 }
 
 impl Activity {
-    /// Sessions that end after `idle`; those of `open` are counted as used at `now`.
+    /// An `Activity` for sessions that end after `idle`; those of `open` count as used at `now`.
     pub fn new(idle: Duration, open: impl Iterator<Item = [u8; 32]>, now: Moment) -> Activity {
         Activity { last: Mutex::new(open.map(|hash| (hash, now)).collect()), idle }
     }
 
-    /// Notes a use; `false` for a session that has idled, which is not revived by it, however long it takes to end it.
+    /// Records a use; `false` for a session that was idle too long: it is not revived, however long its end takes.
     pub fn touch(&self, cookie_hash: [u8; 32], now: Moment) -> bool {
         let mut last = self.last.lock();
         let at = last.entry(cookie_hash).or_insert(now);
@@ -40,13 +40,13 @@ impl Activity {
         in_time
     }
 
-    /// Whether a session has idled and is not ended yet.
+    /// Whether a session was idle too long and has not been ended yet.
     pub fn is_over(&self, cookie_hash: &[u8; 32], now: Moment) -> bool {
         self.last.lock().get(cookie_hash).is_some_and(|at| self.has_idled(*at, now))
     }
 
-    /// The sessions that have idled. Those that were used in what is the future, since the clock was set back, are counted
-    /// as used now.
+    /// The sessions that were idle too long. A last use that lies in the future, because the clock was set back, counts
+    /// as now.
     fn idled(&self, now: Moment) -> Vec<[u8; 32]> {
         let mut last = self.last.lock();
         last.values_mut().for_each(|at| *at = (*at).min(now));
@@ -79,9 +79,9 @@ async fn end_idled(gateway: &Gateway) {
     for cookie_hash in gateway.activity.idled((gateway.clock)()) {
         let command = Command::CloseMemberSession { cookie_hash };
         match gateway.ask(Principal::SERVER, Work::Command(command)).await {
-            // Closed now, or signed out before.
+            // Closed now, or signed out earlier.
             Ok(_) | Err(Unanswered::Refused(_)) => gateway.activity.forget(&cookie_hash),
-            // It is asked for again.
+            // It will be asked for again.
             Err(Unanswered::Unavailable) => {}
         }
     }

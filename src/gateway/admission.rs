@@ -1,4 +1,4 @@
-//! How many connections and sockets one address may have, and how many handshakes are judged at once.
+//! How many connections and sockets one address may have, and how many handshakes the engine judges at once.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -7,14 +7,14 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// What is open, by address.
+/// The number of open things by address.
 #[derive(Debug)]
 pub struct Addresses {
     open: Mutex<HashMap<IpAddr, usize>>,
     most: usize,
 }
 
-/// What counts for its address until this is dropped.
+/// Counts for its address until it is dropped.
 #[derive(Debug)]
 pub struct Admitted {
     addresses: Arc<Addresses>,
@@ -22,13 +22,13 @@ pub struct Admitted {
 }
 
 impl Addresses {
-    /// At most so many of one address.
+    /// Allows at most `most` for each address.
     pub fn new(most: usize) -> Arc<Addresses> {
         Arc::new(Addresses { open: Mutex::default(), most })
     }
 
-    /// Counts one from `peer`; `None` when its address has as many as it may. This host itself is not counted:
-    /// a proxy on it, or a load test, speaks for many.
+    /// Counts one more from `peer`; `None` if its address has the maximum. This host itself has none: a proxy on it, or
+    /// a load test, connects for many.
     pub fn enter(self: &Arc<Addresses>, peer: IpAddr) -> Option<Admitted> {
         let address = counted_as(peer);
         let mut open = self.open.lock();
@@ -42,21 +42,21 @@ impl Addresses {
     }
 }
 
-/// Sockets by address, and turns for handshakes.
+/// Counts sockets by address, and limits concurrent handshakes.
 #[derive(Debug)]
 pub struct Admission {
-    /// Sockets by the address that they truly come from.
+    /// Sockets by the address that they come from, behind any proxy.
     pub sockets: Arc<Addresses>,
     turns: Arc<Semaphore>,
 }
 
 impl Admission {
-    /// At most `per_address` sockets of one address, and `pending` handshakes and requests over HTTP with the engine at once.
+    /// Allows `per_address` sockets of one address, and `pending` handshakes and HTTP requests at the engine at once.
     pub fn new(per_address: usize, pending: usize) -> Admission {
         Admission { sockets: Addresses::new(per_address), turns: Arc::new(Semaphore::new(pending)) }
     }
 
-    /// A turn among those whom the engine judges; who comes while all are taken waits in line.
+    /// A place among the requests that the engine judges; if all are taken, waits in line.
     pub async fn turn(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.turns).acquire_owned().await.ok()
     }
@@ -74,7 +74,7 @@ impl Drop for Admitted {
     }
 }
 
-/// The address that what `peer` does counts for: an IPv6 network of 64 bits is one subscriber's, who has all its addresses.
+/// The address that `peer` counts as: all of an IPv6 network of 64 bits, since one subscriber usually has all of it.
 pub(super) fn counted_as(peer: IpAddr) -> IpAddr {
     match peer {
         IpAddr::V6(address) if !address.is_loopback() => {

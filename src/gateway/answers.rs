@@ -1,4 +1,4 @@
-//! From what was released to frames, in the order in which it was released.
+//! Turns what was released into frames, in the order of its release.
 
 use std::mem;
 
@@ -34,7 +34,7 @@ use crate::wire::results::{Credentials, Initiated, Subscribed};
 
 /// Items in one frame at most.
 pub(super) const ITEMS_MAX: usize = 64;
-/// What a client is told of a call under which the journal failed.
+/// The error for a call during which the journal failed.
 const FAILED: &str = "EService:Unavailable: the outcome is not known; look it up once `status` tells `online`";
 
 /// Items of one channel that go into one frame.
@@ -48,7 +48,7 @@ pub(super) struct Group {
 impl Session {
     /// Renders a delivery.
     pub(super) fn take(&mut self, parts: Vec<Part>, now: Moment) -> Option<End> {
-        // Each is read under a lock, and answers to orders, which come most often, need neither.
+        // Reading either takes a lock, and answers to orders, the most common ones, need neither.
         let (mut reference, mut dates) = (None, None);
         let mut group: Option<Group> = None;
         for part in parts {
@@ -83,13 +83,13 @@ impl Session {
         None
     }
 
-    /// Notes that a call is answered, or was not taken.
+    /// Records that a call was answered, or was not accepted.
     pub(super) fn landed(&mut self, call: &Call) {
         self.queue.landed(1);
         self.long = self.long.saturating_sub(usize::from(call.then.may_be_long()));
     }
 
-    /// What the key's counters may reach, as `executions` acknowledges it; `None` when nothing is counted.
+    /// The threshold of the key's counters, for the acknowledgement of `executions`; `None` when nothing is counted.
     fn maxratecount(&self) -> Option<u32> {
         let organization = self.service_user(|user| user.organization)?;
         self.gateway
@@ -99,24 +99,24 @@ impl Session {
             .and_then(|allowance| u32::try_from(allowance.threshold / 100).ok())
     }
 
-    /// The key's query dates, as released (rule 10).
+    /// The key's query dates as of the last release (rule 10).
     pub(super) fn query_dates(&self) -> Period {
         self.service_user(|user| user.settings.query_dates).unwrap_or(Period::ALWAYS)
     }
 
-    /// Whether the key, as released, may see what a channel told long ago (rule 12); a Member and the venue may.
+    /// Whether the key, as of the last release, may see a channel's past (rule 12); Members and the venue may.
     pub(super) fn sees_past(&self, channel: Operation) -> bool {
         self.service_user(|user| permit_past(user.scopes, channel)).unwrap_or(true)
     }
 
-    /// Reads the socket's Service User, as released. A token may name one that this journal does not have: it was cut
-    /// back to a backup, and the engine refuses the key in a moment.
+    /// Reads the socket's Service User as of the last release. A token may name one that does not exist here, if the
+    /// journal was restored from an older backup; the engine will then refuse the key.
     fn service_user<T>(&self, read: impl FnOnce(&ServiceUser) -> T) -> Option<T> {
         let Actor::ServiceUser(id) = self.principal.actor else { return None };
         self.gateway.directory.keys(|keys| keys.all().get(id.index()).map(read))
     }
 
-    /// Adds an item to the frame that is being filled, or begins another.
+    /// Adds an item to the current frame, or starts a new one.
     pub(super) fn add(
         &mut self,
         group: &mut Option<Group>,
@@ -129,12 +129,12 @@ impl Session {
         else {
             return;
         };
-        // Other keys cause items too, and so does whoever an order trades with: their counters are their own.
+        // Items of other keys, or of the other side of a trade, do not show the counters of those.
         let own = item.stamped.by == self.principal.actor;
         let counts = own && subscription.options.ratecounter && channel == Operation::Executions;
         let route = &item.route;
         if !filters::within(dates, item) {
-            // `balances` stays open at the end of the dates, and a later end would let it go on behind a gap.
+            // `balances` stays open after the dates end; were they extended later, it would continue after a gap.
             subscription.started &= channel != Operation::Balances || !dates.has_ended(item.stamped.at);
             return;
         }
@@ -142,7 +142,7 @@ impl Session {
             return;
         }
         if let Some(held) = subscription.held.as_mut().filter(|held| held.holds(item)) {
-            // No more than is at hand for those who come back and resume.
+            // At most as many as are kept for clients that resume.
             if !held.keep(item, self.gateway.limits.replay_ring) {
                 self.ending = Some(NO_FILLS);
             }
@@ -159,7 +159,7 @@ impl Session {
         group.data.push(if group.count == 0 { '[' } else { ',' });
         item.write(&mut group.data, reference);
         if let Some(count) = item.stamped.rate.filter(|_| counts) {
-            // The text is the same for those who did not ask for the counter: it goes before the brace that closes it.
+            // The shared text has no counter, as not all asked for it: insert it before the closing brace.
             group.data.pop();
             group.data.push_str(",\"ratecount\":");
             write_units(&mut group.data, count.cast_signed(), 2);
@@ -216,7 +216,7 @@ impl Session {
         self.reply(envelope, Ok(&json));
     }
 
-    /// Answers a query, or asks history with the leave that the engine gave.
+    /// Answers a query, or queries history with the permission that the engine gave.
     fn shown(&mut self, mut call: Call, view: View, now: Moment) {
         if let Continuation::Level3(_) = call.then {
             self.admitted = Some(call);
@@ -266,7 +266,7 @@ impl Session {
         self.refused_call(call, &reject.text(), now);
     }
 
-    /// A request with what was drawn for it: a key that it made at once, or the token of the invitation. Both
+    /// A request with what was generated for it: a key that it created at once, or the token of the invitation. Both
     /// are shown here and never again (rules 17, 28).
     fn initiated(&self, drawn: &Continuation, request: &Request) -> Initiated {
         let shown = Initiated {
@@ -300,7 +300,7 @@ impl Session {
         items::json(json, &Credentials { api_key: api_key.to_owned(), api_secret });
     }
 
-    /// A private stream begins: acknowledgement first, then the snapshot or what was missed (rule 42).
+    /// Starts a private stream: first the acknowledgement, then the snapshot or what was missed (rule 42).
     fn begin(&mut self, call: Call, started: Result<Box<Started>, Reject>, now: Moment) {
         let Continuation::Subscribe(follow) = call.then else { return };
         let channel = call.operation;
@@ -314,7 +314,7 @@ impl Session {
             return self.ended_early(&call, follow, now);
         };
         if follow.acknowledged && !self.sees_past(channel) {
-            // It was lost while the last page was written; the rest of the past may be told no more.
+            // The right was lost while the last page was written; no more of the past may be sent.
             self.ending = Some(BROKEN_OFF);
             return;
         }
@@ -339,7 +339,7 @@ impl Session {
         }
         match first {
             First::Snapshot(view) => {
-                // Who resumes gets one only where the offset is too old, and then whatever the options say.
+                // When resuming, only if the offset is too old, and then whatever the options say.
                 if follow.too_old || options.wants_snapshot(channel) {
                     let reference = &self.gateway.directory.reference();
                     let mut data = String::new();
@@ -359,7 +359,7 @@ impl Session {
         }
     }
 
-    /// Says that a private stream begins, and how.
+    /// Acknowledges that a private stream starts, with its options.
     pub(super) fn acknowledge_stream(&mut self, call: &Call, warnings: Vec<&'static str>, fills: bool, now: Moment) {
         let channel = call.operation;
         let maxratecount = self.maxratecount().filter(|_| channel == Operation::Executions);
@@ -370,7 +370,7 @@ impl Session {
     }
 }
 
-/// What the acknowledgement of a private channel says; clients send it back as params after a reconnect.
+/// The acknowledgement of a private channel; clients send its fields back as params after a reconnect.
 fn acknowledgement(
     channel: Operation,
     options: &super::inbound::SubscribeOptions,

@@ -1,4 +1,4 @@
-//! What a session must remember of a request until its answer is released.
+//! What a session must remember of a request until its answer arrives.
 
 use super::inbound::{Page, SubscribeOptions};
 use super::outbound::Envelope;
@@ -16,14 +16,14 @@ pub struct Call {
     pub operation: Operation,
     /// The client's own number for it.
     pub req_id: Option<i64>,
-    /// When it came.
+    /// When it was received.
     pub time_in: Moment,
-    /// What the answer needs besides the engine's words.
+    /// What is needed for the answer besides the engine's reply.
     pub then: Continuation,
 }
 
 impl Call {
-    /// What its reply begins and ends with when it is made at `time_out`.
+    /// The envelope of its reply, if made at `time_out`.
     pub fn envelope(&self, time_out: Moment) -> Envelope<'static> {
         let method = match (&self.then, self.operation) {
             (Continuation::Subscribe(_) | Continuation::Level3(_), _) => "subscribe",
@@ -34,41 +34,41 @@ impl Call {
     }
 }
 
-/// What the answer needs besides the engine's words.
+/// What is needed for the answer besides the engine's reply.
 #[derive(Debug)]
 pub enum Continuation {
     /// Nothing.
     Reply,
-    /// Nothing, but there may be much to tell.
+    /// Nothing, but the answer may be long.
     List,
-    /// `add_order`: the client's own ids are told back.
+    /// `add_order`: the client's own ids, to echo them.
     Placed(Option<ClientOrderId>, Option<i64>),
-    /// `batch_add`: the clients' own ids, order by order.
+    /// `batch_add`: the client's own ids, order by order.
     BatchPlaced(Box<[(Option<ClientOrderId>, Option<i64>)]>),
-    /// `batch_cancel`: the count stands at top level too.
+    /// `batch_cancel`: the count is also at the top level.
     BatchCanceled,
     /// `cancel_order` and `amend_order`: the order as the client named it.
     Order(OrderRef),
-    /// A token binds the socket; answered only when it does not.
+    /// A token binds the socket; answered only on failure.
     Bind,
-    /// A stream begins, or goes on behind what history told of it.
+    /// A stream starts, or continues after what history delivered.
     Subscribe(Follow),
-    /// `level3` begins: market data is asked next.
+    /// `level3` starts: market data is queried next.
     Level3(Box<SubscribeOptions>),
-    /// History or the audit log is asked next.
+    /// History or the audit log is queried next.
     History(Box<Page>),
-    /// History is asked for those that are not open.
+    /// History is queried next for those that are not open.
     Find(Box<[OrderRef]>),
-    /// History is asked for deposits or withdrawals that are not open.
+    /// History is queried next for deposits or withdrawals that are not open.
     Transfers(Box<TransferFilter>),
-    /// The key drawn for a Service User, by its public part.
+    /// The key generated for a Service User, by its public part.
     Key(String),
     /// The invitation tokens, shown once.
     Invitations(Box<[Text<'static>]>),
 }
 
 impl Continuation {
-    /// What the answer to a command needs, unless something was drawn for it.
+    /// What is needed to answer a command, unless a credential was generated for it.
     pub fn of(command: &Command) -> Continuation {
         match command {
             Command::PlaceOrder(order) => Continuation::Placed(order.cl_ord_id, order.order_userref),
@@ -83,7 +83,7 @@ impl Continuation {
         }
     }
 
-    /// Whether the answer may be long, as a page is and what history may be asked for next.
+    /// Whether the answer may be long, like a page, or a list that history may have to complete.
     pub fn may_be_long(&self) -> bool {
         matches!(
             self,
@@ -96,15 +96,15 @@ impl Continuation {
     }
 }
 
-/// Where a stream begins, and for which of the socket's subscriptions.
+/// Where a stream starts, and which of the socket's subscriptions it is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Follow {
-    /// Counts the socket's subscriptions; an answer to one that has ended is for nobody.
+    /// A count of the socket's subscriptions; an answer to one that has ended is discarded.
     pub number: u64,
     /// After this offset, instead of a snapshot.
     pub from_offset: Option<u64>,
-    /// The offset asked for is not kept any more: a snapshot follows.
+    /// The requested offset is too old: a snapshot follows.
     pub too_old: bool,
-    /// The client has its acknowledgement, and what history told.
+    /// The client has got its acknowledgement, and what history delivered.
     pub acknowledged: bool,
 }

@@ -31,15 +31,15 @@ use crate::history::History;
 use crate::market_data::MarketData;
 use crate::sequencer::handle::{Answer, Handle, Submission, Work};
 
-/// Failures in a minute, of one account or key from one address or of one session, after which further ones wait.
+/// Failures in a minute, of one account or key from one address or of one session, before further attempts must wait.
 const FAILURES_MAX: u32 = 10;
 /// Failed sign-ins in a minute, of any account, from one address.
 const SPRAYED_MAX: u32 = 100;
 
-/// Lines about refusals in a minute, of one address, after which further ones are left out of the log.
+/// Log lines about refusals in a minute for one address; further ones are left out.
 const REFUSALS_TOLD_MAX: u32 = 100;
 
-/// What the gateway is joined to.
+/// What the gateway is connected to.
 pub struct Links {
     /// Names, keys and Members as released.
     pub directory: Arc<Directory>,
@@ -55,11 +55,11 @@ pub struct Links {
     pub metrics: Arc<Metrics>,
     /// True once the server is stopping.
     pub stopping: watch::Receiver<bool>,
-    /// Where Members' sessions run: an event for a thousand dashboards does not hold up an order.
+    /// The runtime of Members' sessions: sending an event to a thousand dashboards must not delay an order.
     pub dashboards: tokio::runtime::Handle,
 }
 
-/// What every route and session shares: what it is joined to, as [`Links`] has it, and what it makes of its settings.
+/// What every route and session shares: the [`Links`], and what was made from the settings.
 pub struct Gateway {
     pub(super) directory: Arc<Directory>,
     pub(super) handle: Handle<Ticket>,
@@ -85,25 +85,25 @@ pub struct Gateway {
     pub(super) sprays: Throttle<IpAddr>,
     /// Wrong codes for actions, by session.
     pub(super) codes: Throttle<Credential>,
-    /// Refusals that the log told of, by address.
+    /// Refusals in the log, by address.
     pub(super) refusals_told: Throttle<IpAddr>,
     /// Hashes passwords.
     pub(super) hashing: Hashing,
     /// Who may open a socket.
     pub(super) admission: Admission,
-    /// Bounds on what one socket takes up.
+    /// Limits on the resources of one socket.
     pub(super) limits: Limits,
-    /// Which Service Users are there, for cancel on disconnect.
+    /// Which Service Users are connected, for cancel on disconnect.
     pub(super) presence: Presence,
     /// When each Member's session was last used.
     pub(super) activity: Activity,
-    /// How fast keys may trade; told, the engine decides.
+    /// How fast keys may trade, for acknowledgements; the engine decides.
     pub(super) tiers: Tiers,
-    /// Whether browsers reach it by TLS alone: cookies are for that alone then.
+    /// Whether browsers reach it by TLS only: then cookies are `Secure`.
     pub(super) secure: bool,
     /// The server's clock.
     pub(super) clock: fn() -> Moment,
-    /// Sockets opened since the start; names them in `status`.
+    /// Sockets opened since the start; the number identifies a socket in `status`.
     pub(super) sockets_opened: AtomicU64,
 }
 
@@ -117,7 +117,7 @@ pub(super) enum Unanswered {
 }
 
 impl Unanswered {
-    /// What is told over HTTP; with this status where the engine refused.
+    /// The HTTP answer, with this status if the engine refused.
     pub(super) fn over_http(self, status: StatusCode) -> Refusal {
         match self {
             Unanswered::Refused(reject) => Refusal::new(status, reject.text()),
@@ -127,7 +127,7 @@ impl Unanswered {
 }
 
 impl Gateway {
-    /// A gateway with these settings that listens on `address`, and with what it is joined to.
+    /// A gateway with these settings that listens on `address`.
     pub fn new(
         config: &Config,
         address: SocketAddr,
@@ -137,7 +137,7 @@ impl Gateway {
     ) -> Arc<Gateway> {
         let Links { directory, handle, sockets, market_data, history, metrics, stopping, dashboards } = links;
         let limits = &config.limits;
-        // When each Member's session was last used: as far as is known, now.
+        // When the open sessions were last used is unknown after a start, so it counts as now.
         let open = directory.members(|members| members.sessions().map(|open| open.cookie_hash).collect::<Vec<_>>());
         let activity = Activity::new(Duration::from_secs(limits.member_idle_s as u64), open.into_iter(), clock());
         Arc::new(Gateway {
@@ -185,8 +185,8 @@ impl Gateway {
         self.ask_with(by, work, Ticket::Ask).await
     }
 
-    /// Asks with a ticket of the caller's making. Whoever is not the server waits for a turn, so that a storm of clients does
-    /// not fill the engine's queue before those who are in.
+    /// As `ask`, with a ticket that the caller makes. All but the server itself wait for a turn, so that a storm of
+    /// clients does not fill the engine's queue and block those already connected.
     pub(super) async fn ask_with(
         &self,
         by: Principal,

@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 /// The path that a handshake signs, whatever its query string.
 const HANDSHAKE_PATH: &str = "/v2";
 
-/// What a client signs, as it went over the wire: nothing is parsed or normalised first.
+/// What a client signs, exactly as it was sent: nothing is parsed or normalised first.
 #[derive(Debug, Clone, Copy)]
 pub struct Signed<'a> {
     /// Path of the request, from its first slash and without a query string.
@@ -42,7 +42,7 @@ impl<'a> Signed<'a> {
         BASE64_STANDARD.encode(self.mac(secret).finalize().into_bytes())
     }
 
-    /// Whether `api_sign` was made with this secret; takes the same time wherever it differs.
+    /// Whether `api_sign` was made with this secret; takes the same time wherever the two differ.
     pub fn verify(&self, secret: &[u8], api_sign: &str) -> bool {
         BASE64_STANDARD.decode(api_sign).is_ok_and(|signature| self.mac(secret).verify_slice(&signature).is_ok())
     }
@@ -58,7 +58,7 @@ impl<'a> Signed<'a> {
 pub struct ApiCredentials {
     /// Public name of the key: 56 base64 characters.
     pub api_key: String,
-    /// 64 random bytes; sealed before they go anywhere.
+    /// 64 random bytes; commands and the journal only ever get them sealed.
     pub secret: Zeroizing<Vec<u8>>,
 }
 
@@ -78,7 +78,7 @@ impl fmt::Debug for ApiCredentials {
     }
 }
 
-/// An API secret as its owner is shown it, once: base64.
+/// An API secret in base64, as shown to its owner once.
 pub fn secret_text(secret: &[u8]) -> Zeroizing<String> {
     Zeroizing::new(BASE64_STANDARD.encode(secret))
 }
@@ -92,7 +92,7 @@ pub fn decode_secret(text: &str) -> Option<Zeroizing<Vec<u8>>> {
 mod tests {
     use super::*;
 
-    /// The example that the venue whose protocol we speak publishes for its REST calls.
+    /// The example that the venue whose protocol we implement publishes for its REST calls.
     #[test]
     fn the_published_rest_vector_is_reproduced() {
         let secret =
@@ -137,7 +137,7 @@ mod tests {
         assert!(!signed.verify(&secret, "not base64"));
     }
 
-    /// A measurement would be at the machine's mercy; so this looks at who compares.
+    /// A timing measurement would depend on the machine, so this checks what does the comparison.
     #[test]
     fn d2_16_signatures_and_tokens_are_compared_by_their_mac_which_takes_constant_time() {
         for source in [include_str!("credentials.rs"), include_str!("token.rs")] {

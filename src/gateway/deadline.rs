@@ -1,5 +1,5 @@
-//! A bound on how long a peer may take for what it is sent over HTTP. hyper has none: it begins to time the next request
-//! once the answer before is written, so who does not read would keep a connection's place for ever.
+//! A limit on how long a peer may take to read an HTTP answer. hyper has none: it times the next request only after the
+//! answer is written, so a peer that does not read would keep its connection for ever.
 
 use std::io;
 use std::pin::Pin;
@@ -9,17 +9,17 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-/// A stream whose writes fail once what is to be flushed has waited for too long, however much of it is taken meanwhile.
+/// A stream whose writes fail once unflushed data has waited for too long, however much was taken meanwhile.
 #[derive(Debug)]
 pub struct Deadline<S> {
     stream: S,
     patience: Duration,
-    /// Runs from when the peer first took less than it was given until all of it is flushed.
+    /// Runs from the first write that had to wait to the moment when everything is flushed.
     late: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S: Unpin> Deadline<S> {
-    /// A stream whose peer has so long for each flush.
+    /// A stream whose peer has `patience` for each flush.
     pub fn new(stream: S, patience: Duration) -> Deadline<S> {
         Deadline { stream, patience, late: None }
     }

@@ -1,6 +1,6 @@
-//! The gateway's read-only copy of assets, markets, keys and Members, fed by released events, hence never
-//! ahead of the disk. It resolves names, makes refusals cheap and holds the sealed secrets to verify with;
-//! it never grants.
+//! The gateway's read-only copy of assets, markets, keys and Members, updated by released events, hence never ahead of
+//! the disk. It resolves names, makes refusals cheap and has the sealed secrets for verification; it never grants a
+//! right.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,14 +14,14 @@ use crate::engine::service_users::Keys;
 use crate::engine::state::State;
 use crate::sequencer::Stamped;
 
-/// What is known as of the last release.
+/// The copy as of the last release.
 #[derive(Debug)]
 pub struct Directory {
     reference: RwLock<Arc<Reference>>,
     keys: RwLock<Keys>,
     members: RwLock<Members>,
     halted: AtomicBool,
-    /// The storage takes no writes, so nor does the server.
+    /// The storage does not accept writes, so commands are refused.
     read_only: AtomicBool,
 }
 
@@ -37,7 +37,7 @@ impl Directory {
         }
     }
 
-    /// Follows released events.
+    /// Applies released events.
     pub fn follow(&self, events: &[Arc<Stamped>]) {
         for stamped in events {
             let event = &stamped.event;
@@ -69,7 +69,7 @@ impl Directory {
         }
     }
 
-    /// What `status` says while the server is not about to stop.
+    /// The state that `status` reports while the server is not stopping.
     pub fn system(&self) -> &'static str {
         if self.is_read_only() {
             "maintenance"
@@ -85,12 +85,12 @@ impl Directory {
         self.halted.load(Ordering::Relaxed)
     }
 
-    /// Whether commands are refused because the storage takes no writes.
+    /// Whether commands are refused because the storage does not accept writes.
     pub fn is_read_only(&self) -> bool {
         self.read_only.load(Ordering::Relaxed)
     }
 
-    /// Notes whether commands are refused because the storage takes no writes.
+    /// Records whether commands are refused because the storage does not accept writes.
     pub fn set_read_only(&self, read_only: bool) {
         self.read_only.store(read_only, Ordering::Relaxed);
     }
@@ -100,12 +100,12 @@ impl Directory {
         Arc::clone(&self.reference.read())
     }
 
-    /// Asks the keys; nonces are not followed.
+    /// Reads the keys; their nonces are not up to date.
     pub fn keys<T>(&self, ask: impl FnOnce(&Keys) -> T) -> T {
         ask(&self.keys.read())
     }
 
-    /// Asks the Members; spent codes are not followed.
+    /// Reads the Members; their spent codes are not up to date.
     pub fn members<T>(&self, ask: impl FnOnce(&Members) -> T) -> T {
         ask(&self.members.read())
     }

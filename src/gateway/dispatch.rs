@@ -1,4 +1,4 @@
-//! From a message to what is asked of whom: the engine, market data, history, or nobody.
+//! Decides what a message asks of the engine, market data, history, or nobody.
 
 use std::sync::Arc;
 
@@ -25,18 +25,18 @@ use crate::sequencer::handle::{Submission, Unavailable, Work};
 use crate::wire::leaf::Text;
 use crate::wire::results::Subscribed;
 
-/// Tokens that one socket remembers having used: the first, which bound it, and those that were used last.
+/// Used tokens that one socket remembers: the first, which bound it, and the most recently used.
 const TOKENS_MAX: usize = 8;
-/// How long an order may be under way when it names no deadline, µs (docs.kraken.com, `add_order`).
+/// How long an order may wait if it names no deadline, µs (docs.kraken.com, `add_order`).
 const DEADLINE_US: u64 = 5_000_000;
-/// What a client is told that ends what it does not follow.
+/// The error for a client that ends a subscription that it does not have.
 pub(super) const NOT_SUBSCRIBED: &str = "EGeneral:Invalid arguments:channel: not subscribed";
-/// What a client is told when the engine's queue is full, or market data has stopped.
+/// The error when the engine's queue is full, or market data has stopped.
 pub(super) const UNAVAILABLE: &str = "EService:Unavailable: retry in 100 ms";
 
 impl Session {
-    /// Answers a message at once, or adds what it asks to the submissions. What few messages have to wait for, market
-    /// data, is handed back: a session keeps no room for it while it is at rest.
+    /// Answers a message at once, or adds its request to the submissions. The few messages that must wait, for market
+    /// data, return a future, so that an idle session needs no memory for it.
     pub(super) fn message(&mut self, text: &str, time_in: Moment) -> Option<BoxFuture<'_, ()>> {
         let message = match inbound::parse_message(text) {
             Ok(message) => message,
@@ -80,7 +80,7 @@ impl Session {
         self.reply(Envelope::at_once(method, refusal.req_id, now), Err(&refusal.text));
     }
 
-    /// Takes a token: the first one binds the socket; later ones must be of the same principal, and only their own
+    /// Handles a token: the first one binds the socket; later ones must be of the same principal, and only their own
     /// message is judged by them (rules 5, 6).
     fn present(&mut self, token: &str, now: Moment) -> Result<(), &'static str> {
         let known = self.tokens.iter().position(|(used, _)| used == token);
@@ -107,7 +107,7 @@ impl Session {
         }
         self.principal.credential = Credential::Key(claims.credential_version);
         if self.principal.actor == Actor::Public {
-            // The engine judges the key; what follows in the queue is judged by the same rights.
+            // The engine judges the key; later submissions in the queue are judged by the same rights.
             let call = Call { operation: Operation::Ping, req_id: None, time_in: now, then: Continuation::Bind };
             self.ask(Work::Query(Query::Bind(claims.key)), call);
             self.principal.actor = actor;
@@ -116,7 +116,7 @@ impl Session {
         Ok(())
     }
 
-    /// Does what a request asks; `envelope` is for what is answered at once.
+    /// Executes a request; `envelope` is for immediate answers.
     fn perform(&mut self, request: Request<'_>, envelope: Envelope<'_>) -> Option<BoxFuture<'_, ()>> {
         let Request { operation, body, .. } = request;
         let Envelope { req_id, time_in, .. } = envelope;
@@ -158,7 +158,7 @@ impl Session {
                     Query::Deposits(filter) | Query::Withdrawals(filter) => {
                         Continuation::Transfers(Box::new(filter.clone()))
                     }
-                    // One thing, however many there are.
+                    // A single object, whatever its size.
                     Query::KeyInfo | Query::MemberInfo | Query::Request(_) | Query::WithdrawInfo(_) => {
                         Continuation::Reply
                     }
@@ -177,7 +177,7 @@ impl Session {
         None
     }
 
-    /// Verifies a one-time code and puts its step into the command; draws the credential that a change needs.
+    /// Verifies a one-time code and puts its step into the command; generates the credential that a change needs.
     fn coded(
         &mut self,
         mut command: Command,
@@ -185,7 +185,7 @@ impl Session {
         now: Moment,
     ) -> Result<(Command, Continuation), &'static str> {
         if let (Some(code), Some(step), Actor::Member(member)) = (code, command.step_mut(), self.principal.actor) {
-            // By the session, wherever its sockets come from: who stole one cannot guess from many addresses.
+            // Limited by session, not by address: with a stolen session nobody can guess from many addresses.
             if !self.gateway.codes.admit(self.credential, now) {
                 return Err("EAPI:Rate limit exceeded:otp: too many wrong codes; wait a minute");
             }
@@ -215,7 +215,7 @@ impl Session {
         Ok((command, then))
     }
 
-    /// Adds a submission of the socket's principal.
+    /// Adds a submission for the socket's principal.
     pub(super) fn ask(&mut self, work: Work, call: Call) {
         let by = match call.then {
             Continuation::Bind => Principal { actor: Actor::Public, ..self.principal },
@@ -225,20 +225,20 @@ impl Session {
         self.submissions.push(Submission { by, work, ticket: Ticket::Call(Arc::clone(&self.queue), call) });
     }
 
-    /// Submits what was added since the last time, and refuses what the queue has no room for.
+    /// Submits what was added since the last call, and refuses what the queue has no room for.
     pub(super) fn submit(&mut self, now: Moment) {
         if self.submissions.is_empty() {
             return;
         }
         let count = self.submissions.len();
-        // The next read brings about as many.
+        // The next read will probably bring as many.
         let submissions = std::mem::replace(&mut self.submissions, Vec::with_capacity(count));
-        // Before the answers, which may come at once.
+        // Before submitting, because answers may come at once.
         self.queue.submitted(count);
         match self.gateway.handle.submit(submissions) {
             Ok(()) => {}
             Err(Unavailable(back)) => {
-                // A sequencer that has ended takes nothing again.
+                // A sequencer that has ended accepts nothing ever again.
                 let error = if self.gateway.handle.is_open() { UNAVAILABLE } else { "EService:Unavailable" };
                 for submission in back {
                     if let Ticket::Call(_, call) = submission.ticket {
@@ -274,7 +274,7 @@ impl Session {
         self.reply(call.envelope(now), Err(error));
     }
 
-    /// A token's key was not admitted: the socket is nobody's again.
+    /// A token's key was refused: the socket is public again.
     fn unbind(&mut self) {
         if !self.bound {
             self.principal.actor = Actor::Public;
@@ -296,7 +296,7 @@ impl Session {
                 self.follow_market(operation, channel, envelope).await;
             }
             Operation::Level3 => {
-                // What everybody's orders add up to is public; the orders are for who has a key, as it stands (rule 5).
+                // Price levels are public; single orders are for keys only, as the engine judges them now (rule 5).
                 let call = Call { operation, req_id, time_in: now, then: Continuation::Level3(Box::new(channel)) };
                 self.ask(Work::Query(Query::Subscribe { channel: operation, open_orders: false }), call);
                 self.judging = true;
@@ -306,7 +306,7 @@ impl Session {
                     return self.reply(envelope, Err("Already subscribed"));
                 }
                 let reference = self.gateway.directory.reference();
-                // Such a filter would silence the channel.
+                // An unknown asset in the filter would silence the channel.
                 let mut assets = channel.assets.iter().flatten();
                 if let Some(unknown) = assets.find_map(|code| reference.find_asset(code).err()) {
                     return self.reply(envelope, Err(&unknown.text()));
@@ -349,7 +349,7 @@ impl Session {
         self.reply(envelope, Ok(&items::to_json(result)));
     }
 
-    /// A refusal that names its symbol, if it has one, at top level (rule 45).
+    /// Refuses, with the symbol at the top level if there is one (rule 45).
     pub(super) fn refuse_symbol(&mut self, envelope: Envelope<'_>, symbol: Option<&str>, error: &str) {
         match symbol {
             Some(symbol) => self.push(|text| envelope.refusal(text, symbol, error)),

@@ -1,8 +1,8 @@
-//! Channels that many sockets follow. An item is serialised once and framed once, and the frame is written past the sessions
-//! of all that are at rest.
+//! Channels that many sockets follow. An item is serialised once and framed once, and the frame is written directly to
+//! the sockets of all idle sessions, bypassing them.
 //!
-//! This is a task of its own: the release step hands over the item with the list of who follows, and goes on. Items that
-//! wait together go out in one frame.
+//! This is a task of its own: the release step hands over the item with the list of followers, and continues. Items
+//! that wait together go out in one frame.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -23,15 +23,15 @@ use crate::engine::reference::Reference;
 
 /// Items that may wait.
 const WAITING_MAX: usize = 16_384;
-/// Sockets after which the task lets others run.
+/// The number of sockets after which the task yields.
 const YIELD_AFTER: usize = 32;
 
-/// Whether a channel goes this way: all Members of an Organization follow its requests.
+/// Whether a channel is sent this way: all Members of an Organization follow its requests.
 pub fn takes(channel: Operation) -> bool {
     channel == Operation::Approvals
 }
 
-/// An item and who followed its channel when it was released.
+/// An item and the followers of its channel when it was released.
 #[derive(Debug)]
 pub struct News {
     /// The item.
@@ -49,14 +49,14 @@ pub struct Feed {
 /// The task's end.
 pub type Incoming = mpsc::Receiver<News>;
 
-/// A feed and its other end, so that the release step exists before the task.
+/// A feed and its receiver, so that the release step can exist before the task.
 pub fn feed() -> (Feed, Incoming) {
     let (waiting, incoming) = mpsc::channel(WAITING_MAX);
     (Feed { waiting }, incoming)
 }
 
 impl Feed {
-    /// Hands an item over. If that many wait already, all who follow are closed and may resume: a stream has no hole.
+    /// Hands an item over. If the queue is full, the item's followers are closed and may resume: a stream has no gap.
     pub fn tell(&self, told: News) {
         if let Err(refused) = self.waiting.try_send(told) {
             refused.into_inner().to.iter().for_each(|subscriber| subscriber.queue.missed_some());
@@ -64,7 +64,7 @@ impl Feed {
     }
 }
 
-/// Items of one channel, in order, and the one frame that they make.
+/// Items of one channel, in order, and the frame made of them.
 #[derive(Debug)]
 pub struct Batch {
     items: Vec<Item>,
@@ -77,7 +77,7 @@ impl Batch {
         Batch { items, frame: OnceLock::new() }
     }
 
-    /// The frame, made when it is first asked for.
+    /// The frame, rendered on first use.
     pub fn frame(&self, reference: &Reference) -> &Bytes {
         self.frame.get_or_init(|| {
             let mut data = String::new();
@@ -90,7 +90,7 @@ impl Batch {
     }
 }
 
-/// The task, which ends with its feed.
+/// The task; it ends when its feed is dropped.
 pub async fn run(directory: Arc<Directory>, mut incoming: Incoming) {
     let mut next = incoming.recv().await;
     while let Some(News { item, to }) = next {
@@ -129,7 +129,7 @@ async fn tell_all(directory: &Directory, to: &[Subscriber], batch: &Arc<Batch>) 
     }
 }
 
-/// The batch itself, if all of it is wanted, or one of what is.
+/// The batch itself if all of it is wanted, else a batch of the wanted items.
 fn part_of(batch: &Arc<Batch>, wanted: impl Fn(&Item) -> bool) -> Arc<Batch> {
     if batch.items.iter().all(&wanted) {
         return Arc::clone(batch);
@@ -138,12 +138,12 @@ fn part_of(batch: &Arc<Batch>, wanted: impl Fn(&Item) -> bool) -> Arc<Batch> {
 }
 
 fn send(subscriber: &Subscriber, batch: &Arc<Batch>, reference: &Reference) {
-    // Items up to here were in what the subscription began with.
+    // Items up to this one were already in what the subscription began with.
     let batch = &part_of(batch, |item| item.stamped.seq > subscriber.since);
     let Some(channel) = batch.items.first().map(|item| item.route.channel) else { return };
     let (queue, number) = (&subscriber.queue, subscriber.number);
     if !queue.pass(batch.frame(reference), || queue.is_passing(number)) {
-        // A socket that is too slow is told to close by this very call.
+        // If the socket is too slow, this very call tells it to close.
         queue.send(vec![Part::Batch(channel, number, Arc::clone(batch))]);
     }
 }
@@ -233,7 +233,7 @@ mod tests {
         let frame = String::from_utf8(batch.frame(&directory.reference())[4..].to_vec()).unwrap();
         let offsets = [5, 6].map(|seq| format!("\"offset\":{}", Seq(seq).offset(0)));
         assert!(offsets.iter().all(|offset| frame.matches(offset).count() == 1), "{frame}");
-        // Who joined in between gets what came afterwards, of the same text.
+        // A socket that joined in between gets only the later items, with the same text.
         let rest = batch_of(&mut late_parts);
         let [only] = &rest.items[..] else { panic!("one item") };
         assert_eq!((only.stamped.seq, text(only)), (Seq(6), texts[1]));

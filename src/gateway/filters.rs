@@ -1,4 +1,4 @@
-//! What a subscription's own filters and the key's query dates leave out of a channel (rule 10).
+//! What a subscription's own filters and the key's query dates remove from a channel (rule 10).
 
 use super::inbound::SubscribeOptions;
 use super::ring::Item;
@@ -43,8 +43,8 @@ pub(super) fn takes_all(options: &SubscribeOptions) -> bool {
     options.workflow.is_none()
 }
 
-/// Whether the key's dates show an item, live or replayed: they bound the time of its event, but of a deposit or
-/// withdrawal its creation (rule 10).
+/// Whether the key's dates allow an item, live or replayed: they apply to the time of its event, but to the creation of
+/// a deposit or withdrawal (rule 10).
 pub(super) fn within(dates: Period, item: &Item) -> bool {
     let at = match (&item.stamped.event, item.route.channel) {
         (Event::DepositChanged { deposit, .. }, Operation::Deposits) => deposit.created_at,
@@ -54,9 +54,9 @@ pub(super) fn within(dates: Period, item: &Item) -> bool {
     dates.holds(at)
 }
 
-/// The dates that bound a live item. What changes present state is told from whenever on that state dates from: a balance,
-/// where an order or an Earn allocation stands, a deposit or withdrawal that is open still (rule 10). A replay tells of the
-/// past, and is bounded.
+/// The dates that apply to a live item. A change of present state is sent even if it dates from before the start: a
+/// balance, the state of an order or an Earn allocation, an open deposit or withdrawal (rule 10). A replay shows the
+/// past, so all dates apply.
 pub(super) fn live(dates: Period, item: &Item) -> Period {
     let is_present = match (&item.stamped.event, item.route.channel) {
         (Event::DepositChanged { deposit, .. }, Operation::Deposits) => deposit.is_open(),
@@ -67,8 +67,8 @@ pub(super) fn live(dates: Period, item: &Item) -> Period {
     Period { from: dates.from.filter(|_| !is_present), ..dates }
 }
 
-/// A snapshot less what the subscription does not want and the key may not see. Present state stays: only
-/// ended deposits and withdrawals have a time that the dates bound.
+/// A snapshot without what the subscription does not want or the key may not see. Present state stays: the dates apply
+/// to ended deposits and withdrawals only.
 pub(super) fn narrowed(view: View, options: &SubscribeOptions, reference: &Reference, dates: Period) -> View {
     let wanted = |asset| {
         let code = reference.asset(asset).code;

@@ -1,8 +1,8 @@
 //! Outgoing WebSocket frames, written straight into a connection's reused buffer.
 //!
-//! tungstenite allocates and copies per message; on the hot path a frame is a header and one copy of
-//! what was rendered into another reused buffer. Servers never mask (RFC 6455 §5.1), nothing is
-//! fragmented and no extension is spoken, so a header is two, four or ten bytes.
+//! tungstenite allocates and copies for each message; on the hot path a frame is a header and one copy of what was
+//! rendered into another reused buffer. Servers never mask (RFC 6455 §5.1), nothing is fragmented and no extension is
+//! used, so a header is two, four or ten bytes.
 
 use bytes::Bytes;
 
@@ -10,11 +10,11 @@ const TEXT: u8 = 0x81;
 const CLOSE: u8 = 0x88;
 const PING: u8 = 0x89;
 
-/// Most messages have 126 to 65,535 bytes; this is the header that those take.
+/// The size of the header for 126 to 65,535 bytes, as most messages have.
 const USUAL_HEADER: usize = 4;
 const MAX_CONTROL_PAYLOAD: usize = 125;
 
-/// Frames to write, each rendered in a buffer that is used again.
+/// Frames to write, rendered in a reused buffer.
 #[derive(Debug, Default)]
 pub struct Frames {
     /// The frames, one behind the other.
@@ -60,7 +60,7 @@ pub fn push_close(out: &mut Vec<u8>, code: u16, reason: &str) {
     out.extend_from_slice(reason);
 }
 
-/// A header and how many of its bytes count.
+/// A header, and how many of its bytes are used.
 fn header(first: u8, length: usize) -> ([u8; 10], usize) {
     let mut header = [0; 10];
     header[0] = first;
@@ -86,7 +86,7 @@ mod tests {
 
     use super::*;
 
-    /// What a client makes of the bytes.
+    /// Decodes the bytes as a client does.
     fn read(bytes: Vec<u8>, count: usize) -> Vec<Message> {
         let mut socket = WebSocket::from_raw_socket(Cursor::new(bytes), Role::Client, None);
         (0..count).map(|_| socket.read().unwrap()).collect()

@@ -1,5 +1,5 @@
-//! `/v2`: who may open a socket. A signed request is judged before 101 (rules 2–4), a cookie needs an exact
-//! Origin (rule 16), and a bare one gets public data until a token binds it (rule 6).
+//! `/v2`: who may open a socket. A signed request is checked before 101 (rules 2–4), a cookie needs an exact Origin
+//! (rule 16), and a request with neither gets public data until a token binds its socket (rule 6).
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -59,7 +59,7 @@ async fn open(
     }
 }
 
-/// Whose a new socket of `peer` is, and its place; or why it cannot be.
+/// Whom a new socket of `peer` belongs to, and its place; or why it is refused.
 pub(super) async fn judge(gateway: &Gateway, headers: &HeaderMap, peer: IpAddr) -> Result<Opened, Refusal> {
     if gateway.is_stopping() {
         return Err(Refusal::unavailable());
@@ -70,7 +70,7 @@ pub(super) async fn judge(gateway: &Gateway, headers: &HeaderMap, peer: IpAddr) 
     Ok(Opened { guard, admitted, parts, principal, origin: origin(headers).map(str::to_owned) })
 }
 
-/// Whose the socket is.
+/// Whom the socket belongs to.
 async fn authenticate(gateway: &Gateway, headers: &HeaderMap, queue: &Arc<SendQueue>) -> Result<Principal, Refusal> {
     let bare = Principal::public(queue.peer);
     let ticket = |answer| Ticket::Open(Arc::clone(queue), answer);
@@ -91,18 +91,18 @@ async fn authenticate(gateway: &Gateway, headers: &HeaderMap, queue: &Arc<SendQu
     Err(Refusal::unavailable())
 }
 
-/// Who signed a request, and what.
+/// A signed request: the key, its signature and what was signed.
 pub(super) struct Signature<'a> {
     /// The public part of the key.
     pub api_key: &'a str,
     /// The signature.
     pub api_sign: &'a str,
-    /// What it is of.
+    /// What was signed.
     pub signed: Signed<'a>,
 }
 
 impl Signature<'_> {
-    /// That of a handshake, by its three headers; `None` for a request that has none of them.
+    /// The signature of a handshake, from its three headers; `None` if it has none of them.
     pub fn of(headers: &HeaderMap) -> Result<Option<Signature<'_>>, Refusal> {
         let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or(""));
         let [api_key, nonce, api_sign] = ["api-key", "api-nonce", "api-sign"].map(text);
@@ -120,7 +120,7 @@ impl Signature<'_> {
     }
 }
 
-/// Verifies a signature and lets the engine judge key and nonce; the key, and the version of its secret.
+/// Verifies a signature and has the engine check key and nonce; returns the key and the version of its secret.
 pub(super) async fn open_signed(
     gateway: &Gateway,
     signature: &Signature<'_>,
@@ -145,7 +145,7 @@ pub(super) async fn open_signed(
         return Err(refused(Reject::of(Code::InvalidSignature)));
     }
     let no_number = || refused(Reject::field(Code::InvalidNonce, "nonce", "give an integer below 2^64"));
-    // Digits alone: a sign in front would be read as well.
+    // Only digits: `parse` would also accept a sign.
     let digits = Some(signed.nonce).filter(|nonce| nonce.bytes().all(|byte| byte.is_ascii_digit()));
     let nonce = digits.and_then(|nonce| nonce.parse().ok()).ok_or_else(no_number)?;
     if let Some(wait) = gateway.sockets.admissions.wait_s(&key, now) {
@@ -166,7 +166,7 @@ pub(super) async fn open_signed(
     }
 }
 
-/// Where the page that made the request comes from.
+/// The origin of the page that made the request.
 pub(super) fn origin(headers: &HeaderMap) -> Option<&str> {
     headers.get(header::ORIGIN).and_then(|value| value.to_str().ok())
 }

@@ -1,4 +1,4 @@
-//! `/healthz`: whether the server takes anything, and tells what it took.
+//! `/healthz`: whether the server accepts commands, and all its parts are running.
 
 use std::sync::Arc;
 
@@ -10,17 +10,17 @@ use tokio::task::JoinHandle;
 
 use super::context::Gateway;
 
-/// Tasks that work until the server stops.
+/// Tasks that run until the server stops.
 pub struct Tasks {
-    /// Tells Members of requests.
+    /// Sends requests to Members.
     pub fan_out: JoinHandle<()>,
-    /// Ends sessions that idle.
+    /// Ends idle sessions.
     pub sweep: JoinHandle<()>,
     /// Makes the files of exports.
     pub exports: JoinHandle<()>,
 }
 
-/// What is looked at.
+/// What is checked.
 type Parts = Arc<(Arc<Gateway>, Tasks)>;
 
 /// The route.
@@ -33,7 +33,7 @@ async fn answer(State(parts): State<Parts>) -> (StatusCode, &'static str) {
     if gateway.directory.is_read_only() {
         return (StatusCode::SERVICE_UNAVAILABLE, "the storage takes no writes; reads are served\n");
     }
-    // What takes commands goes on without these, which come back only with a start.
+    // Commands are still accepted without these, but only a restart brings them back.
     let needed = [
         (gateway.history.is_running(), "history has stopped; restart the server\n"),
         (gateway.market_data.is_running(), "market data has stopped; restart the server\n"),
@@ -48,7 +48,7 @@ async fn answer(State(parts): State<Parts>) -> (StatusCode, &'static str) {
     }
 }
 
-/// `open`: the sequencer takes commands, which it no longer does once its journal has failed.
+/// `open`: the sequencer accepts commands; once its journal has failed, it does not.
 fn health(open: bool, stopping: bool) -> (StatusCode, &'static str) {
     match (open, stopping) {
         (true, false) => (StatusCode::OK, "ok\n"),
@@ -73,7 +73,7 @@ mod tests {
         }
     }
 
-    /// How a part goes.
+    /// Makes a part fail.
     type Loss<'a> = &'a dyn Fn(&mut Served);
 
     #[tokio::test]

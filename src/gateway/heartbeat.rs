@@ -1,4 +1,4 @@
-//! What a session looks at each second: whether it is time to end, whether the peer is there, and heartbeats.
+//! What a session checks every second: whether it must end, whether the peer still answers, and heartbeats.
 
 use std::time::Duration;
 
@@ -9,24 +9,24 @@ use super::session::{End, PATIENCE, Session};
 
 /// A socket without a message or a subscription is closed after this (rule 6).
 const IDLE: Duration = Duration::from_secs(60);
-/// How often it is looked at.
+/// The time between two checks.
 pub(super) const BEAT: Duration = Duration::from_secs(1);
 
 impl Session {
-    /// Looks at all of it; the end that is due.
+    /// Does all checks; returns how the session ends, if it must.
     pub(super) fn beat(&mut self) -> Option<End> {
         let follows = self.follows_status || !self.subscriptions.is_empty() || !self.topics.is_empty();
         let idle = self.last_message.elapsed();
         if self.stopping && self.last_act.elapsed() >= PATIENCE {
             match self.queue.in_flight() {
                 0 => return Some(self.restart()),
-                // The sequencer answers all that it took, unless it died.
+                // The sequencer answers all that it accepted, unless it died.
                 _ if !self.gateway.handle.is_open() => return Some(End::Close(1011, "the outcome is not known")),
-                // After 1012 a client takes what was not answered as never done.
+                // After 1012 a client would assume that unanswered calls were not executed.
                 _ => {}
             }
         }
-        // With the sequencer gone or the server stopping, what is under way decides how the socket ends, above.
+        // If the sequencer is gone or the server is stopping, calls under way decide how the socket ends (above).
         let goes_on = !self.stopping && self.gateway.handle.is_open();
         if goes_on && !self.topics.is_empty() && !self.gateway.market_data.is_running() {
             return Some(End::Close(1013, "market data has stopped"));
@@ -38,7 +38,7 @@ impl Session {
             return Some(End::Gone);
         }
         if self.out.bytes.is_empty() && !self.wrote {
-            // A session at rest keeps no room for the burst before.
+            // An idle session gives back the buffers that grew in a burst.
             (self.out, self.items, self.submissions) = Default::default();
         }
         if follows && !self.wrote {
@@ -47,13 +47,13 @@ impl Session {
         None
     }
 
-    /// How a session ends with its server once nothing is under way.
+    /// How a session ends with its server once no call is under way.
     pub(super) fn restart(&self) -> End {
         // The sequencer outlasts the sessions, unless it died.
         End::Close(1012, if self.gateway.handle.is_open() { "planned restart" } else { "the server failed" })
     }
 
-    /// How long a peer may be silent before it is pinged, and then before it counts as gone.
+    /// How long a peer may be silent before it is pinged, and again as long before it counts as gone.
     pub(super) fn ping(&self) -> Duration {
         Duration::from_secs(self.gateway.limits.ping_s as u64)
     }
@@ -61,7 +61,7 @@ impl Session {
     /// Pings a silent peer; `false` once it has not answered for as long again.
     fn is_there(&mut self) -> bool {
         match self.pinged {
-            // What is not read cannot be heard.
+            // While the session does not read, it cannot receive a pong.
             _ if !self.reads() => true,
             Some(pinged) => pinged.elapsed() < self.ping(),
             None => {

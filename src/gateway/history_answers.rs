@@ -1,4 +1,4 @@
-//! Answers that wait for SQL: pages of history, orders by name, past fills, the audit log.
+//! Answers that wait for SQL: pages of history, orders by id, past fills, the audit log.
 
 use std::sync::Arc;
 
@@ -30,10 +30,10 @@ use crate::engine::transfers::{Transfer, TransferFilter};
 use crate::history::{Busy, ClosedOrder, PastFill, Wanted};
 use crate::wire::results::{AuditLog, Ledgers};
 
-/// What a client is told that history does not answer in time.
+/// The error when history does not answer in time.
 pub(super) const BUSY: &str = "EService:Busy: history did not answer in time; retry in 1000 ms";
-/// How a socket is closed when history does not deliver the past fills that it was promised in time, or before too
-/// many later items wait behind them.
+/// How a socket is closed when history does not deliver the promised past fills in time, or too many later items are
+/// waiting behind them.
 pub(super) const NO_FILLS: End = End::Close(1013, "past fills are not ready: reconnect");
 /// Fills in the snapshot that `snap_trades` asks for.
 const FILLS_MAX: usize = 50;
@@ -41,17 +41,17 @@ const FILLS_MAX: usize = 50;
 /// A call and its answer.
 type Answered = (Call, Result<String, Busy>);
 
-/// What history has told a session.
+/// What history has delivered to a session.
 pub(super) enum Recalled {
     /// The answer to a call.
     Answered(Answered),
     /// The past fills of a subscription to `executions`, by its number.
     Fills(u64, Result<String, Busy>),
-    /// A page of a stream's past.
+    /// A page of a replay.
     Paged(Paged),
 }
 
-/// The items behind past fills that are on their way: these come first, for offsets only rise (rule 41).
+/// Items that wait for past fills still being read: the fills must come first, because offsets only rise (rule 41).
 #[derive(Debug)]
 pub(super) struct Held {
     /// The fills are as of this event.
@@ -60,12 +60,12 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// Whether an item comes behind the fills.
+    /// Whether an item must come after the fills.
     pub(super) fn holds(&self, item: &Item) -> bool {
         item.stamped.seq > self.reached
     }
 
-    /// Keeps an item, or `false` if it has `max` already.
+    /// Keeps an item; `false` if it has `max` already.
     pub(super) fn keep(&mut self, item: &Item, max: usize) -> bool {
         let room = self.items.len() < max;
         if room {
@@ -80,7 +80,7 @@ impl Session {
         self.history.spawn(answered.map(Recalled::Answered));
     }
 
-    /// Asks history for the last fills; until they are told, what comes behind them waits.
+    /// Queries history for the last fills; later items wait until they are written.
     pub(super) fn show_fills(&mut self, number: u64, grant: HistoryGrant) {
         let (history, reference) = (self.gateway.history.clone(), self.gateway.directory.reference());
         if let Some(subscription) = self.subscriptions.get_mut(&Operation::Executions) {
@@ -92,8 +92,8 @@ impl Session {
         });
     }
 
-    /// Writes the last fills as a snapshot frame of their own, and what has waited for them: clients look at a frame's
-    /// first item to tell fills from orders, so the two are never in one frame.
+    /// Writes the last fills as a snapshot frame of their own, then the items that waited for them: clients look at a
+    /// frame's first item to tell fills from orders, so the two are never in one frame.
     pub(super) async fn fills_told(
         &mut self,
         number: u64,
@@ -102,7 +102,7 @@ impl Session {
     ) -> Option<End> {
         let channel = Operation::Executions;
         let subscription = self.subscriptions.get_mut(&channel).filter(|subscription| subscription.number == number)?;
-        // The acknowledgement has promised them.
+        // The acknowledgement promised them.
         let Ok(data) = told else { return Some(NO_FILLS) };
         let held = subscription.held.take();
         self.frame(channel, true, &data);
@@ -222,7 +222,7 @@ impl Session {
         });
     }
 
-    /// Writes an answer of history's.
+    /// Writes an answer from history.
     pub(super) fn looked_back(&mut self, (call, text): Answered) {
         let now = (self.gateway.clock)();
         let result = text.as_deref().map_err(|Busy| BUSY);
@@ -230,7 +230,7 @@ impl Session {
     }
 }
 
-/// The rows that a page asks for, its names resolved.
+/// The rows that a page asks for, with its names resolved.
 fn wanted(page: &Page, reference: &Reference) -> Result<Wanted, Reject> {
     let market = page.symbol.as_deref().map(|symbol| {
         let symbol = Symbol::from(symbol).map_err(|_| Reject::invalid("symbol", "no such name"))?;
@@ -261,7 +261,7 @@ fn page_text(name: &str, cursor: Option<Cursor>, write: impl FnOnce(&mut String)
     text
 }
 
-/// Fills as an array; in a snapshot they carry the offset of where it was taken (rule 41), in a page their own.
+/// Fills as an array; in a snapshot with the offset at which it was taken (rule 41), in a page with their own.
 fn fills_text(reference: &Reference, fills: &[PastFill], snapshot: Option<Seq>) -> String {
     let mut text = String::new();
     array(&mut text, fills, |text, past| {
@@ -272,14 +272,14 @@ fn fills_text(reference: &Reference, fills: &[PastFill], snapshot: Option<Seq>) 
     text
 }
 
-/// Orders, newest first, each once: one that was open when the engine looked and has closed since is open.
+/// Orders, newest first, each once: one that was open when the engine answered and has closed since counts as open.
 fn orders_text(
     reference: &Reference,
     open: Vec<(OrderId, String)>,
     closed: &[ClosedOrder],
     cursor: Option<Cursor>,
 ) -> String {
-    // A page keeps the order in which they closed, by which its cursor goes on; what was found by name has none.
+    // A page must keep the order of closing, which its cursor relies on; orders found by name have no cursor.
     let mixed = !open.is_empty();
     let mut all = open;
     for closed in closed {

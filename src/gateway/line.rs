@@ -1,9 +1,9 @@
-//! The writing half of a plain socket, and whose turn it is to write.
+//! The writing half of a plain socket, and who may write to it at the moment.
 //!
-//! A socket belongs to its session, but waking a session costs as much as the write it is woken for. So whoever has a
-//! frame for a thousand sockets, or the reply to an order, writes it directly into each socket whose session is at
-//! rest, that is, waits with nothing half written. All other sessions get it through their queues, and so do sockets
-//! under TLS, which have no line.
+//! A socket belongs to its session, but waking a session costs as much as the write it is woken for. So a frame for a
+//! thousand sockets, or the reply to an order, is written directly to each socket whose session is at rest, that is,
+//! waiting with nothing half written. All other sessions get it through their queues, and so do sockets under TLS,
+//! which have no line.
 
 use std::hint::black_box;
 use std::io;
@@ -20,9 +20,9 @@ use tokio::net::tcp::OwnedWriteHalf;
 const SESSION: u8 = 0;
 /// Nobody writes: the session is at rest.
 const REST: u8 = 1;
-/// A frame is being written past the session, which waits the few µs that it takes.
+/// A frame is being written directly, bypassing the session, which waits the few µs that it takes.
 const PASSING: u8 = 2;
-/// A frame was written past the session in part; the session writes the rest before anything else.
+/// A frame was written directly, but only in part; the session writes the rest before anything else.
 const PART: u8 = 3;
 
 /// The writing half of a socket. Dropping it closes this direction.
@@ -31,9 +31,9 @@ pub struct Line {
     half: OwnedWriteHalf,
     turn: AtomicU8,
     rest: Mutex<Vec<u8>>,
-    /// Something of the session's own, or of tungstenite's, is half written.
+    /// Something that the session or tungstenite writes is half written.
     half_written: AtomicBool,
-    /// A frame was passed since the session last looked.
+    /// A frame was written directly since the session last checked.
     passed: AtomicBool,
 }
 
@@ -44,12 +44,12 @@ pub enum Passed {
     Whole,
     /// Some of it. The session has the rest and must be woken to write it.
     Part,
-    /// Nothing: the session is at work, or the socket is full or gone.
+    /// Nothing: the session is busy, or the socket is full or gone.
     Nothing,
 }
 
 impl Line {
-    /// The line of a socket whose session is at work.
+    /// The line of a socket whose session is busy.
     pub fn new(half: OwnedWriteHalf) -> Line {
         Line {
             half,
@@ -60,8 +60,8 @@ impl Line {
         }
     }
 
-    /// Writes whole frames past the session if that is at rest. What they are is asked while nothing changes; `None` when
-    /// nobody wants them any more.
+    /// Writes whole frames directly if the session is at rest. `frames` is called once the session is locked out;
+    /// `None` if they are not wanted any more.
     pub fn pass<'a>(&self, frames: impl FnOnce() -> Option<&'a [u8]>) -> Passed {
         if self.turn.compare_exchange(REST, PASSING, Ordering::Acquire, Ordering::Relaxed).is_err() {
             return Passed::Nothing;
@@ -69,7 +69,7 @@ impl Line {
         let frames = frames().unwrap_or_default();
         let written = if frames.is_empty() { 0 } else { self.stream().try_write(frames).unwrap_or(0) };
         let (turn, passed) = match written {
-            // Whether it is full or gone, the session finds out.
+            // Full or gone? The session will find out.
             0 => (REST, Passed::Nothing),
             all if all == frames.len() => (REST, Passed::Whole),
             some => {
@@ -82,20 +82,20 @@ impl Line {
         passed
     }
 
-    /// Reads what is read before a frame is written.
+    /// Prefetches what writing a frame reads first.
     pub fn prefetch(&self) {
         black_box((self.turn.load(Ordering::Relaxed), self.stream().as_raw_fd()));
     }
 
-    /// Whether a frame was passed since the last call.
+    /// Whether a frame was written directly since the last call.
     pub fn was_passed(&self) -> bool {
         self.passed.swap(false, Ordering::Relaxed)
     }
 
-    /// Waits for what the session does next, which must have nothing to write; meanwhile its line is at rest. `Err` with
-    /// the end of a frame that was passed in part: it must be written, and then be waited again.
+    /// Waits for `next` while the line is at rest; the session must have nothing to write. `Err` has the rest of a
+    /// frame that was written directly in part: write it, then call this again.
     ///
-    /// What `next` writes by itself, as tungstenite answers a ping, it writes in the session's turn.
+    /// What `next` writes itself, such as tungstenite's answer to a ping, is written while the session has the turn.
     pub async fn rest<T>(&self, next: impl Future<Output = T>) -> Result<T, Vec<u8>> {
         let mut next = pin!(next);
         std::future::poll_fn(|context| {
@@ -112,7 +112,7 @@ impl Line {
         .await
     }
 
-    /// Makes it the session's turn; what is left of a frame that was passed must be written first.
+    /// Takes the turn for the session; returns the rest of a frame written directly in part, to be written first.
     fn take_turn(&self) -> Option<Vec<u8>> {
         loop {
             match self.turn.compare_exchange(REST, SESSION, Ordering::Acquire, Ordering::Acquire) {
@@ -121,7 +121,7 @@ impl Line {
                     self.turn.store(SESSION, Ordering::Relaxed);
                     return Some(std::mem::take(&mut self.rest.lock()));
                 }
-                // One write to a socket that does not wait.
+                // It lasts one write to a non-blocking socket.
                 Err(_) => std::thread::yield_now(),
             }
         }
@@ -131,12 +131,12 @@ impl Line {
         self.half.as_ref()
     }
 
-    /// As of `AsyncWrite`, for the session.
+    /// As in `AsyncWrite`, for the session.
     pub fn poll_write(&self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.write_with(context, bytes.len(), |stream| stream.try_write(bytes))
     }
 
-    /// As of `AsyncWrite`, for the session.
+    /// As in `AsyncWrite`, for the session.
     pub fn poll_write_vectored(&self, context: &mut Context<'_>, bytes: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let length = bytes.iter().map(|slice| slice.len()).sum();
         self.write_with(context, length, |stream| stream.try_write_vectored(bytes))
@@ -210,13 +210,13 @@ mod tests {
         let line = Arc::clone(socket.line().unwrap());
         let mut waiting = Box::pin(line.rest(pending::<()>()));
         assert!(poll!(&mut waiting).is_pending());
-        // More than the buffers of both ends hold.
+        // More than the buffers of both ends can take.
         let large: Vec<u8> = (0..64 << 20).map(|at: u32| (at % 251) as u8).collect();
         assert_eq!(line.pass(|| Some(&large)), Passed::Part);
         assert_eq!(line.pass(|| Some(&large)), Passed::Nothing);
         let Poll::Ready(Err(rest)) = poll!(&mut waiting) else { panic!("the session is told") };
         assert!(large.ends_with(&rest) && rest.len() < large.len());
-        // Half written by the session, too: still nothing is passed.
+        // Now the session has half written something: still no frame is written directly.
         let mut writing = Box::pin(socket.write_all(&rest));
         assert!(poll!(&mut writing).is_pending());
         let mut waiting = Box::pin(line.rest(pending::<()>()));
@@ -260,7 +260,7 @@ mod tests {
         assert_eq!(read, *b"repliesrepliesreplies");
     }
 
-    /// A stand-in for the session: writes what is queued, and what is left of what was passed.
+    /// A stand-in for the session: writes what is queued, and the rest of frames written directly.
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn frames_arrive_whole_and_in_order_however_they_go() {
         const FRAMES: u32 = 20_000;
@@ -289,7 +289,7 @@ mod tests {
         let sending = tokio::spawn(async move {
             let mut passed = 0;
             for number in 0..FRAMES {
-                // Of many lengths, so that one of them is cut somewhere when the buffers are full.
+                // Of various lengths, so that one of them is cut somewhere when the buffers are full.
                 let mut frame = number.to_be_bytes().to_vec();
                 frame.resize(8 + (number as usize * 7_919) % 3_000, number as u8);
                 let length = (frame.len() as u32).to_be_bytes();

@@ -1,7 +1,7 @@
 //! The one port: accepts connections and speaks HTTP/1.1 on them until one upgrades.
 //!
-//! hyper is driven directly rather than through `axum::serve`: only so can head size, idle time
-//! and the number of connections be bounded, and the bare socket be taken back after an upgrade.
+//! hyper is driven directly rather than through `axum::serve`: only this way can head size, idle time and the number of
+//! connections be limited, and the raw socket be taken back after an upgrade.
 
 use std::{
     convert::Infallible,
@@ -43,9 +43,9 @@ const HEAD_BYTES_MAX: usize = 16 * 1024;
 const HEAD_FIELDS_MAX: usize = 100;
 /// How long a connection may take to send a request's head, or stay silent between requests.
 const IDLE: Duration = Duration::from_secs(5);
-/// How long one request may take in all, body included, and then its answer to be taken.
+/// How long one request may take in total, body included, and again how long the client may take to read its answer.
 const REQUEST: Duration = Duration::from_secs(30);
-/// After a failed accept (out of file descriptors, mostly), so that the loop does not spin.
+/// The pause after a failed accept (usually: out of file descriptors), so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// What the listener must know.
@@ -57,9 +57,9 @@ pub struct Limits {
     pub connections_per_address: usize,
     /// Networks of the proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
-    /// What takes connections under TLS; plain ones are taken without.
+    /// For TLS connections; `None` for plain ones.
     pub tls: Option<TlsAcceptor>,
-    /// Where those are counted who find no place.
+    /// Counts connections that find no place.
     pub metrics: Arc<Metrics>,
 }
 
@@ -70,8 +70,8 @@ pub struct Place {
     _held: Arc<(OwnedSemaphorePermit, Option<Admitted>)>,
 }
 
-/// Serves `app` until `stop` turns true. Then accepts no more, gives requests under way [`IDLE`] to finish, and
-/// returns when every connection is gone; ending upgraded ones is their sessions' work.
+/// Serves `app` until `stop` turns true. Then accepts no more, gives requests under way [`IDLE`] to finish, and returns
+/// when every connection is gone; upgraded ones are ended by their sessions.
 pub async fn serve(listener: TcpListener, app: Router, limits: Limits, mut stop: watch::Receiver<bool>) {
     let all = u32::try_from(limits.max_connections).unwrap_or(u32::MAX);
     let (tls, metrics) = (limits.tls.clone(), Arc::clone(&limits.metrics));
@@ -94,8 +94,8 @@ pub async fn serve(listener: TcpListener, app: Router, limits: Limits, mut stop:
             Err(refusal) => {
                 tracing::debug!(peer = %address, error = refusal.error, "connection turned away");
                 metrics.handshake_refused(refusal.status.as_u16());
-                // One try: a server that is full spends no task on who must go. Nor does it agree on keys with them, without
-                // which there is nothing to say under TLS.
+                // One try: a full server does not spend a task on a client that it turns away. Nor does it make a TLS
+                // handshake with it, without which nothing can be said.
                 if tls.is_none() {
                     let _ = socket.try_write(refusal.unasked().as_bytes());
                 }
@@ -110,12 +110,12 @@ pub async fn serve(listener: TcpListener, app: Router, limits: Limits, mut stop:
     let _ = places.all.acquire_many(all).await;
 }
 
-/// Returns once `stop` is true or nobody is left to set it.
+/// Returns once `stop` is true or its sender is gone.
 pub async fn stopped(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|&stop| stop).await;
 }
 
-/// The places for connections, in all and of one address.
+/// The places for connections, in all and per address.
 struct Places {
     all: Arc<Semaphore>,
     addresses: Arc<Addresses>,
@@ -131,8 +131,8 @@ impl Places {
         }
     }
 
-    /// A place for a connection from `peer`. A proxy speaks for many: of what it forwards the WebSockets are counted,
-    /// when they are opened, by whom they come from.
+    /// A place for a connection from `peer`. A proxy connects for many: the WebSockets that it forwards are counted
+    /// when they open, by their clients' addresses.
     fn take(&self, peer: IpAddr) -> Result<Place, Refusal> {
         let permit = self.all.clone().try_acquire_owned().map_err(|_| Refusal::busy())?;
         let peer = peer.to_canonical();
@@ -154,13 +154,13 @@ struct Connection {
 
 impl Connection {
     async fn run(self, socket: TcpStream, mut stop: watch::Receiver<bool>) {
-        // Small frames must leave at once; where it fails the socket is already dead.
+        // Small frames must be sent at once; if this fails, the socket is dead already.
         let _ = socket.set_nodelay(true);
         let socket = match &self.tls {
             None => Socket::plain(socket),
             Some(tls) => match time::timeout(IDLE, tls.accept(socket)).await {
                 Ok(Ok(socket)) => Socket::Tls(Box::new(socket)),
-                // Whoever speaks something else, or nothing, has nothing to be told.
+                // A peer that does not speak TLS, or says nothing, cannot be told anything.
                 Ok(Err(_)) | Err(_) => return,
             },
         };
@@ -177,7 +177,7 @@ impl Connection {
             ended = connection.as_mut() => ended,
             () = stopped(&mut stop) => {
                 connection.as_mut().graceful_shutdown();
-                // Whoever takes a long answer too slowly does not hold the server up.
+                // A client that reads a long answer too slowly must not delay the stop.
                 time::timeout(IDLE, connection).await.unwrap_or(Ok(()))
             }
         };
@@ -229,7 +229,7 @@ mod tests {
     /// Sends `request` and reads until the server closes.
     async fn exchange(address: SocketAddr, request: &str) -> String {
         let mut socket = TcpStream::connect(address).await.unwrap();
-        // The server may hang up before all is sent; what counts is what it said.
+        // The server may close before all is sent; what matters is its answer.
         let _ = socket.write_all(request.as_bytes()).await;
         let mut answer = Vec::new();
         let _ = socket.read_to_end(&mut answer).await;
@@ -256,7 +256,7 @@ mod tests {
         }
     }
 
-    /// As many bytes as fit, which are not a whole head: all is read, so the answer is not lost with the connection.
+    /// All these bytes are read but are no whole head: with unread ones the answer would be lost at the close.
     #[tokio::test]
     async fn d1_04_a_head_that_fills_its_room_is_answered_with_431_and_one_that_just_fits_is_read() {
         let (address, _stop, _server) = start(4).await;
@@ -273,7 +273,7 @@ mod tests {
     async fn d1_04_and_d7_79_what_comes_a_byte_a_second_is_cut_off_when_its_time_is_over() {
         let (head, post) =
             ("GET / HTTP/1.1\r\nhost: a\r\nx: ", "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 999\r\n\r\n");
-        // Who has not sent a head is not there to be told.
+        // A client that has not sent a whole head gets no answer.
         for (whole, drops, told, time) in [("", head, "", IDLE), (post, "", "HTTP/1.1 408 ", REQUEST)] {
             let (address, _stop, _server) = start(4).await;
             let mut socket = TcpStream::connect(address).await.unwrap();
@@ -284,7 +284,7 @@ mod tests {
             loop {
                 tokio::select! {
                     read = incoming.read_buf(&mut answer) => if read.unwrap_or(0) == 0 { break },
-                    // It may be gone at this very moment.
+                    // The connection may be closing at this very moment.
                     _ = second.tick() => drop(outgoing.write_all(&[drops.next().unwrap()]).await),
                 }
                 assert!(began.elapsed() < time * 3, "it is open still");

@@ -1,5 +1,5 @@
-//! `/metrics`, in the Prometheus text form. What is counted while the server works is atomic numbers, without a
-//! lock; the rest is looked at when somebody asks. `docs/operations.md` says what each means and what to alarm on.
+//! `/metrics`, in the Prometheus text format. Counters that change while the server works are atomic, without a lock;
+//! the rest is computed when somebody scrapes. `docs/operations.md` says what each means and what to alert on.
 
 use std::collections::BTreeMap;
 use std::fmt::{Display, Write as _};
@@ -28,14 +28,14 @@ use crate::sequencer::Stamped;
 use crate::sequencer::stages::Stages;
 use crate::telemetry::histogram::Histogram;
 
-/// Room for the engine's codes of refusal.
+/// Room for the engine's refusal codes.
 const CODES: usize = 128;
 const _: () = assert!((Code::NotEmpty as usize) < CODES);
 
-/// Kinds of socket, as `kind` tells them.
+/// Kinds of socket, as in the label `kind`.
 const KINDS: [&str; 4] = ["public", "service_user", "member", "venue"];
 
-/// The codes that sockets end with; 1006 stands for a client that left.
+/// The codes that sockets are closed with; 1006 stands for a client that left, 0 for any other.
 const ENDS: [u16; 16] = [
     1000,
     1002,
@@ -68,7 +68,7 @@ pub struct Metrics {
     head: AtomicU64,
     /// The stamp of the last event that is on disk, in µs.
     stamp: AtomicU64,
-    /// As the log told it last. Each one is a series of its own to who scrapes, so it is not the present one.
+    /// As in the last log line about it. It is not the current head, because each value is a time series of its own.
     head_told: Mutex<Option<(u64, [u8; 32])>>,
     market_data_waiting: AtomicUsize,
     history_waiting: AtomicUsize,
@@ -81,7 +81,7 @@ pub struct Metrics {
     revocation: Histogram,
 }
 
-/// Refusals by code, each with its text once it occurred.
+/// Refusals by code; each has its text after its first occurrence.
 #[derive(Debug)]
 struct Refusals([(OnceLock<&'static str>, AtomicU64); CODES]);
 
@@ -92,18 +92,18 @@ impl Default for Refusals {
 }
 
 impl Metrics {
-    /// Notes the last event that is on disk, and its stamp.
+    /// Records the last event that is on disk, and its stamp.
     pub(super) fn reached(&self, seq: Seq, stamp: Moment) {
         self.stamp.store(stamp.0, Ordering::Relaxed);
         self.head.store(seq.0, Ordering::Relaxed);
     }
 
-    /// Notes the journal's head, as the log tells it each minute (rule 47).
+    /// Records the journal's head, as logged every minute (rule 47).
     pub fn tell_head(&self, seq: u64, digest: [u8; 32]) {
         *self.head_told.lock() = Some((seq, digest));
     }
 
-    /// Counts a batch that is on disk, and notes how many wait for those who follow.
+    /// Counts a batch that is on disk, and records how many wait for market data and history.
     pub(super) fn released(&self, events: &[Arc<Stamped>], market_data_waiting: usize, history_waiting: usize) {
         let Some(last) = events.last() else { return };
         let orders = events.iter().filter(|stamped| matches!(stamped.event, Event::OrderPlaced { .. })).count();
@@ -122,23 +122,23 @@ impl Metrics {
         count.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts a message that never got to the engine, because it was not understood.
+    /// Counts a message that never reached the engine, because it was malformed.
     pub(super) fn malformed(&self) {
         self.malformed.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts a socket that opened, by who is behind it.
+    /// Counts an opened socket, by its actor.
     pub(super) fn opened(&self, actor: Actor) {
         self.sockets[kind(actor)].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts a socket whose token was admitted: it is this actor's from now on.
+    /// Counts a socket whose token was accepted: from now on it counts for this actor.
     pub(super) fn bound(&self, actor: Actor) {
         self.sockets[kind(Actor::Public)].fetch_sub(1, Ordering::Relaxed);
         self.opened(actor);
     }
 
-    /// How many sockets are open of such an actor.
+    /// How many sockets of such an actor are open.
     #[cfg(test)]
     pub(super) fn open(&self, actor: Actor) -> i64 {
         self.sockets[kind(actor)].load(Ordering::Relaxed)
@@ -150,7 +150,7 @@ impl Metrics {
         self.ends[place(&ENDS, code)].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts how long a revoked right stayed with an open socket.
+    /// Records how long a socket stayed open after its right ended.
     pub(super) fn revoked(&self, took: Duration) {
         self.revocation.observe(took);
     }
@@ -166,7 +166,7 @@ impl Metrics {
     }
 
     fn refusals(&self) -> BTreeMap<&'static str, u64> {
-        // Two codes may have one text.
+        // Several codes may share a text.
         let mut counts = BTreeMap::new();
         for (text, count) in &self.refusals.0 {
             if let Some(text) = text.get() {
@@ -186,12 +186,12 @@ fn kind(actor: Actor) -> usize {
     }
 }
 
-/// Where a number is in a list; what is in none counts as the last.
+/// The index of a number in a list; an unknown one counts as the last.
 fn place(list: &[u16], number: u16) -> usize {
     list.iter().position(|of| *of == number).unwrap_or(list.len() - 1)
 }
 
-/// What a scrape looks at.
+/// What a scrape reads.
 #[derive(Clone)]
 pub struct Scrape {
     /// How long commands take at each stage.
@@ -200,7 +200,7 @@ pub struct Scrape {
     pub gateway: Arc<Gateway>,
     /// The port's certificate, under TLS.
     pub certificate: Option<Arc<Certificate>>,
-    /// Whose files are measured.
+    /// The directory whose files are measured.
     pub data_dir: PathBuf,
 }
 
@@ -215,7 +215,7 @@ async fn answer(State(scrape): State<Scrape>) -> Response {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], scrape.text(&files)).into_response()
 }
 
-/// The files of the data directory with their bytes, and its directories with what is in them.
+/// The files of the data directory with their sizes, and its directories with the total in them.
 fn file_sizes(dir: &Path) -> BTreeMap<String, u64> {
     let sized = entries(dir).filter_map(|(name, about)| match about.is_dir() {
         true => Some((name.clone(), entries(&dir.join(name)).map(|(_, about)| about.len()).sum())),

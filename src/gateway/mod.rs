@@ -1,6 +1,6 @@
 //! Sockets and sessions: HTTP, the handshake, dispatch, streams.
 
-// The port: connections, HTTP, and what is refused before a socket is open.
+// The port: connections, HTTP, and refusals before a socket is open.
 mod admission;
 mod deadline;
 pub mod handshake;
@@ -16,7 +16,7 @@ mod socket;
 pub mod tls;
 pub mod upgrade;
 
-// Who somebody is: keys, passwords, tokens, and how often they may be wrong.
+// Authentication: keys, passwords, tokens, and limits on failures.
 pub mod activity;
 pub mod credentials;
 pub mod passwords;
@@ -52,7 +52,7 @@ pub mod send_queue;
 pub mod subscriptions;
 mod tap;
 
-// What all of them share, and what works beside them.
+// What all of them share, and what runs beside them.
 pub mod context;
 pub mod directory;
 pub mod exports;

@@ -1,4 +1,4 @@
-//! What the release step hands a socket to write.
+//! What the release step gives a socket to write.
 
 use std::sync::{Arc, Weak};
 
@@ -18,15 +18,15 @@ use crate::sequencer::handle::Outcome;
 pub enum Part {
     /// The engine's answer to a call.
     Answer(Call, Outcome),
-    /// The journal failed under a call; its outcome is not known.
+    /// The journal failed during a call; its outcome is not known.
     Failed(Call),
     /// A private stream begins, or its refusal.
     Started(Call, Result<Box<Started>, Reject>),
     /// An item of a private channel that the socket follows.
     Item(Item),
-    /// Items of a channel that many follow, for a subscription by its number.
+    /// Items of a channel that many follow, for a subscription, given by its number.
     Batch(Operation, u64, Arc<Batch>),
-    /// A frame of market data, header included, shared with others; for a subscription, while that goes on.
+    /// A frame of market data, header included, shared with others; valid while its subscription lasts.
     Frame(Weak<()>, Bytes),
     /// A message on `status`.
     Status(StatusChange),
@@ -34,14 +34,14 @@ pub enum Part {
     Close(u16, &'static str),
 }
 
-/// What `status` announces, beside the streams.
+/// What `status` announces beside the streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StatusChange {
     /// A freeze of the Organization began, with its scope, or ended: `none`.
     Freeze(&'static str),
-    /// The Member's permissions or KYC status changed: what was seen before may be too much or too little.
+    /// The Member's permissions or KYC status changed: what the client shows may be too much or too little.
     Rights,
-    /// The venue was halted, or its storage takes no writes, or it goes on: for every socket.
+    /// The venue was halted or resumed, or its storage refuses or accepts writes again: for every socket.
     System,
 }
 
@@ -50,11 +50,11 @@ pub enum StatusChange {
 pub struct Started {
     /// The position of what follows.
     pub at: Seq,
-    /// The items missed since the offset named, or the snapshot.
+    /// The items missed since the given offset, or the snapshot.
     pub first: First,
-    /// What the acknowledgement warns of.
+    /// The warnings in the acknowledgement.
     pub warnings: Vec<&'static str>,
-    /// Leave to read past fills, for `snap_trades`.
+    /// Permission to read past fills, for `snap_trades`.
     pub fills: Option<HistoryGrant>,
 }
 
@@ -65,9 +65,9 @@ pub enum First {
     Snapshot(View),
     /// What was missed, in order.
     Replay(Vec<Item>),
-    /// What was missed begins before the ring of this owner: history tells it first. Nobody follows yet.
+    /// What was missed begins before this owner's ring: history must deliver it first. The socket does not follow yet.
     Past(Owner),
-    /// What was missed begins before the ring, and the past is not to be told: the snapshot is asked for instead. Nobody
-    /// follows yet.
+    /// What was missed begins before the ring, and the past may not be shown: the client must get a snapshot instead.
+    /// The socket does not follow yet.
     TooOld,
 }

@@ -1,9 +1,8 @@
-//! What Members prove themselves with: passwords, one-time codes, and the bearer tokens of
-//! sessions and invitations.
+//! What Members authenticate with: passwords, one-time codes, and the bearer tokens of sessions and invitations.
 //!
-//! Hashing a password takes tens of milliseconds of CPU and 19 MiB by design: the port's requests go through
-//! [`Hashing`], which bounds how many do at once. Of bearer tokens only the SHA-256 is kept; 256
-//! random bits cannot be guessed, so they need no slow hash.
+//! Hashing a password takes tens of milliseconds of CPU and 19 MiB by design: requests go through [`Hashing`], which
+//! limits how many hash at once. Bearer tokens are stored only as SHA-256; 256 random bits cannot be guessed, so they
+//! need no slow hash.
 
 use std::num::NonZero;
 use std::sync::Arc;
@@ -19,7 +18,7 @@ use tokio::sync::Semaphore;
 use totp_rs::{Algorithm, Builder, Secret, Totp};
 use zeroize::Zeroizing;
 
-/// Seconds that a one-time code belongs to.
+/// The time step of one-time codes, in seconds.
 pub const STEP_S: u64 = 30;
 /// Passwords that may wait to be hashed.
 const WAITING_MAX: usize = 256;
@@ -27,9 +26,9 @@ const WAITING_MAX: usize = 256;
 /// Hashes passwords off the runtime's threads, a few at once.
 #[derive(Debug)]
 pub struct Hashing {
-    /// For those that are hashed.
+    /// For the passwords being hashed.
     places: Arc<Semaphore>,
-    /// For those as well as for those that wait.
+    /// For those being hashed and those waiting.
     line: Semaphore,
 }
 
@@ -41,7 +40,7 @@ impl Default for Hashing {
 }
 
 impl Hashing {
-    /// So many at once, while so many wait.
+    /// Hashes `at_once` passwords at once, while `waiting` more may wait.
     fn new(at_once: usize, waiting: usize) -> Hashing {
         Hashing { places: Arc::new(Semaphore::new(at_once)), line: Semaphore::new(at_once + waiting) }
     }
@@ -60,7 +59,7 @@ impl Hashing {
         let _in_line = self.line.try_acquire().ok()?;
         let place = Arc::clone(&self.places).acquire_owned().await.ok()?;
         let work = move || {
-            // Kept here: who has hung up waits no more, but the work goes on.
+            // Moved in here: a client may give up waiting, but its hashing continues.
             let _place = place;
             work()
         };
@@ -76,8 +75,8 @@ pub fn hash_password(password: &str) -> String {
         .to_string()
 }
 
-/// Whether the password belongs to the stored PHC string. With `None` (no such Member) the same
-/// work is done for nothing, so that the time taken does not tell which e-mail addresses exist.
+/// Whether the password matches the stored PHC string. With `None` (no such Member) it does the same work, so that the
+/// time taken does not reveal which e-mail addresses exist.
 fn verify_password(stored: Option<&str>, password: &str) -> bool {
     let Some(hash) = stored.and_then(|text| PasswordHash::new(text).ok()) else {
         hash_password(password);
@@ -91,8 +90,8 @@ pub fn new_totp_secret() -> Zeroizing<String> {
     Zeroizing::new(Secret::new_stack(rand::random()).to_base32())
 }
 
-/// The 30-second step whose code this is: the present one or a neighbour. Spending the step, so
-/// that no code serves twice, is the engine's work. `now` is in seconds since 1970.
+/// The 30-second step that this code belongs to: the current one or a neighbour. The engine spends the step, so that no
+/// code works twice. `now` is in seconds since 1970.
 pub fn matching_step(secret: &str, code: &str, now: u64) -> Option<u64> {
     totp(secret)?.check(code, now)
 }
@@ -119,7 +118,7 @@ pub fn new_bearer_token() -> Zeroizing<String> {
     Zeroizing::new(BASE64_URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>()))
 }
 
-/// What is stored and looked up of a bearer token.
+/// The form in which a bearer token is stored and looked up.
 pub fn bearer_hash(token: &str) -> [u8; 32] {
     Sha256::digest(token).into()
 }
@@ -163,7 +162,7 @@ mod tests {
         assert!(!verify_password(None, "correct horse"));
     }
 
-    /// So that the time does not tell which addresses exist. Without the work it would be a thousandth.
+    /// So that the time does not reveal which addresses exist. Without the work it would be a thousandth.
     #[test]
     fn an_unknown_member_takes_as_long_as_a_wrong_password() {
         let stored = hash_password("correct horse");
@@ -172,7 +171,7 @@ mod tests {
             assert!(!verify_password(stored, "a guess"));
             began.elapsed()
         };
-        // Other work of the machine may fall into one of the two.
+        // Other work on the machine may slow down one of the two.
         assert!((0..3).any(|_| took(None) >= took(Some(&*stored)) / 4));
     }
 

@@ -1,29 +1,29 @@
-//! Where a request truly comes from, through proxies that are trusted.
+//! The address that a request really comes from, behind trusted proxies.
 
 use std::net::{IpAddr, SocketAddr};
 
 use axum::http::HeaderMap;
 use ipnet::IpNet;
 
-/// The address a request truly comes from; a request extension.
+/// The address that a request really comes from; a request extension.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer(pub IpAddr);
 
-/// The address that a request comes from. `X-Forwarded-For` counts only as far as it was written
-/// by proxies we trust: read from its end, the first address that is not one of theirs.
+/// The address that a request comes from. `X-Forwarded-For` is believed only as far as trusted proxies wrote it: the
+/// result is the last address in it that is not one of theirs.
 pub(super) fn client_address(peer: IpAddr, headers: &HeaderMap, proxies: &[IpNet]) -> IpAddr {
     let mut address = peer.to_canonical();
     let lines = headers.get_all("x-forwarded-for").iter().rev();
     let mut hops = lines.flat_map(|line| line.to_str().unwrap_or("?").rsplit(','));
     while is_among(proxies, address) {
-        // What cannot be read ends the chain at the proxy that passed it on.
+        // An unreadable entry ends the chain at the proxy that passed it on.
         let Some(hop) = hops.next().and_then(parse_hop) else { break };
         address = hop;
     }
     address
 }
 
-/// Whether one of these networks holds an address.
+/// Whether one of these networks contains an address.
 pub(super) fn is_among(networks: &[IpNet], address: IpAddr) -> bool {
     networks.iter().any(|network| network.contains(&address))
 }

@@ -1,5 +1,5 @@
-//! Which Service Users have a socket open, for cancel on disconnect: once a key that asked for it has had no socket for
-//! the grace, its orders are canceled. A planned stop is no disconnect; after any start a key has the grace anew.
+//! Which Service Users have a socket open, for cancel on disconnect: a key that asked for it and has had no socket for
+//! the grace period loses its orders. A planned stop is no disconnect; each start begins the period again.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::engine::query::Query;
 use crate::engine::service_users::{KeyRef, KeyStatus};
 use crate::sequencer::handle::Work;
 
-/// How long what was not taken waits before it is tried again.
+/// The pause before a command that was not accepted is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// The sockets of each Service User that has had one since the start.
@@ -29,14 +29,14 @@ pub struct Presence {
 #[derive(Debug)]
 struct Sockets {
     open: usize,
-    /// One that has gone asked for it, and the key has not been without a socket for the grace since.
+    /// A closed socket had asked for it, and since then the key has not been without a socket for the grace period.
     asked: bool,
-    /// When the last one went.
+    /// When the last one closed.
     left: Instant,
 }
 
 impl Presence {
-    /// Nobody is there yet; who leaves has `grace` to come back.
+    /// Nobody is connected yet; a disconnected key has `grace` to come back.
     pub fn new(grace: Duration) -> Presence {
         Presence { of: Mutex::default(), grace }
     }
@@ -47,9 +47,9 @@ impl Presence {
         of.entry(id).or_insert_with(|| Sockets { open: 0, asked: false, left: Instant::now() }).open += 1;
     }
 
-    /// A socket of this Service User is gone; `asked` is whether it had asked for cancel on disconnect, `set` whether
-    /// the key has that setting. `true` if the orders are to be canceled unless a socket opens within the grace: this
-    /// was the last one, and it or an earlier one had asked, or the setting is on.
+    /// A socket of this Service User has closed; `asked` is whether it had asked for cancel on disconnect, `set`
+    /// whether the key has that setting. `true` if the orders are to be canceled unless a socket opens within the grace
+    /// period: this was the last one, and it or an earlier one had asked, or the setting is on.
     fn leave(&self, id: ServiceUserId, asked: bool, set: bool) -> bool {
         let mut of = self.of.lock();
         let Some(sockets) = of.get_mut(&id) else { return false };
@@ -59,10 +59,10 @@ impl Presence {
         sockets.open == 0 && (sockets.asked || set)
     }
 
-    /// Whether there has been no socket for the grace; what its sockets asked for is done with then.
+    /// Whether there has been no socket for the grace period; if so, forgets that its sockets had asked.
     fn is_gone(&self, id: ServiceUserId) -> bool {
         let mut of = self.of.lock();
-        // Who has not come since the start is gone once the grace after it is over.
+        // A key that has not connected since the start is gone once the grace period after the start is over.
         let Some(sockets) = of.get_mut(&id) else { return true };
         let gone = sockets.open == 0 && sockets.left.elapsed() >= self.grace;
         sockets.asked &= !gone;
@@ -70,7 +70,7 @@ impl Presence {
     }
 }
 
-/// A socket of this Service User is gone, which `asked` for cancel on disconnect or did not.
+/// A socket of this Service User has closed; `asked` is whether it had asked for cancel on disconnect.
 pub fn left(gateway: &Arc<Gateway>, id: ServiceUserId, asked: bool) {
     let set = gateway.directory.keys(|keys| keys.service_user(id).settings.cancel_on_disconnect);
     if gateway.presence.leave(id, asked, set) {
@@ -78,8 +78,8 @@ pub fn left(gateway: &Arc<Gateway>, id: ServiceUserId, asked: bool) {
     }
 }
 
-/// A socket is gone whose token claims this Service User, and which had no answer yet: the engine may have taken the orders
-/// behind the token before anybody learnt whose they are. It alone knows, so it is asked again about what `by` claims.
+/// A socket has closed before the engine judged its token, which claims this Service User: the engine may have accepted
+/// orders sent after the token. So it is asked again whether what `by` claims is true.
 pub fn left_early(gateway: &Arc<Gateway>, by: Principal, id: ServiceUserId, asked: bool) {
     let (gateway, by) = (Arc::clone(gateway), Principal { actor: Actor::Public, ..by });
     tokio::spawn(async move {
@@ -104,7 +104,7 @@ pub fn left_early(gateway: &Arc<Gateway>, by: Principal, id: ServiceUserId, aske
     });
 }
 
-/// The server starts: nobody is there yet, and the keys that are set so have the grace to come.
+/// The server starts: nobody is connected yet, and keys with the setting have the grace period to connect.
 pub fn started(gateway: &Arc<Gateway>) {
     let set = gateway.directory.keys(|keys| {
         let set = keys.all().iter().filter(|user| user.settings.cancel_on_disconnect);
@@ -115,7 +115,7 @@ pub fn started(gateway: &Arc<Gateway>) {
     }
 }
 
-/// Cancels the orders of those that have no socket once the grace is over, unless the server stops before.
+/// Cancels the orders of those that have no socket when the grace period is over, unless the server stops before.
 async fn cancel_unless_back(gateway: Arc<Gateway>, ids: Vec<ServiceUserId>) {
     tokio::select! {
         biased;
@@ -124,7 +124,7 @@ async fn cancel_unless_back(gateway: Arc<Gateway>, ids: Vec<ServiceUserId>) {
     }
 }
 
-/// While no command is taken it tries again.
+/// Tries again while commands are not accepted.
 async fn cancel_after_grace(gateway: &Gateway, ids: Vec<ServiceUserId>) {
     tokio::time::sleep(gateway.presence.grace).await;
     for id in ids {
@@ -144,7 +144,7 @@ mod tests {
     const ID: ServiceUserId = ServiceUserId(1);
     const GRACE: Duration = Duration::from_secs(5);
 
-    /// So many sockets are open.
+    /// With this many sockets open.
     fn presence(sockets: usize) -> Presence {
         let presence = Presence::new(GRACE);
         (0..sockets).for_each(|_| presence.enter(ID));

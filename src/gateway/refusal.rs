@@ -1,11 +1,11 @@
-//! An answer in HTTP that refuses.
+//! An HTTP answer that refuses a request.
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-/// When who finds no place, too many waiting, or no answer, may try again, in seconds.
+/// Seconds after which to try again when there was no place, too many were waiting, or no answer came.
 const CROWDED_S: u64 = 5;
 
 /// `{"error": ["…"]}` with a status.
@@ -30,22 +30,22 @@ impl Refusal {
         Self { retry_after_s: Some(seconds), ..Self::new(status, error) }
     }
 
-    /// When the engine does not answer, the storage takes no writes, or the server is stopping.
+    /// When the engine does not answer, the storage does not accept writes, or the server is stopping.
     pub fn unavailable() -> Self {
         Self::retry_after(StatusCode::SERVICE_UNAVAILABLE, "EService:Unavailable", CROWDED_S)
     }
 
-    /// When there is no place for one more, whoever it is.
+    /// There is no place for one more, whoever it is.
     pub fn busy() -> Self {
         Self::retry_after(StatusCode::SERVICE_UNAVAILABLE, "EService:Busy", CROWDED_S)
     }
 
-    /// For who tried too often, and may try again after so many seconds.
+    /// For a client that failed too often; it may retry after `seconds`.
     pub fn throttled(seconds: u64) -> Self {
         Self::retry_after(StatusCode::TOO_MANY_REQUESTS, "EAPI:Rate limit exceeded", seconds)
     }
 
-    /// When a request is not as it must be; `what` says what is wrong or what to do.
+    /// When a request is invalid; `what` says what is wrong or what to do.
     pub fn invalid(status: StatusCode, what: &str) -> Self {
         Self::new(status, format!("EGeneral:Invalid arguments: {what}"))
     }
@@ -56,7 +56,7 @@ impl Refusal {
         Self::retry_after(StatusCode::TOO_MANY_REQUESTS, text, CROWDED_S)
     }
 
-    /// The whole answer, for who is turned away before a request was read.
+    /// The whole answer, for a client that is turned away before its request was read.
     pub(super) fn unasked(&self) -> String {
         let body = self.body().to_string();
         let (status, length) = (self.status, body.len());
@@ -77,7 +77,7 @@ impl IntoResponse for Refusal {
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }
         if self.status == StatusCode::UPGRADE_REQUIRED {
-            // To what (RFC 6455 §4.2.2).
+            // The protocol to upgrade to (RFC 6455 §4.2.2).
             let wanted = [(header::UPGRADE, "websocket"), (header::SEC_WEBSOCKET_VERSION, "13")];
             response.headers_mut().extend(wanted.map(|(name, value)| (name, HeaderValue::from_static(value))));
         }

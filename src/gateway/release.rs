@@ -1,5 +1,5 @@
-//! Where released batches arrive: answers go to those who asked, events to those who follow, and rights
-//! that ended close their sockets (rules 8, 42, 50). Runs on the sequencer's thread and never waits.
+//! Receives released batches: answers go to those who asked, events to those who follow, and sockets whose rights ended
+//! are closed (rules 8, 42, 50). Runs on the sequencer's thread and never waits.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -31,18 +31,18 @@ use crate::market_data::Feed as MarketFeed;
 use crate::sequencer::handle::{Answer, Outcome};
 use crate::sequencer::{Release, Released, Stamped};
 
-/// Whom to answer.
+/// Where an answer goes.
 #[derive(Debug)]
 pub enum Ticket {
-    /// A task that waits.
+    /// A waiting task.
     Ask(Waiting),
-    /// A handshake that waits: on success the socket belongs to the key or Member from this moment.
+    /// A waiting handshake: on success the socket belongs to the key or Member from this moment.
     Open(Arc<SendQueue>, Waiting),
     /// A call of a socket.
     Call(Arc<SendQueue>, Call),
 }
 
-/// A task that waits for an answer, and its turn: that ends with the answer, for the task may have left before.
+/// A task that waits for an answer, and its turn, which ends with the answer even if the task is gone.
 #[derive(Debug)]
 pub struct Waiting {
     answer: oneshot::Sender<Option<Outcome>>,
@@ -50,48 +50,48 @@ pub struct Waiting {
 }
 
 impl Waiting {
-    /// One that reads the other end of `answer`.
+    /// A task that reads the other end of `answer`.
     pub fn new(answer: oneshot::Sender<Option<Outcome>>, turn: Option<OwnedSemaphorePermit>) -> Waiting {
         Waiting { answer, _turn: turn }
     }
 
-    /// Tells it the outcome; `None` when the journal failed and it is not known.
+    /// Sends it the outcome; `None` if the journal failed and the outcome is not known.
     fn tell(self, outcome: Option<Outcome>) {
-        // It may have left; then nobody waits for the answer.
+        // The task may be gone; then nobody waits for the answer.
         let _ = self.answer.send(outcome);
     }
 }
 
-/// How many sockets one release writes answers to by itself; each submission that waits for the engine lowers it by one.
+/// To how many sockets one release writes answers directly; each submission that waits for the engine lowers it by one.
 /// Waking a session costs as much as the write, but these writes delay the engine, while sessions write in parallel.
 const PASSED_MAX: usize = 64;
-/// Replies for one socket that a release writes by itself: beyond them they cost more than the session's waking.
+/// Replies that a release writes directly to one socket: more would cost more than waking the session.
 const PASSED_EACH: usize = 32;
 
-/// What the releaser keeps of one socket.
+/// What the releaser knows of one socket.
 #[derive(Debug, Default)]
 struct Slot {
     queue: Option<Arc<SendQueue>>,
     parts: Vec<Part>,
-    /// How many parts the delivery before held: room for as many is made at once.
+    /// How many parts the previous delivery had: as much room is reserved at once.
     usual: usize,
     holder: Option<(Holder, Credential)>,
-    /// The last event before the engine admitted the holder, which is told only after the answer that says so.
+    /// The last event before the engine admitted the holder. It is handled only after the answer that says so.
     admitted: Seq,
-    /// What it follows, or will once history has told it the past; with the number of the subscription.
+    /// The streams that it follows, or will once history has delivered the past; with the number of the subscription.
     channels: Vec<(Stream, u64)>,
     closing: bool,
 }
 
 impl Slot {
-    /// Keeps a part for the next delivery, unless the socket closes; whether it is the first that waits.
+    /// Keeps a part for the next delivery, unless the socket is closing; returns whether it is the first one.
     fn add(&mut self, part: Part) -> bool {
         if self.closing {
             return false;
         }
         let first = self.parts.is_empty();
         if first {
-            // Most who listen get this one item; room for four would be most of what a fan-out moves.
+            // Most followers get a single item; the default room for four would be most of what a fan-out moves.
             self.parts.reserve_exact(self.usual.max(1));
         }
         self.closing = matches!(part, Part::Close(..));
@@ -99,11 +99,11 @@ impl Slot {
         first
     }
 
-    /// Writes the answers to the socket if its session is at rest and they are few and all to orders; `false` when they
-    /// are to be sent.
+    /// Writes the answers directly if the socket's session is at rest and they are few and all about orders; `false`
+    /// when they must be sent instead.
     fn pass(&mut self, out: &mut Frames, now: Moment) -> bool {
         let Slot { queue: Some(queue), parts, .. } = self else { return false };
-        // Before anything is rendered, which the session would do again.
+        // Checked before rendering, which the session would have to repeat.
         let short =
             |part: &Part| matches!(part, Part::Answer(_, Ok(answer)) if orders::canceled(answer) <= PASSED_EACH);
         if parts.len() > PASSED_EACH || !parts.iter().all(short) {
@@ -125,7 +125,7 @@ impl Slot {
     }
 }
 
-/// Who else is told of what was released.
+/// Who else gets what was released.
 pub struct Feeds {
     /// Books, trades and tickers.
     pub market_data: MarketFeed,
@@ -146,15 +146,15 @@ pub struct Releaser {
     held: HashMap<Holder, Vec<usize>>,
     subscriptions: Subscriptions,
     feeds: Feeds,
-    /// For the fan-out, once the answers are on their way.
+    /// For the fan-out, after the answers were sent.
     news: Vec<News>,
     clock: fn() -> Moment,
-    /// The answers of one socket at a time.
+    /// The answers of one socket, reused.
     out: Frames,
 }
 
 impl Releaser {
-    /// A releaser whose streams resume over `recent`, the last events up to `seq`, and over as many items as `rings` hold.
+    /// A releaser whose streams can resume over `recent`, the last events up to `seq`, as far as `rings` allow.
     pub fn new(
         directory: Arc<Directory>,
         sockets: Arc<Sockets>,
@@ -226,7 +226,7 @@ impl Releaser {
         }
     }
 
-    /// From now on the socket is this key's or Member's.
+    /// From now on the socket belongs to this key or Member.
     fn bind(&mut self, queue: &Arc<SendQueue>, bound: &Bound) {
         let (holder, credential, admitted) = match *bound {
             Bound::Key(key, credential, at) => (Holder::Key(key), credential, at),
@@ -288,7 +288,7 @@ impl Releaser {
         let View::Snapshot(snapshot) = view else {
             return Err(Reject::of(Code::InvalidArguments));
         };
-        // What nobody holds, no lost right would close: here a token was refused, and one behind it is good.
+        // Without a holder no lost right would close it: its token was refused, and a later one accepted.
         let Some((holder, _)) = self.slot(queue).holder else { return Err(Reject::of(Code::InvalidSession)) };
         let member = match holder {
             Holder::Member(member) => Some(member),
@@ -315,8 +315,8 @@ impl Releaser {
         self.close_what_ended(stamped);
     }
 
-    /// Tells Members what concerns them beside the streams: a freeze of their Organization, a change of their
-    /// own rights.
+    /// Sends Members what concerns them beside the streams: a freeze of their Organization, a change of their own
+    /// rights.
     fn tell_members(&mut self, event: &Event) {
         let of = |organization| -> Vec<MemberId> {
             self.directory.members(|members| members.of(organization).map(|member| member.id).collect())
@@ -358,7 +358,7 @@ impl Releaser {
         }
     }
 
-    /// Sends the answers of sockets that follow nothing: no item can belong into the same write (rule 50).
+    /// Sends the answers of sockets that follow nothing: no item can belong in the same write (rule 50).
     fn send_answers(&mut self, waiting: usize) {
         let (plain, following) =
             std::mem::take(&mut self.dirty).into_iter().partition(|at| self.slots[*at].channels.is_empty());
@@ -368,7 +368,7 @@ impl Releaser {
         self.dirty = following;
     }
 
-    /// Writes those that go past the sessions while so much waits for the engine.
+    /// Writes answers directly to the sockets where that is possible, fewer the more submissions wait.
     fn pass_answers(&mut self, waiting: usize) {
         let now = (self.clock)();
         let Releaser { slots, dirty, out, .. } = self;
@@ -386,14 +386,14 @@ impl Releaser {
             let parts = std::mem::take(&mut slot.parts);
             slot.usual = parts.len();
             if let Some(queue) = &slot.queue {
-                // A socket that is too slow was told to close by this very call.
+                // If the socket is too slow, this very call tells it to close.
                 queue.send(parts);
             }
         }
     }
 }
 
-/// What an answer binds a socket to.
+/// Whom an answer binds a socket to.
 fn bound_by(outcome: &Outcome) -> Option<&Bound> {
     match outcome {
         Ok(Answer::Reply(Reply::Bound(bound), _) | Answer::View(View::Bound(bound))) => Some(bound),
@@ -409,7 +409,7 @@ impl Release for Releaser {
             self.heed(notice);
         }
         let system = self.directory.system();
-        // Before anybody can name a market that the batch adds: who asks market data meanwhile waits until it has the batch.
+        // Before anybody can name a market of this batch: market data answers only once it has the batch.
         if let Some(last) = batch.events.last() {
             self.feeds.market_data.announce(last.seq);
         }
@@ -424,7 +424,7 @@ impl Release for Releaser {
             self.tell(stamped);
         }
         self.send();
-        // A reply comes before what it causes (rule 50), so all others are told only now.
+        // A reply comes before its consequences (rule 50), so the others get them only now.
         if !batch.events.is_empty() {
             self.feeds.market_data.feed(&batch.events);
             self.feeds.history.feed(&batch.events);

@@ -1,8 +1,8 @@
-//! Streams that go on from an offset older than the ring: history tells what was missed, a page at a time and as
+//! Streams that resume from an offset older than the ring: history delivers what was missed, a page at a time and as
 //! fast as the socket takes it, until the ring has the rest and the stream is live (rule 42).
 //!
-//! Each time the engine is asked anew, so that nobody follows who may not. Meanwhile the release step keeps the channel
-//! among those that the socket has open, and closes the socket when its right is lost (rule 8).
+//! Before the stream goes live, the engine is asked again, so that nobody follows who may not. Meanwhile the release
+//! step counts the channel as open on the socket, and closes the socket if its right is lost (rule 8).
 
 use std::sync::Arc;
 
@@ -22,33 +22,33 @@ use crate::engine::query::{Owner, Query};
 use crate::history::{Busy, Past};
 use crate::sequencer::handle::Work;
 
-/// Items that are rendered before they are written.
+/// Items rendered before they are written.
 pub(super) const AT_ONCE_MAX: usize = 256;
-/// How a socket ends whose replay cannot go on; the client has all up to the last offset that it saw.
+/// How a socket ends whose replay cannot continue; the client has everything up to the last offset that it saw.
 pub(super) const BROKEN_OFF: End = End::Close(1013, "replay broken off: reconnect with from_offset");
 
-/// A replay on its way.
+/// A replay in progress.
 pub(super) struct Replay {
     pub(super) call: Call,
     pub(super) follow: Follow,
     pub(super) owner: Owner,
-    /// The engine gave leave here, and history tells what was up to here.
+    /// The event as of which the engine gave permission; history delivers what was missed up to here.
     pub(super) at: Seq,
-    /// What the acknowledgement says.
+    /// The warnings for the acknowledgement.
     pub(super) warnings: Vec<&'static str>,
     pub(super) fills: bool,
 }
 
-/// A replay, and the next page of it.
+/// A replay and its next page.
 pub(super) type Paged = (Replay, Result<Past, Busy>);
 
 impl Session {
-    /// Whether a subscription is the socket's own still, and not one that it has ended.
+    /// Whether the socket still has this subscription and has not ended it.
     pub(super) fn follows(&self, channel: Operation, number: u64) -> bool {
         self.subscriptions.get(&channel).is_some_and(|subscription| subscription.number == number)
     }
 
-    /// Asks the engine for the stream.
+    /// Asks the engine to start the stream.
     pub(super) fn follow(&mut self, call: Call, follow: Follow) {
         let channel = call.operation;
         let wanted =
@@ -60,7 +60,7 @@ impl Session {
         );
     }
 
-    /// Asks history for the next page.
+    /// Queries history for the next page.
     pub(super) fn read_on(&mut self, replay: Replay) {
         let history = self.gateway.history.clone();
         self.history.spawn(async move {
@@ -70,7 +70,7 @@ impl Session {
         });
     }
 
-    /// Writes a page and asks for what follows it; the acknowledgement comes before the first.
+    /// Writes a page and asks for the next one; the acknowledgement comes before the first.
     pub(super) async fn replayed(&mut self, (mut replay, page): Paged, socket: &mut WebSocket) -> Option<End> {
         let now = (self.gateway.clock)();
         let page = match page {
@@ -78,7 +78,7 @@ impl Session {
                 self.ended_early(&replay.call, replay.follow, now);
                 return None;
             }
-            // The engine's leave was of then; who comes back is judged anew.
+            // The engine's permission was as of then; a client that reconnects is judged again.
             Ok(_) if !self.sees_past(replay.call.operation) => return Some(BROKEN_OFF),
             Ok(Past::Page(page)) => page,
             _ if replay.follow.acknowledged => return Some(BROKEN_OFF),
@@ -109,7 +109,7 @@ impl Session {
         }
         replay.follow.from_offset = Some(page.until);
         if self.stopping {
-            // The client goes on from here after the restart.
+            // The client resumes from here after the restart.
             return None;
         }
         if page.until < replay.at.snapshot_offset() {
@@ -121,7 +121,7 @@ impl Session {
         None
     }
 
-    /// Renders what was missed, as far as the principal may see it and wanted it.
+    /// Renders what was missed, as far as the principal may see it and asked for it.
     pub(super) fn replay(&mut self, channel: Operation, items: impl Iterator<Item = Item>) {
         let (reference, dates) = (self.gateway.directory.reference(), self.query_dates());
         let gateway = Arc::clone(&self.gateway);
@@ -137,7 +137,7 @@ impl Session {
         self.end_group(&mut group);
     }
 
-    /// Answers a subscription that was ended before it began, and has the release step forget it.
+    /// Answers a subscription that was ended before it began, and makes the release step forget it.
     pub(super) fn ended_early(&mut self, call: &Call, follow: Follow, now: Moment) {
         self.queue.unsubscribed(call.operation, follow.number);
         if !follow.acknowledged {

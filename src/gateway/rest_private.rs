@@ -48,14 +48,14 @@ async fn token(
         }
         Err(refusal) => {
             gateway.handshake_refused(&headers, peer, &refusal);
-            // The reason behind the second colon is ours; v2's clients match what comes before.
+            // The reason after the second colon is our own; v2's clients match what comes before it.
             let error = refusal.error.splitn(3, ':').take(2).collect::<Vec<_>>().join(":");
             Err(Refusal { status: StatusCode::OK, error, ..refusal })
         }
     }
 }
 
-/// Whose the token is to be; or why there is none.
+/// The key that the token is for, or why there is none.
 async fn judge(
     gateway: &Gateway,
     peer: IpAddr,
@@ -72,7 +72,7 @@ async fn judge(
     open_signed(gateway, &signature, peer, Ticket::Ask).await
 }
 
-/// The `nonce` of the body, as it stands there: form-encoded or JSON.
+/// The `nonce` as it is written in the body, form-encoded or JSON.
 pub(super) fn nonce<'a>(headers: &HeaderMap, body: &'a Bytes) -> Option<Cow<'a, str>> {
     let body = std::str::from_utf8(body).ok()?;
     if is_json(headers) {

@@ -1,6 +1,5 @@
-//! What anybody may read over HTTP: schemas, and the public REST calls that stock clients
-//! make beside their sockets, which answer HTTP 200 with `{"error": [], "result": …}` whatever happens. They may be
-//! posted as well (krakenex).
+//! What anybody may read over HTTP: schemas, and the public REST calls that stock clients make beside their sockets.
+//! These always answer HTTP 200 with `{"error": [], "result": …}`, and POST works as well (krakenex).
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
@@ -51,7 +50,7 @@ async fn schema(Path(file): Path<String>) -> Response {
     }
 }
 
-/// REST's envelope.
+/// The envelope of REST answers.
 #[derive(Serialize)]
 struct Envelope<T> {
     error: Vec<&'static str>,
@@ -93,11 +92,11 @@ async fn system_status(State(gateway): State<Arc<Gateway>>) -> Json<Envelope<Sys
     found(SystemStatus { status: gateway.directory.system(), timestamp: (gateway.clock)().to_string() })
 }
 
-/// The one class of assets that there is here.
+/// The only class of assets here.
 const CLASS: &str = "currency";
 
-/// `asset` or `pair`: comma-separated names; absent means all. `aclass` or `aclass_base`: only those of a class; of
-/// another there are none, which whoever asks for both adds to what there is (nautilus_trader).
+/// `asset` or `pair`: comma-separated names; absent means all. `aclass` or `aclass_base`: only those of a class;
+/// another class has none, and clients that ask for several classes merge the results (nautilus_trader).
 #[derive(Deserialize)]
 struct Names {
     asset: Option<String>,
@@ -109,7 +108,7 @@ struct Names {
 impl<S: Send + Sync> FromRequest<S> for Names {
     type Rejection = Response;
 
-    /// From the body of a POST, a form, or JSON if it says so; from the query where there is none.
+    /// From the body of a POST, as a form, or as JSON if it says so; without a body, from the query.
     async fn from_request(request: Request, state: &S) -> Result<Names, Response> {
         let json = is_json(request.headers());
         let query = request.uri().query().unwrap_or_default().to_owned();
@@ -200,7 +199,7 @@ impl PairInfo {
             base: reference.asset(market.base).code.to_string(),
             aclass_quote: CLASS,
             quote: quote.clone(),
-            // v2's REST has it of every pair, and kraken-async-rs reads none without it.
+            // v2's REST has it for every pair, and kraken-async-rs cannot parse one without it.
             lot: "unit",
             cost_decimals: market.quote_decimals,
             pair_decimals: market.price_decimals,
@@ -216,8 +215,8 @@ impl PairInfo {
             ordermin: units_text(market.qty_min.0, market.qty_decimals),
             costmin: units_text(market.cost_min.0, market.quote_decimals),
             tick_size: units_text(market.price_increment.0, market.price_decimals),
-            // Clients' lists for REST end before `maintenance`; one pair in it would cost them all (nautilus_trader,
-            // kraken-async-rs). Either way nothing but cancels is taken.
+            // REST clients' lists of statuses do not have `maintenance`; one such pair would make them fail on all
+            // (nautilus_trader, kraken-async-rs). Either status allows only cancels.
             status: match reference.status(market.id) {
                 MarketStatus::Maintenance => MarketStatus::CancelOnly.name(),
                 status => status.name(),
@@ -231,7 +230,7 @@ fn percent(ppm: u32) -> Box<RawValue> {
     RawValue::from_string(units_text(i64::from(ppm), 4)).expect("a decimal is JSON")
 }
 
-/// The stock order book client reads the result under the very name it asked for.
+/// The stock order book client looks for the result under the exact name that it asked for.
 async fn asset_pairs(State(gateway): State<Arc<Gateway>>, names: Names) -> Json<Envelope<BTreeMap<String, PairInfo>>> {
     if names.aclass_base.is_some_and(|class| class != CLASS) {
         return found(BTreeMap::new());

@@ -1,5 +1,5 @@
-//! What a changed right means for open sockets (rule 8). The engine judges every message by itself; this
-//! only closes what could do nothing more, and names why.
+//! What a changed right means for open sockets (rule 8). The engine judges every message anyway; this only closes
+//! sockets that could do nothing more, and says why.
 
 use std::net::IpAddr;
 
@@ -15,7 +15,7 @@ use crate::engine::members::MemberStatus;
 use crate::engine::service_users::{KeyRef, KeyStatus, ServiceUser, ServiceUserChange};
 use crate::sequencer::Stamped;
 
-/// Whose socket it is.
+/// The owner of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Holder {
     /// A key's.
@@ -24,18 +24,18 @@ pub enum Holder {
     Member(MemberId),
 }
 
-/// The key was revoked or changed, an open channel lost its scope or dates, or its Member the View that it needs.
+/// The key was revoked or changed, or an open channel lost the scope, the dates or the View that it needs.
 pub const KEY_CHANGED: u16 = 4001;
 /// The key expired.
 pub const KEY_EXPIRED: u16 = 4002;
 const EXPIRED: (u16, &str) = (KEY_EXPIRED, "key expired");
-/// Allow WebSocket was taken away.
+/// Allow WebSocket was turned off.
 pub const WEBSOCKET_OFF: u16 = 4003;
-/// The allow-list does not hold this address any more.
+/// The address is no longer in the allow-list.
 pub const ADDRESS_OFF: u16 = 4004;
 /// The Member's session ended.
 pub const SESSION_ENDED: u16 = 4005;
-/// The socket did not take what was sent to it.
+/// The socket did not read what was sent to it.
 pub const SLOW_CONSUMER: u16 = 4008;
 /// The socket sent more than it may, or its key has more sockets than it may.
 pub const TOO_MANY: u16 = 4009;
@@ -98,7 +98,7 @@ fn key_verdict(
     None
 }
 
-/// How a socket closes one of whose channels `rights` do not admit any more.
+/// How a socket is closed when `rights` no longer permit one of its channels.
 fn lost(rights: Rights<'_>, open: &[Operation]) -> Option<(u16, &'static str)> {
     let is_lost = |channel: &Operation| !permit(rights, *channel);
     open.iter().any(is_lost).then_some((KEY_CHANGED, "an open subscription lost its scope"))
@@ -117,7 +117,7 @@ pub fn touched(directory: &Directory, event: &Event) -> Vec<Holder> {
     }
 }
 
-/// Whether a Member may see the request that an event tells of.
+/// Whether a Member may see the request in an event.
 pub fn sees(directory: &Directory, member: MemberId, stamped: &Stamped) -> bool {
     let Event::RequestChanged { request, .. } = &stamped.event else { return true };
     directory.members(|members| may_view(members, request, member))

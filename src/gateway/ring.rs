@@ -1,5 +1,4 @@
-//! The last items of one private channel, so that a client that comes back gets exactly what it missed
-//! (rules 41, 42).
+//! The last items of one private channel, so that a client that reconnects gets exactly what it missed (rules 41, 42).
 
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
@@ -13,16 +12,16 @@ use crate::sequencer::Stamped;
 /// An item of a private channel.
 #[derive(Clone, Debug)]
 pub struct Item {
-    /// The event it tells of.
+    /// The event that it is an item of.
     pub stamped: Arc<Stamped>,
     /// Which of the event's items it is.
     pub route: Route,
-    /// Where several read it: written once, by whoever needs it first.
+    /// The text, for an item with several readers: rendered once, by the first that needs it.
     text: Option<Arc<OnceLock<Box<str>>>>,
 }
 
 impl Item {
-    /// The item of an event by its route, for one reader.
+    /// The item of an event for a route, for one reader.
     pub fn new(stamped: Arc<Stamped>, route: Route) -> Item {
         Item { stamped, route, text: None }
     }
@@ -45,7 +44,7 @@ impl Item {
         }
     }
 
-    /// The text that its copies share, if there are any.
+    /// The text that its copies share, if it is shared.
     pub(super) fn text(&self, reference: &Reference) -> Option<&str> {
         let text = self.text.as_ref()?.get_or_init(|| {
             let mut text = String::new();
@@ -56,10 +55,10 @@ impl Item {
     }
 }
 
-/// Why a stream does not resume.
+/// Why a stream cannot resume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gap {
-    /// Some of what was missed is not kept any more.
+    /// Some of what was missed is no longer kept.
     TooOld,
     /// No item of this channel ever had that offset.
     Unknown,
@@ -68,21 +67,21 @@ pub enum Gap {
 /// The last items of a channel, in order.
 #[derive(Debug)]
 pub struct Ring {
-    /// The events and which of their items; an item is made when somebody reads it.
+    /// The events and which of their items; an item is built when it is read.
     items: VecDeque<(Arc<Stamped>, Route)>,
-    /// Everything after this offset is here.
+    /// The ring has everything after this offset.
     complete_from: u64,
     /// Items at most.
     max: usize,
 }
 
 impl Ring {
-    /// An empty ring of a channel of which everything after `at` will be noted, the last `max` items of it.
+    /// An empty ring for a channel; every item after `at` will be added, and the last `max` are kept.
     pub fn since(at: Seq, max: usize) -> Ring {
         Ring { items: VecDeque::new(), complete_from: at.snapshot_offset(), max }
     }
 
-    /// Adds the next item; the oldest leaves a full ring. Whether it holds one more now.
+    /// Adds the next item; a full ring drops its oldest. Returns whether it has one more now.
     pub fn push(&mut self, stamped: &Arc<Stamped>, route: Route) -> bool {
         let full = self.items.len() >= self.max;
         if full {
@@ -92,7 +91,7 @@ impl Ring {
         !full
     }
 
-    /// Lets the oldest item go.
+    /// Drops the oldest item.
     pub fn shorten(&mut self) {
         if let Some(oldest) = self.items.pop_front() {
             self.complete_from = offset(&oldest);

@@ -1,8 +1,8 @@
 //! The master key, and what is derived from it.
 //!
-//! Signatures can only be checked with the plain secret of a key, and the journal keeps everything
-//! for ever. Hence secrets enter commands sealed: the engine and the storage below it hold bytes
-//! that mean nothing without the master key, which lives outside the data directory.
+//! Checking a signature needs a key's secret in plain form, and the journal keeps everything for ever. So secrets are
+//! sealed before they enter commands: the engine and the storage below it only have bytes that are useless without the
+//! master key, which is kept outside the data directory.
 
 use std::{
     fmt, fs, io,
@@ -25,7 +25,7 @@ pub const MASTER_KEY_VARIABLE: &str = "COUNTERSIGN_MASTER_KEY";
 
 const NONCE_BYTES: usize = 24;
 
-/// Creates a file for its owner alone to read, from the moment it is there.
+/// Creates a file that only its owner can read, from the start.
 ///
 /// # Errors
 /// When there is one already, or the system refuses.
@@ -33,7 +33,7 @@ pub fn create_private(path: &Path) -> io::Result<fs::File> {
     fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
 }
 
-/// Writes a new file for its owner alone to read, down to the disk; where that fails, there is none.
+/// Writes a new file that only its owner can read, and syncs it; on failure there is no file.
 ///
 /// # Errors
 /// When there is one already, or the system refuses.
@@ -41,7 +41,7 @@ pub fn write_private(path: &Path, text: &[u8]) -> io::Result<()> {
     let mut file = create_private(path)?;
     let written = file.write_all(text).and_then(|()| file.sync_all());
     if written.is_err() {
-        // The disk that refused it may keep what there is of it.
+        // If the disk also refuses this, part of the file may stay.
         let _ = fs::remove_file(path);
     }
     written
@@ -86,7 +86,7 @@ pub enum MasterKeyError {
 #[error("a sealed secret does not open under this master key")]
 pub struct OpenError;
 
-/// 32 bytes that everything secret on this server hangs on. Wiped when dropped.
+/// The 32 bytes that protect every secret on this server. Wiped when dropped.
 pub struct MasterKey(Zeroizing<[u8; 32]>);
 
 impl fmt::Debug for MasterKey {
@@ -112,8 +112,8 @@ impl MasterKey {
         Self::from_text(&Zeroizing::new(text)).map(Some).map_err(|_| MasterKeyError::Variable)
     }
 
-    /// The key from a file that only its owner may use. Where the file lies is not judged: the
-    /// demo keeps its own beside its data.
+    /// The key from a file that only its owner may use. The location of the file is not checked: the demo keeps its own
+    /// beside its data.
     pub fn from_file(path: &Path) -> Result<Self, MasterKeyError> {
         let failed = |source| file_error(path, source);
         let mut file = fs::File::open(path).map_err(failed)?;
@@ -175,15 +175,15 @@ impl MasterKey {
     }
 }
 
-/// Refuses a key file that lies in the data directory: whoever copies the data would have the key.
+/// Refuses a key file inside the data directory: whoever copies the data would have the key.
 ///
 /// # Errors
-/// When it does, or it cannot be told.
+/// When it is inside, or that cannot be determined.
 pub fn refuse_inside(file: &Path, data_dir: &Path) -> Result<(), MasterKeyError> {
-    // One that is yet to be made will be where its directory is.
+    // A file that does not exist yet is judged by its directory.
     let there = if file.exists() { file } else { file.parent().unwrap_or(file) };
     let file_at = fs::canonicalize(there).map_err(|source| file_error(file, source))?;
-    // A data directory that is not there yet holds nothing.
+    // A data directory that does not exist yet contains nothing.
     let inside = fs::canonicalize(data_dir).is_ok_and(|dir| file_at.starts_with(dir));
     if inside { Err(MasterKeyError::InsideData(file.to_owned())) } else { Ok(()) }
 }

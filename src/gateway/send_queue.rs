@@ -1,4 +1,4 @@
-//! The open sockets as the release step sees them: each a bounded send queue, filled once a commit, with a numbered slot.
+//! The open sockets as the release step sees them: each a numbered slot and a bounded send queue, filled once a commit.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -20,25 +20,25 @@ use crate::config::Limits;
 use crate::domain::time::Moment;
 use crate::engine::service_users::KeyRef;
 
-/// Deliveries that may wait on one socket; there is at most one a commit, and there may be thousands of commits a second.
+/// Deliveries that may wait on one socket. A commit causes at most one, and there may be thousands of commits a second.
 const DELIVERIES_MAX: usize = 8_192;
 
-/// Deliveries that may wait on a socket that is told market data: beyond them a snapshot is worth more than each change, and
-/// the system's buffers hold some hundreds already.
+/// Deliveries that may wait on a socket with market data: beyond that a snapshot is worth more than each change, and
+/// the system's buffers hold hundreds more anyway.
 const MARKET_DATA_MAX: usize = 64;
 
-/// Parts that one call causes on its own socket, usually: an answer and its events.
+/// Parts that one call usually causes on its own socket: an answer and its events.
 const PARTS_PER_CALL: usize = 8;
 
-/// Bytes that a waiting part is reckoned at: most are rendered only when they are written. A rendered frame counts as so
-/// many parts as its length makes.
+/// Bytes that a waiting part counts as: most are rendered only when they are written. A rendered frame counts as
+/// several parts, according to its length.
 const PART_BYTES: usize = 512;
 
-/// So many times the send queue may wait on a socket whose peer takes what is written: its session has not had its turn,
-/// which on a busy machine can last longer than a queue takes to fill.
+/// How many times the send queue's limit may wait on a socket whose peer is reading: its session has not been run yet,
+/// which on a busy machine can take longer than filling a queue.
 const BURST: usize = 16;
 
-/// Handshakes and token calls of a key in a minute that are admitted however few sockets it may have.
+/// Handshakes and token calls of a key that are accepted in a minute, however few sockets it may have.
 const ADMISSIONS_LEAST: u32 = 100;
 
 /// What a socket tells the release step outside the engine's queue.
@@ -46,11 +46,11 @@ const ADMISSIONS_LEAST: u32 = 100;
 pub enum Notice {
     /// The socket is gone.
     Gone(usize),
-    /// The socket does not follow this channel any more; which of its subscriptions that was.
+    /// The socket no longer follows this channel; the number is that of the subscription.
     Unsubscribed(usize, Operation, u64),
 }
 
-/// The open sockets, their slots, which are given again once nobody refers to the old queue, and their notices.
+/// The open sockets; their slots, which are reused once nobody refers to the old queue; and their notices.
 #[derive(Debug)]
 pub struct Sockets {
     free: Mutex<Vec<usize>>,
@@ -59,22 +59,22 @@ pub struct Sockets {
     waiting: AtomicUsize,
     parts_max: usize,
     sockets_max: usize,
-    /// Handshakes and token calls that were admitted, by key: each is an entry of the journal.
+    /// Accepted handshakes and token calls, by key: each is a journal entry.
     pub admissions: Throttle<KeyRef>,
-    /// Open sockets by holder, for who asks.
+    /// Open sockets by holder, for look-ups.
     held: Mutex<HashMap<Holder, usize>>,
-    /// Every open socket by its number, for what concerns them all.
+    /// Every open socket by its number, for messages to all.
     open: Mutex<HashMap<usize, Weak<SendQueue>>>,
 }
 
 impl Sockets {
-    /// Sockets within these bounds.
+    /// Sockets with these limits.
     pub fn within(limits: &Limits) -> Arc<Sockets> {
         Sockets::new(limits.send_queue_bytes / PART_BYTES, limits.connections_per_key)
     }
 
-    /// Each may have `parts_max` parts waiting; one key or Member may have `sockets_max` sockets. In a minute all
-    /// those of a key may come back a few times, with a token each.
+    /// Each may have `parts_max` parts waiting; one key or Member may have `sockets_max` sockets. Within a minute all
+    /// sockets of a key may reconnect a few times, with a token each.
     pub fn new(parts_max: usize, sockets_max: usize) -> Arc<Sockets> {
         Arc::new(Sockets {
             free: Mutex::default(),
@@ -89,7 +89,7 @@ impl Sockets {
         })
     }
 
-    /// A slot and queue for a new socket, and the end that its session reads.
+    /// A slot and queue for a new socket, and the receiver for its session.
     pub fn take(self: &Arc<Sockets>, peer: IpAddr) -> (SocketGuard, mpsc::Receiver<Vec<Part>>) {
         let free = self.free.lock().pop();
         let slot = free.unwrap_or_else(|| self.next.fetch_add(1, Ordering::Relaxed));
@@ -115,30 +115,30 @@ impl Sockets {
         (SocketGuard { queue }, parts)
     }
 
-    /// Tells every open socket something on `status`.
+    /// Sends every open socket a message on `status`.
     pub fn announce(&self, change: StatusChange) {
         for queue in self.all() {
             queue.send(vec![Part::Status(change)]);
         }
     }
 
-    /// Tells the session of every open socket that the server stops.
+    /// Tells the session of every open socket that the server is stopping.
     pub fn stop(&self) {
         self.all().iter().for_each(|queue| queue.stop());
     }
 
-    /// Bytes that wait to be written, on all sockets together, as they are reckoned.
+    /// Bytes that wait to be written on all sockets together, estimated.
     pub fn bytes_waiting(&self) -> usize {
         self.all().iter().map(|queue| queue.waiting.load(Ordering::Relaxed) * PART_BYTES).sum()
     }
 
     /// Every open socket.
     pub fn all(&self) -> Vec<Arc<SendQueue>> {
-        // Not longer than this: a queue that ends takes itself out of the map.
+        // The lock is held for this only: a queue that is dropped takes it to remove itself from the map.
         self.open.lock().values().filter_map(Weak::upgrade).collect()
     }
 
-    /// Notes how many sockets a holder has open; `false` when that is more than one may have.
+    /// Records how many sockets a holder has open; `false` when that is more than allowed.
     pub fn count(&self, holder: Holder, sockets: usize) -> bool {
         let mut held = self.held.lock();
         match sockets {
@@ -168,49 +168,49 @@ impl Sockets {
     }
 }
 
-/// The release step's end of a socket: what waits to be written, and what its session is to be woken for.
+/// The release step's end of a socket: what waits to be written, and what its session must be woken for.
 #[derive(Debug)]
 pub struct SendQueue {
     /// Its number, an index of the release step's table.
     pub slot: usize,
-    /// The address it speaks from.
+    /// The peer's address.
     pub peer: IpAddr,
     sender: mpsc::Sender<Vec<Part>>,
-    /// Parts sent and not written yet, as they are weighed.
+    /// Weight of the parts sent and not written yet.
     waiting: AtomicUsize,
     /// Calls submitted and not answered yet.
     in_flight: AtomicUsize,
-    /// The peer has not taken a write for a while.
+    /// The peer has not read for a while.
     behind: AtomicBool,
     /// The socket is too slow for its queue.
     slow: AtomicBool,
     /// The server stops.
     stopping: AtomicBool,
-    /// The release step keeps the socket, or is about to: it must be told when that leaves.
+    /// The release step refers to the socket, or is about to: it must be told when the socket leaves.
     kept: AtomicBool,
     /// The socket has left its slot.
     gone: AtomicBool,
-    /// Wakes the session when `slow`, `stopping` or `revoked_at` is set: one waker for all, since a session polls them when it
-    /// waits.
+    /// Wakes the session when `slow`, `stopping` or `revoked_at` is set: one waker for all, since a session that waits
+    /// polls all of them.
     alarm: AtomicWaker,
     /// When the right behind the socket ended, in µs; 0 while it has not.
     revoked_at: AtomicU64,
-    /// The open socket's, where frames may be passed to it.
+    /// The open socket's line, for writing frames directly.
     line: OnceLock<Weak<Line>>,
-    /// The subscription whose frames are passed, by its number; 0 for none.
+    /// The number of the subscription whose frames are written directly; 0 for none.
     passes: AtomicU64,
     sockets: Arc<Sockets>,
 }
 
 impl SendQueue {
-    /// Hands parts over; `false` when the socket is too slow or gone. It is then told to close, and takes nothing more:
-    /// what came after would hide the hole from a client that resumes behind it.
+    /// Queues parts; `false` when the socket is too slow or gone. It is then told to close and accepts nothing more:
+    /// later parts would hide the gap from a client that resumes after them.
     pub fn send(&self, parts: Vec<Part>) -> bool {
         if self.is_slow() {
             return false;
         }
         let weight = self.weight(&parts);
-        // One delivery alone is always taken: its size is bounded by what one commit holds.
+        // A single delivery is always accepted: its size is limited by what one commit holds.
         let before = self.waiting.fetch_add(weight, Ordering::Relaxed);
         let room = before == 0 || before + weight <= self.waiting_max();
         let taken = room && self.sender.try_send(parts).is_ok();
@@ -221,37 +221,37 @@ impl SendQueue {
         taken
     }
 
-    /// The socket is open, and frames may be passed to it over its line.
+    /// The socket is open, and frames may be written directly over its line.
     pub fn opened(&self, line: &Arc<Line>) {
-        // Once: a slot's queue serves one socket.
+        // Set once: a slot's queue serves one socket.
         let _ = self.line.set(Arc::downgrade(line));
     }
 
-    /// From now on every item of this subscription may be passed to the socket as it is, or of none any more. For the
-    /// session to say while it is not at rest.
+    /// From now on every item of this subscription may be written directly as it is, or with `None`, of no
+    /// subscription. Only for the session, while it is not at rest.
     pub fn passes(&self, number: Option<u64>) {
         self.passes.store(number.unwrap_or(0), Ordering::Relaxed);
     }
 
-    /// Whether items of this subscription may be passed.
+    /// Whether items of this subscription may be written directly.
     pub fn is_passing(&self, number: u64) -> bool {
         self.passes.load(Ordering::Relaxed) == number
     }
 
-    /// Writes a frame to the socket at once if nothing waits before it, its session is at rest and its subscription still
-    /// goes on, which is asked while the session cannot end it. `false` when the frame is to be queued instead.
+    /// Writes a frame directly if nothing waits before it, its session is at rest and `goes_on`, which is asked while
+    /// the session cannot end the subscription. `false` if the frame must be queued instead.
     pub fn pass(&self, frame: &Bytes, goes_on: impl FnOnce() -> bool) -> bool {
         self.pass_over(|| goes_on().then_some(frame))
     }
 
-    /// Writes the replies to so many calls to the socket at once, if nothing waits before them, its session is at rest and
-    /// `replies` has them. `false` when they are to be queued instead.
+    /// Writes the replies to this many calls directly, if nothing waits before them, the session is at rest and
+    /// `replies` returns them. `false` if they must be queued instead.
     pub fn pass_replies<'a>(&self, calls: usize, replies: impl FnOnce() -> Option<&'a [u8]>) -> bool {
         let passed = self.pass_over(replies);
         if passed {
             let before = self.in_flight.fetch_sub(calls, Ordering::SeqCst);
-            // The session may wait for just this: to read on, or to end. `in_flight` and `stopping` have one order: if this
-            // does not see that it is to end, the session sees that nothing is in flight.
+            // The session may be waiting for just this, to read on or to end. `in_flight` and `stopping` have one
+            // order: if this does not see `stopping`, the session will see that nothing is in flight.
             if before >= self.in_flight_max() || self.stopping.load(Ordering::SeqCst) {
                 self.wake();
             }
@@ -259,7 +259,7 @@ impl SendQueue {
         passed
     }
 
-    /// Reads what passing a frame reads first. Asked for many sockets in a row, the waits for their memory overlap.
+    /// Prefetches for writing a frame directly. Called for many sockets in a row, so that the waits for memory overlap.
     pub fn prefetch(&self) {
         if self.waiting.load(Ordering::Relaxed) == 0
             && let Some(line) = self.line.get().and_then(Weak::upgrade)
@@ -274,23 +274,23 @@ impl SendQueue {
         }
         let passed = self.line.get().and_then(Weak::upgrade).map_or(Passed::Nothing, |line| line.pass(frames));
         if passed == Passed::Part {
-            // The session writes the rest first.
+            // The session must write the rest.
             self.wake();
         }
         passed != Passed::Nothing
     }
 
     fn wake(&self) {
-        // A queue that takes nothing has woken it already.
+        // If the queue is full or closed, the session was woken already.
         let _ = self.sender.try_send(Vec::new());
     }
 
-    /// Notes that so many calls are about to be submitted.
+    /// Records that this many calls are about to be submitted.
     pub fn submitted(&self, calls: usize) {
         self.in_flight.fetch_add(calls, Ordering::SeqCst);
     }
 
-    /// Notes that so many calls are answered, or were not taken.
+    /// Records that this many calls were answered or refused.
     pub fn landed(&self, calls: usize) {
         self.in_flight.fetch_sub(calls, Ordering::SeqCst);
     }
@@ -300,12 +300,12 @@ impl SendQueue {
         self.in_flight.load(Ordering::SeqCst)
     }
 
-    /// Not all that the socket follows could be told: it is closed, and may come back and resume.
+    /// The socket could not be sent all that it follows: it is closed, and may reconnect and resume.
     pub fn missed_some(&self) {
         self.alarm(&self.slow);
     }
 
-    /// Calls that the socket may have under way; each is answered by few parts, so its queue has room.
+    /// Calls that the socket may have in flight; each is answered by few parts, so its queue has room for them.
     pub fn in_flight_max(&self) -> usize {
         (self.sockets.parts_max / PARTS_PER_CALL).max(16)
     }
@@ -320,8 +320,8 @@ impl SendQueue {
         self.sender.is_closed()
     }
 
-    /// Whether there is room for market data: with one frame more there is still some for what has no second chance, answers
-    /// and private items.
+    /// Whether there is room for market data: after one more frame there must be room for answers and private items,
+    /// which are not sent again.
     pub fn has_room(&self) -> bool {
         self.deliveries() < MARKET_DATA_MAX && self.waiting.load(Ordering::Relaxed) < self.sockets.parts_max / 2
     }
@@ -331,8 +331,8 @@ impl SendQueue {
         self.deliveries() < MARKET_DATA_MAX / 2 && self.waiting.load(Ordering::Relaxed) < self.sockets.parts_max / 4
     }
 
-    /// What parts count for in the queue. One frame counts for a quarter of the queue at the most, however long it is: a
-    /// snapshot may be longer than all of it, and must not shut out the answers that come while it is written.
+    /// The weight of parts in the queue. One frame counts as at most a quarter of the queue, however long it is: a
+    /// snapshot may exceed the whole queue, and must not shut out answers while it is written.
     pub fn weight(&self, parts: &[Part]) -> usize {
         let weight = |part: &Part| match part {
             Part::Frame(_, frame) => frame.len().div_ceil(PART_BYTES).min(self.sockets.parts_max / 4).max(1),
@@ -341,27 +341,27 @@ impl SendQueue {
         parts.iter().map(weight).sum()
     }
 
-    /// Notes that parts of this weight were written.
+    /// Records that parts of this weight were written.
     pub fn written(&self, weight: usize) {
         self.waiting.fetch_sub(weight, Ordering::Relaxed);
     }
 
-    /// Notes whether the peer is behind with what was written; then less may wait for it.
+    /// Records whether the peer is behind with reading; if so, less may wait for it.
     pub fn behind(&self, behind: bool) {
         self.behind.store(behind, Ordering::Relaxed);
-        // What is being written alone is no reason, as in `send`.
+        // As in `send`, a single delivery that is being written is no reason.
         if self.deliveries() > 0 && self.waiting.load(Ordering::Relaxed) > self.waiting_max() {
             self.alarm(&self.slow);
         }
     }
 
-    /// Parts that may wait, as they are weighed.
+    /// The weight of parts that may wait.
     fn waiting_max(&self) -> usize {
         let times = if self.behind.load(Ordering::Relaxed) { 1 } else { BURST };
         self.sockets.parts_max.saturating_mul(times)
     }
 
-    /// Waits until the socket has been too slow for its queue. For its session alone.
+    /// Waits until the socket has been too slow for its queue. Only for its session.
     pub async fn too_slow(&self) {
         self.alarmed(|| self.is_slow()).await;
     }
@@ -371,8 +371,8 @@ impl SendQueue {
         self.slow.load(Ordering::Acquire)
     }
 
-    /// Has the release step keep the socket, for which something has come. `false` when it has left: what comes for it now
-    /// is for nobody, and would keep the slot for ever.
+    /// Makes the release step keep the socket, for which something has arrived. `false` when it has left: nobody would
+    /// get what is kept for it, and its slot would stay occupied for ever.
     pub fn keep(&self) -> bool {
         // These and those of `SocketGuard` have one order: either this sees that the socket has left, or its notice comes.
         if !self.kept.load(Ordering::Relaxed) {
@@ -381,12 +381,12 @@ impl SendQueue {
         !self.gone.load(Ordering::SeqCst)
     }
 
-    /// Tells the session that the server stops.
+    /// Tells the session that the server is stopping.
     pub fn stop(&self) {
         self.alarm(&self.stopping);
     }
 
-    /// Waits until the session was told that the server stops. For it alone.
+    /// Waits until the session was told that the server is stopping. Only for that session.
     pub async fn stopping(&self) {
         self.alarmed(|| self.stopping.load(Ordering::Acquire)).await;
     }
@@ -404,18 +404,18 @@ impl SendQueue {
         .await;
     }
 
-    /// Notes when the right behind the socket ended, which it is about to be told.
+    /// Records when the right of the socket ended, before it is told to close.
     pub fn revoked(&self, at: Moment) {
         self.revoked_at.store(at.0, Ordering::SeqCst);
         self.alarm.wake();
     }
 
-    /// When the right behind the socket ended, if it did.
+    /// When the right of the socket ended, if it did.
     pub fn revoked_at(&self) -> Option<Moment> {
         Some(Moment(self.revoked_at.load(Ordering::Acquire))).filter(|at| at.0 > 0)
     }
 
-    /// Waits until the right behind the socket has ended. For its session alone.
+    /// Waits until the right of the socket has ended. Only for its session.
     pub async fn rights_end(&self) {
         self.alarmed(|| self.revoked_at().is_some()).await;
     }
@@ -426,7 +426,7 @@ impl SendQueue {
     }
 }
 
-/// Gives the slot up when it is dropped, however a handshake or a session ends.
+/// Frees the slot when dropped, however a handshake or a session ends.
 #[derive(Debug)]
 pub struct SocketGuard {
     /// The queue of the socket.
@@ -436,7 +436,7 @@ pub struct SocketGuard {
 impl Drop for SocketGuard {
     fn drop(&mut self) {
         self.queue.gone.store(true, Ordering::SeqCst);
-        // Notices wait for the next release, and on a quiet venue strangers may come and go until then.
+        // Notices wait for the next release; on a quiet venue many public sockets may come and go until then.
         if self.queue.kept.load(Ordering::SeqCst) {
             self.queue.sockets.notify(Notice::Gone(self.queue.slot));
         }

@@ -1,4 +1,4 @@
-//! A gateway with one bare socket, and parts behind it that a test may take away.
+//! A gateway with one raw socket, and parts behind it that a test may take away.
 
 use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -41,15 +41,15 @@ const ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 808
 
 const MASTER: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 
-/// The gateway and its socket. Time goes by only while everybody waits.
+/// The gateway and its socket. Time passes only while every task waits.
 pub struct Served {
     pub gateway: Arc<Gateway>,
-    /// It answers nothing.
+    /// Does not run, so it answers nothing.
     pub sequencer: Option<Sequencer<Releaser>>,
     pub market_feed: Option<market_data::Feed>,
     pub history_feed: Option<history::Feed>,
     pub fan_out_feed: Option<fan_out::Feed>,
-    /// The task that it feeds.
+    /// The task of that feed.
     pub fan_out: Option<JoinHandle<()>>,
     client: WebSocketStream<TcpStream>,
 }
@@ -96,7 +96,7 @@ impl Served {
         let (socket, shared) = (listener.accept().await.unwrap().0, Arc::clone(&gateway));
         tokio::spawn(async move { untrusted::socket(shared, &HeaderMap::new(), socket).await });
         let client = WebSocketStream::from_raw_socket(client, Role::Client, None).await;
-        // What waits from here on waits for nothing but time.
+        // From here on, whatever waits depends on nothing but time.
         tokio::time::pause();
         Served {
             gateway,
@@ -118,7 +118,7 @@ impl Served {
         self.client.get_mut().write_all(bytes).await.unwrap();
     }
 
-    /// Waits for a frame with this member.
+    /// Waits for a frame with this member and value.
     pub async fn frame(&mut self, name: &str, value: &str) -> Value {
         let frame = async {
             loop {
@@ -132,7 +132,7 @@ impl Served {
         soon(frame).await
     }
 
-    /// A token of the first Service User, made then.
+    /// A token of the first Service User, issued at that time.
     pub fn token(&self, issued_at: Moment) -> String {
         let claims = Claims { key: KeyRef::ServiceUser(ServiceUserId(1)), credential_version: 1, issued_at };
         self.gateway.tokens.mint(&claims)
@@ -163,13 +163,13 @@ impl Served {
     }
 }
 
-/// Waits for what comes while nobody works any more, which takes no time of this machine's: heartbeats come for ever.
+/// Waits with a time limit that uses no real time, since it passes only while all tasks wait: heartbeats never end.
 async fn soon<T>(comes: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(3_600), comes).await.expect("it comes within an hour")
 }
 
 thread_local! {
-    /// What the server's clock shows until a test sets it; with `None` it fails who reads it.
+    /// The time of the server's clock, until a test sets it; with `None`, reading it panics.
     pub static CLOCK: Cell<Option<Moment>> = const { Cell::new(Some(Moment(0))) };
 }
 

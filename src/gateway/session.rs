@@ -1,7 +1,7 @@
-//! One task for each socket: reads until dry, submits what came as one, writes what was released as one.
+//! One task for each socket: reads all that has arrived, submits it together, and writes together what was released.
 //!
-//! The session owns the socket's writing; tungstenite reads and answers pings. What tungstenite has queued
-//! is flushed before a frame of ours goes out, and nothing is read while one is being written.
+//! The session does the socket's writing; tungstenite reads and answers pings. What tungstenite has queued is flushed
+//! before a frame of ours is written, and nothing is read while one is being written.
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, resume_unwind};
@@ -37,17 +37,17 @@ use crate::market_data::Topic;
 use crate::sequencer::handle::Submission;
 use crate::wire::market_data::Status;
 
-/// Messages taken from the socket before they are submitted.
+/// Messages read from the socket before they are submitted.
 const DRAIN_MAX: usize = 256;
 /// Requests in progress on one socket whose answers may be long, such as history; at this many, reading waits for one.
 const LONG_MAX: usize = 8;
-/// Bytes that messages or deliveries may have rendered before they are written and more are taken.
+/// Bytes that may be rendered from messages or deliveries before they are written.
 const RENDERED_MAX: usize = 256 * 1024;
 /// Deliveries taken from the release step before they are written.
 const TAKEN_MAX: usize = 64;
 /// How long a stopping server waits for history, and a slow peer has to take its last frames.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
-/// A socket that was silent for a second may send what a second admits at once.
+/// A socket that was silent for a second may send a second's worth of messages at once.
 const CREDIT_US: u64 = 1_000_000;
 
 /// A private channel that the socket follows, or is about to.
@@ -55,13 +55,13 @@ const CREDIT_US: u64 = 1_000_000;
 pub(super) struct Subscription {
     /// Which of the socket's subscriptions it is.
     pub(super) number: u64,
-    /// Whether its beginning was written; items before that belong to an earlier subscription.
+    /// Whether its acknowledgement was written; items before that belong to an earlier subscription.
     pub(super) started: bool,
     /// Frames so far (rule 43).
     pub(super) sequence: u64,
-    /// What was asked for; boxed, because the table of these has room for more than there are.
+    /// The options asked for; boxed, because the hash table has more room than entries.
     pub(super) options: Box<super::inbound::SubscribeOptions>,
-    /// What comes behind past fills that are on their way.
+    /// Items that wait for past fills still being read.
     pub(super) held: Option<Box<Held>>,
 }
 
@@ -70,11 +70,11 @@ pub(super) struct Subscription {
 pub(super) enum End {
     /// The peer has left, or cannot be written to.
     Gone,
-    /// The peer closes, and tungstenite has the answer to its close frame.
+    /// The peer closes, and tungstenite has queued the answer to its close frame.
     Closed,
     /// We close, with a code and a reason.
     Close(u16, &'static str),
-    /// We close, and the peer takes nothing: it cannot be told the code and the reason.
+    /// We close, but the peer does not read: it cannot be sent the code and the reason.
     Drop(u16, &'static str),
 }
 
@@ -93,47 +93,47 @@ pub(super) struct Session {
     pub(super) gateway: Arc<Gateway>,
     pub(super) queue: Arc<SendQueue>,
     pub(super) principal: Principal,
-    /// What bound the socket: the credential of messages that bring no token of their own.
+    /// The credential that bound the socket, for messages without a token of their own.
     pub(super) credential: Credential,
-    /// The principal was admitted by the engine, not only claimed by a token that is being judged.
+    /// The engine has admitted the principal; until then it is only claimed by a token.
     pub(super) bound: bool,
-    /// Tokens used here: they stay good as long as the socket is open (rule 5).
+    /// Tokens used here: they stay valid as long as the socket is open (rule 5).
     pub(super) tokens: Vec<(String, Claims)>,
     pub(super) subscriptions: HashMap<Operation, Subscription>,
-    /// It has asked for `status`, of which everybody is told: a subscription all the same.
+    /// It has subscribed to `status`, which everybody gets anyway: a subscription all the same.
     pub(super) follows_status: bool,
-    /// The topics of market data that it follows, each with what keeps its tap open.
+    /// The topics of market data that it follows, each with the guard that keeps its tap open.
     pub(super) topics: HashMap<Topic, Arc<()>>,
-    /// The engine judges whether `level3` may begin: nothing is read meanwhile, for what comes next may end it.
+    /// The engine is judging whether `level3` may begin: nothing is read meanwhile, since the next message may end it.
     pub(super) judging: bool,
-    /// The `level3` that it admitted.
+    /// The `level3` request that it admitted.
     pub(super) admitted: Option<Call>,
     pub(super) submissions: Vec<Submission<Ticket>>,
-    /// Of those in flight, or about to be, the ones whose answers may be long.
+    /// Of the calls in flight, or about to be, those whose answers may be long.
     pub(super) long: usize,
-    /// What history is asked for: on tasks of their own, for a session that waits for its peer asks on, and many share
-    /// history's few connections.
+    /// Queries to history. They are tasks of their own, so that they continue while the session waits for its peer and
+    /// many sessions can share history's few connections.
     pub(super) history: JoinSet<Recalled>,
     /// The number of the last subscription.
     pub(super) last_subscription: u64,
-    /// Ends the session once what was rendered is written.
+    /// Ends the session once what was rendered has been written.
     pub(super) ending: Option<End>,
-    /// What is left of a frame that was passed to the socket; written before anything else.
+    /// The rest of a frame that was written directly; written before anything else.
     pub(super) rest: Vec<u8>,
     /// Frames to write.
     pub(super) out: Frames,
-    /// The items of one frame at a time.
+    /// A buffer for the items of one frame.
     pub(super) items: String,
-    /// Names the socket to its client; counts from 1 since the start.
+    /// Identifies the socket to its client; counts from 1 since the start.
     pub(super) connection_id: u64,
-    /// The log has a refused token of this socket already.
+    /// A refused token of this socket was logged already.
     pub(super) told_of_token: bool,
-    /// What may still be sent, as the time that it is worth at the greatest rate, µs.
+    /// What the client may still send, as the time that it takes at the maximum rate, µs.
     credit_us: u64,
     pub(super) last_message: Instant,
-    /// When anything came, a pong included.
+    /// When anything was received, even a pong.
     pub(super) last_heard: Instant,
-    /// Since when a ping of ours waits for whatever may come.
+    /// Since when a ping of ours has waited for any sign of life.
     pub(super) pinged: Option<Instant>,
     pub(super) last_act: Instant,
     /// Something was written since the last beat, other than what that beat wrote itself.
@@ -141,11 +141,11 @@ pub(super) struct Session {
     pub(super) stopping: bool,
 }
 
-/// What the handshake found, and what the socket was given.
+/// The result of the handshake, and what the socket was given.
 pub(super) struct Opened {
     /// Its place among the open sockets, given up when this is dropped.
     pub(super) guard: SocketGuard,
-    /// Its place among its address's.
+    /// Its place among the sockets of its address.
     pub(super) admitted: Admitted,
     /// The queue of its parts.
     pub(super) parts: mpsc::Receiver<Vec<Part>>,
@@ -155,7 +155,7 @@ pub(super) struct Opened {
     pub(super) origin: Option<String>,
 }
 
-/// A session from its beginning to its end.
+/// Runs a session from beginning to end.
 pub(super) fn run(
     gateway: Arc<Gateway>,
     mut socket: WebSocket,
@@ -194,13 +194,13 @@ pub(super) fn run(
         stopping: false,
     };
     session.opened(origin.as_deref());
-    // What is kept while a session waits is counted in bytes: the arguments live on only in here.
+    // Memory of waiting sessions matters, so the arguments live on only in this block.
     async move {
         if session.principal.actor != Actor::Public {
             session.bind();
         }
         let served = AssertUnwindSafe(session.serve(&mut socket, &mut parts)).catch_unwind().await;
-        // What a panic left half done is of this socket alone, and it leaves as any other does.
+        // A panic can only have spoiled this socket's own state, so it is ended like any other.
         let end = served.unwrap_or(End::Drop(1011, "the session failed"));
         session.closed(end, now.elapsed());
         session.leave();
@@ -220,7 +220,7 @@ impl Session {
         let queue = Arc::clone(&self.queue);
         let line = socket.get_ref().line().map(Arc::clone);
         line.iter().for_each(|line| queue.opened(line));
-        // All sockets may have been told before this one was among them.
+        // The stop may have been announced before this socket was on the list.
         if self.gateway.is_stopping() {
             queue.stop();
         }
@@ -264,16 +264,16 @@ impl Session {
             };
             if let Some(end) = end {
                 return match end {
-                    // No data comes behind the answer to a close frame (RFC 6455 §5.5.1), which a flush would send.
+                    // No data may follow the answer to a close frame (RFC 6455 §5.5.1), which a flush would send.
                     End::Closed => end,
-                    // What was rendered before the end still goes out.
+                    // What was rendered before the end is still written.
                     _ => self.write(socket).await.err().unwrap_or(end),
                 };
             }
         }
     }
 
-    /// Does what the session waited for.
+    /// Handles the event that the session waited for.
     async fn go_on(
         &mut self,
         next: Next,
@@ -298,7 +298,7 @@ impl Session {
             Next::Beat => {
                 self.wrote |= socket.get_ref().line().is_some_and(|line| line.was_passed());
                 let end = self.beat();
-                // Here, or the next beat would take this one's heartbeat for traffic.
+                // Written here, otherwise the next beat would take this heartbeat for traffic.
                 let failed = self.write(socket).await.err();
                 self.wrote = false;
                 return failed.or(end);
@@ -307,7 +307,7 @@ impl Session {
         None
     }
 
-    /// Takes what the socket has, up to a limit, and submits it as one.
+    /// Reads what has arrived on the socket, up to a limit, and submits it together.
     async fn read(&mut self, first: Option<Result<Message, Error>>, socket: &mut WebSocket) -> Option<End> {
         let time_in = (self.gateway.clock)();
         self.heard();
@@ -321,7 +321,7 @@ impl Session {
                     Poll::Pending => break,
                 },
             };
-            // An answer to our ping does not keep an idle socket.
+            // An answer to our ping does not keep an idle socket open.
             if !matches!(message, Some(Ok(Message::Pong(_)))) {
                 self.last_message = self.last_heard;
             }
@@ -352,7 +352,7 @@ impl Session {
         end
     }
 
-    /// A message came; `false` when it was one too many. Pings and pongs count as well.
+    /// Counts a message; `false` when it was one too many. Pings and pongs count as well.
     fn spend_credit(&mut self) -> bool {
         let price = CREDIT_US / self.gateway.limits.messages_per_second as u64;
         let left = self.credit_us.checked_sub(price);
@@ -360,14 +360,14 @@ impl Session {
         left.is_some()
     }
 
-    /// Whether the socket's messages are taken now.
+    /// Whether the session reads messages now.
     pub(super) fn reads(&self) -> bool {
         let in_flight = self.queue.in_flight() + self.submissions.len();
         let long = self.long + self.history.len();
         !self.stopping && !self.judging && in_flight < self.queue.in_flight_max() && long < LONG_MAX
     }
 
-    /// Notes that the peer is there, and may send more as time has passed.
+    /// Records that the peer is there; it may send more according to the time passed.
     fn heard(&mut self) {
         let now = Instant::now();
         let passed = u64::try_from((now - self.last_heard).as_micros()).unwrap_or(CREDIT_US);
@@ -375,14 +375,14 @@ impl Session {
         (self.last_heard, self.pinged) = (now, None);
     }
 
-    /// Notes that a message other than a ping came; `false` when the Member's session had idled before.
+    /// Records a message other than a ping; `false` when the Member's session was idle too long before it.
     pub(super) fn acted(&mut self) -> bool {
         self.last_act = self.last_message;
         let Credential::Session(cookie_hash) = self.credential else { return true };
         self.gateway.activity.touch(cookie_hash, (self.gateway.clock)())
     }
 
-    /// Renders a delivery and those behind it, writes them, and makes room for more.
+    /// Renders a delivery and the next ones, writes them, and frees their room.
     async fn deliver(
         &mut self,
         first: Vec<Part>,
@@ -410,7 +410,7 @@ impl Session {
         end
     }
 
-    /// Sends a `status` frame (docs.kraken.com, `status`), to a Member with the `change` that it announces.
+    /// Sends a `status` frame (docs.kraken.com, `status`), for a Member with the announced `change`.
     pub(super) fn status(&mut self, change: Option<StatusChange>) {
         let system = if self.stopping { "maintenance" } else { self.gateway.directory.system() };
         let status = Status {

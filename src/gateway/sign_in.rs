@@ -1,4 +1,4 @@
-//! Members come and go: `POST`, `GET` and `DELETE /session` (rules 15, 16), and invitations (rule 17). Password and
+//! Members sign in and out: `POST`, `GET` and `DELETE /session` (rules 15, 16), and invitations (rule 17). Password and
 //! code are verified here; the engine spends the code.
 
 use std::net::IpAddr;
@@ -51,7 +51,7 @@ pub(super) fn cookie(headers: &HeaderMap) -> Option<&str> {
     lines.flat_map(|line| line.split(';')).find_map(|pair| pair.trim().strip_prefix(COOKIE)?.strip_prefix('='))
 }
 
-/// Refuses a request whose Origin is not there or not exactly one of ours.
+/// Refuses a request whose Origin is missing or not exactly one of ours.
 pub(super) fn check_origin(gateway: &Gateway, headers: &HeaderMap) -> Result<(), Refusal> {
     match origin(headers).is_some_and(|origin| gateway.origins.iter().any(|ours| ours == origin)) {
         true => Ok(()),
@@ -59,7 +59,7 @@ pub(super) fn check_origin(gateway: &Gateway, headers: &HeaderMap) -> Result<(),
     }
 }
 
-/// The hash of a request's cookie, unless its session has idled.
+/// The hash of a request's cookie, unless its session was idle too long.
 pub(super) fn session_hash(gateway: &Gateway, token: &str) -> Result<[u8; 32], Refusal> {
     let hash = bearer_hash(token);
     if gateway.activity.is_over(&hash, (gateway.clock)()) { Err(no_session()) } else { Ok(hash) }
@@ -81,7 +81,7 @@ pub(super) fn body<'a, T: Deserialize<'a>>(headers: &HeaderMap, bytes: &'a Bytes
         return Err(Refusal::invalid(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send application/json"));
     }
     serde_json::from_slice(bytes).map(Object::into_inner).map_err(|error| {
-        // A refusal is logged, and a code or password may stand where it does not belong.
+        // Refusals are logged, and the wrong field may contain a code or password.
         Refusal::invalid(StatusCode::BAD_REQUEST, problem(&error.to_string()))
     })
 }
@@ -115,7 +115,7 @@ async fn sign_in(
     }
 }
 
-/// One answer for whatever is wrong with e-mail, password or code: nobody learns which.
+/// The same answer whether e-mail, password or code is wrong: nobody learns which.
 async fn signed_in(
     gateway: &Gateway,
     peer: IpAddr,
@@ -132,7 +132,7 @@ async fn signed_in(
         members.by_email(&email).map(|member| (member.id, member.password_hash.clone(), member.totp_sealed.clone()))
     });
     let (member, stored, sealed) = found.map_or((None, None, None), |(id, hash, totp)| (Some(id), hash, totp));
-    // An unknown address takes as long as a wrong password.
+    // For an unknown address this takes as long as for a wrong password.
     let Some(right) = gateway.hashing.verify(stored, password).await else {
         attempt.take_back();
         return Err(Refusal::busy());
@@ -144,10 +144,10 @@ async fn signed_in(
     match gateway.ask(Principal::public(peer), Work::Command(command)).await {
         Ok(_) => {
             attempt.succeeded();
-            // The clock again: verifying the password took a while.
+            // The clock is read again: verifying the password took a while.
             gateway.activity.touch(bearer_hash(&token), (gateway.clock)());
             if let Some(former) = cookie(headers) {
-                // With its cookie replaced nobody could sign out of it any more. It may have ended already.
+                // Once its cookie is replaced, nobody could sign out of the former session. It may have ended already.
                 let _ = end(gateway, Principal::SERVER, former).await;
             }
             Ok(token)
@@ -164,7 +164,7 @@ async fn signed_in(
     }
 }
 
-/// A sign-in on its way. It counts as failed, for its account and address and for its address, unless told otherwise.
+/// A sign-in attempt. Unless told otherwise it counts as failed, for its account and address, and for its address.
 struct Attempt<'a> {
     gateway: &'a Gateway,
     who: (String, IpAddr),
@@ -181,7 +181,7 @@ impl Attempt<'_> {
         Ok(Attempt { gateway, who })
     }
 
-    /// It was not judged, or nothing was wrong with what was given.
+    /// It was not judged, or the input was not wrong.
     fn take_back(self) {
         self.gateway.sign_ins.take_back(&self.who);
         self.gateway.sprays.take_back(&self.who.1);
@@ -194,7 +194,7 @@ impl Attempt<'_> {
 }
 
 impl Gateway {
-    /// The step of a Member's code, if it is right now or was or will be one step away.
+    /// The step of a Member's code, if it is valid now or one step before or after.
     pub fn code_step(&self, member: MemberId, sealed: &[u8], code: &str) -> Option<u64> {
         let secret = self.master.open(&totp_context(member), sealed).ok()?;
         let secret = std::str::from_utf8(&secret).ok()?;
@@ -202,12 +202,12 @@ impl Gateway {
     }
 }
 
-/// What a TOTP secret is sealed for, so that it opens for no other Member.
+/// The context that a TOTP secret is sealed with, so that it opens for no other Member.
 pub fn totp_context(member: MemberId) -> Vec<u8> {
     format!("totp {member}").into_bytes()
 }
 
-/// Whether the cookie's session still runs: 200 or 401. A page cannot learn it from a refused upgrade.
+/// Whether the cookie's session is open: 200 or 401. A page cannot learn that from a refused upgrade.
 async fn signed_in_now(
     State(gateway): State<Arc<Gateway>>,
     Extension(Peer(peer)): Extension<Peer>,
@@ -233,13 +233,13 @@ async fn sign_out(
     Ok(([(header::SET_COOKIE, gone)], Json(json!({"error": []}))))
 }
 
-/// Ends the session of a cookie, and with it its sockets.
+/// Ends the session of a cookie and its sockets.
 async fn end(gateway: &Gateway, by: Principal, token: &str) -> Result<Answer, Unanswered> {
     let command = Command::CloseMemberSession { cookie_hash: bearer_hash(token) };
     gateway.ask(by, Work::Command(command)).await
 }
 
-/// First `password`, answered with the TOTP secret; then `otp`, which confirms it.
+/// First `password`, which is answered with the TOTP secret; then `otp`, which confirms it.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Acceptance {

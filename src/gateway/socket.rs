@@ -1,7 +1,7 @@
 //! A client's byte stream, plain or under TLS: the one type that hyper, tungstenite and the sessions work on.
 //!
-//! What has come is read at once, however little room the reader has: tungstenite keeps its room for as long as the socket
-//! is open, so it has little, and a burst of orders would cost a call of the system for each few of them.
+//! It reads all that has arrived at once, however small the reader's buffer is: tungstenite keeps its buffer for as
+//! long as the socket is open, so that is small, and a burst of orders would cost a system call for every few of them.
 
 use std::cell::RefCell;
 use std::io;
@@ -21,16 +21,16 @@ use super::line::Line;
 const READ_BYTES: usize = 16 << 10;
 
 thread_local! {
-    /// Where bytes are read into; they do not stay.
+    /// A shared buffer to read into; its bytes do not stay.
     static ROOM: RefCell<[u8; READ_BYTES]> = const { RefCell::new([0; READ_BYTES]) };
 }
 
 /// A connection.
 #[derive(Debug)]
 pub enum Socket {
-    /// As it is; the line is gone once this direction was closed.
+    /// Plain; the line is gone once the writing direction was closed.
     Plain(Reading, Option<Arc<Line>>),
-    /// Under TLS; boxed, because its state is large and most connections have none.
+    /// With TLS; boxed, because its state is large and most connections have none.
     Tls(Box<TlsStream<TcpStream>>),
 }
 
@@ -38,7 +38,7 @@ pub enum Socket {
 #[derive(Debug)]
 pub struct Reading {
     half: OwnedReadHalf,
-    /// What was read and the reader had no room for.
+    /// What was read but did not fit into the reader's buffer.
     ahead: Bytes,
 }
 
@@ -56,7 +56,7 @@ impl Reading {
         }
         buf.put_slice(&self.ahead.split_to(self.ahead.len().min(buf.remaining())));
         if self.ahead.is_empty() {
-            // An empty rest would keep what it is the rest of.
+            // Even an empty `Bytes` would keep its whole buffer alive.
             self.ahead = Bytes::new();
         }
         Poll::Ready(Ok(()))
@@ -64,13 +64,13 @@ impl Reading {
 }
 
 impl Socket {
-    /// A connection as it is.
+    /// A plain connection.
     pub fn plain(stream: TcpStream) -> Socket {
         let (read, write) = stream.into_split();
         Socket::Plain(Reading { half: read, ahead: Bytes::new() }, Some(Arc::new(Line::new(write))))
     }
 
-    /// Where frames for many may be written past the session.
+    /// The line over which frames can be written directly, bypassing the session.
     pub fn line(&self) -> Option<&Arc<Line>> {
         match self {
             Socket::Plain(_, line) => line.as_ref(),
@@ -157,7 +157,7 @@ mod tests {
         client.write_all(&sent).await.unwrap();
         drop(client);
         let mut read = Vec::new();
-        // With little room, with as much as is read at once, and with more.
+        // With a small buffer, with one as large as is read at once, and with a larger one.
         for room in [1, 100, 1_536, READ_BYTES, 2 * READ_BYTES].into_iter().cycle() {
             let mut some = vec![0; room];
             let count = socket.read(&mut some).await.unwrap();

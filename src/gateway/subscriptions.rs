@@ -1,5 +1,5 @@
-//! Who follows which private channel, and the rings they resume from. Kept by the release step, so that a
-//! snapshot at S and the changes after S meet without a gap (rule 42).
+//! The followers of each private channel, and the rings from which they resume. They belong to the release step, so
+//! that a snapshot at S and the changes after S join without a gap (rule 42).
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::engine::reject::Reject;
 use crate::engine::streams::{Stream, routes};
 use crate::sequencer::Stamped;
 
-/// What a client is told whose offset is not kept any more.
+/// The warning for a client whose offset is no longer kept.
 pub const TOO_OLD: &str = "EQuery:Offset too old: snapshot follows";
 
 /// The refusal of an offset that no item of the channel has.
@@ -24,20 +24,20 @@ pub fn unknown_offset() -> Reject {
     Reject::invalid("from_offset", advice)
 }
 
-/// Who follows a channel.
+/// A follower of a channel.
 #[derive(Clone, Debug)]
 pub struct Subscriber {
     /// Where its items go.
     pub queue: Arc<SendQueue>,
     /// Which of the socket's subscriptions it is.
     pub number: u64,
-    /// Items after this.
+    /// It gets items after this one.
     pub since: Seq,
-    /// The Member behind the socket, if it is one: sees only requests that View admits.
+    /// The Member behind the socket, if there is one: gets only requests that View admits.
     pub member: Option<MemberId>,
 }
 
-/// How many items rings hold.
+/// How many items rings may hold.
 #[derive(Clone, Copy, Debug)]
 pub struct RingLimits {
     /// Each.
@@ -50,7 +50,7 @@ pub struct RingLimits {
 struct Channel {
     /// Shared with the fan-out while items are on their way there.
     subscribers: Arc<Vec<Subscriber>>,
-    /// Where each slot's subscriber is: thousands may leave and come back at once.
+    /// The position of each slot's subscriber: thousands may disconnect and reconnect at once.
     places: HashMap<usize, usize>,
     ring: Ring,
 }
@@ -76,16 +76,16 @@ impl Channel {
 pub struct Subscriptions {
     channels: Vec<Channel>,
     places: HashMap<Stream, usize>,
-    /// The stream asked for last, and its place: the items of an event mostly go to one.
+    /// The last stream looked up, and its position: the items of an event mostly go to one stream.
     last: Option<(Stream, usize)>,
-    /// Rings are complete from here on, as far as this many items reach.
+    /// Rings are complete from here on, as far as `limits` let them reach.
     start: Seq,
     limits: RingLimits,
-    /// For each item held, its channel, roughly oldest first. A full ring hands the entry of its oldest item on to its
-    /// newest, so full rings are shortened before others.
+    /// For each item in a ring, its channel, roughly oldest first. In a full ring the newest item takes over the entry
+    /// of the oldest, so full rings are shortened before others.
     kept: VecDeque<usize>,
-    /// Rings hold everything up to here. A subscription is answered before the events of its own batch are told, so
-    /// this may lie before it.
+    /// The last event in the rings. A subscription is answered before the events of its own batch are added, so this
+    /// may be earlier than it.
     told: Seq,
 }
 
@@ -114,7 +114,7 @@ impl Subscriptions {
         (place, &mut channels[place])
     }
 
-    /// Notes that the ring of that channel holds one more, and lets the oldest go when all hold too many.
+    /// Records that the ring of that channel has one more item, and drops the oldest if all have too many.
     fn keep(&mut self, place: usize) {
         self.kept.push_back(place);
         if self.kept.len() > self.limits.all
@@ -124,9 +124,9 @@ impl Subscriptions {
         }
     }
 
-    /// Lets a socket follow a channel from the snapshot on, or from an offset that the client names; one that is older than
-    /// the ring is for history to serve first, if the caller may see the `past`. A channel that is not `live` gives
-    /// its beginning and nothing more (rule 10).
+    /// Makes a socket follow a channel from the snapshot on, or from an offset that the client gives; if that is older
+    /// than the ring, history must serve it first, if the caller may see the `past`. A channel that is not `live` only
+    /// gets its beginning (rule 10).
     pub fn follow(
         &mut self,
         channel: Operation,
@@ -137,7 +137,7 @@ impl Subscriptions {
         let Snapshot { owner, at, items, warnings, live, fills, past } = snapshot;
         let told = self.told;
         let channel = self.channel((owner, channel));
-        // An earlier subscription whose end is still under way is replaced.
+        // Replaces an earlier subscription whose end is not processed yet.
         channel.leave(subscriber.queue.slot);
         let first = match from_offset.map(|offset| channel.ring.after(offset, at)) {
             None => First::Snapshot(items),
@@ -150,7 +150,7 @@ impl Subscriptions {
             Some(Err(Gap::Unknown)) => return Err(unknown_offset()),
         };
         if live {
-            // A snapshot is as of `at`; a replay ends with what is told, and the rest of the batch follows it.
+            // A snapshot is as of `at`; a replay ends with the rings' last event, and the rest of the batch follows.
             let since = if matches!(first, First::Replay(_)) { told.min(at) } else { at };
             channel.enter(Subscriber { since, ..subscriber });
         }
@@ -164,7 +164,7 @@ impl Subscriptions {
         }
     }
 
-    /// Notes an event in the rings and hands its items to whoever follows, or to the fan-out where many do.
+    /// Adds an event to the rings and sends its items to the followers, or to the fan-out where there are many.
     pub fn tell(
         &mut self,
         stamped: &Arc<Stamped>,

@@ -1,4 +1,4 @@
-//! One topic of market data on its way to one socket.
+//! One topic of market data for one socket.
 
 use std::hint::black_box;
 use std::sync::{Arc, Weak};
@@ -9,8 +9,8 @@ use super::part::Part;
 use super::send_queue::SendQueue;
 use crate::market_data::Subscriber;
 
-/// What a topic comes out of for as long as the socket's session keeps it open. The session lets go of it in its own turn, when
-/// nothing is passed: from then on nothing comes, of what waits in the queue neither.
+/// A topic reaches the socket as long as the session holds the tap's guard. The session drops it in its own turn, when
+/// nothing is written directly: from then on nothing arrives, not even what waits in the queue.
 #[derive(Debug)]
 pub struct Tap {
     queue: Arc<SendQueue>,
@@ -18,7 +18,7 @@ pub struct Tap {
 }
 
 impl Tap {
-    /// A tap of this socket, and what keeps it open.
+    /// A tap for this socket, and the guard that keeps it open.
     pub fn open(queue: &Arc<SendQueue>) -> (Arc<()>, Tap) {
         let held = Arc::new(());
         let tap = Tap { queue: Arc::clone(queue), wanted: Arc::downgrade(&held) };
@@ -48,7 +48,7 @@ impl Subscriber for Tap {
     }
 
     fn send(&self, frame: &Bytes) -> bool {
-        // What can be passed has room, and is there.
+        // If it can be written directly, there is room and the socket is there.
         self.queue.pass(frame, || self.is_wanted())
             || self.is_wanted() && self.queue.has_room() && self.queue.send(self.part(frame))
     }

@@ -1,6 +1,6 @@
-//! Slows down who fails to sign in: a bounded table of recent failures. Failures are counted by account *and*
-//! address, and by address, wrong codes by session, but nothing by account alone, so that nobody can lock another one
-//! out. It counts as well what else one may do so often in a minute.
+//! Slows down failed sign-ins with a bounded table of recent failures. They are counted by account *and* address, and
+//! by address, wrong codes by session, but never by account alone, so that nobody can lock out somebody else. Other
+//! things that are limited per minute are counted in the same way.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -11,7 +11,7 @@ use crate::domain::time::Moment;
 
 /// How long failures count.
 const WINDOW_US: u64 = 60_000_000;
-/// Pairs remembered; when full, those whose time is over go, else the newcomer is not counted.
+/// Entries in the table. When it is full, expired ones are dropped; if that is not enough, a new one is not counted.
 const ENTRIES_MAX: usize = 10_000;
 
 #[derive(Debug, Clone, Copy)]
@@ -43,18 +43,18 @@ impl<K: Hash + Eq> Throttle<K> {
         count(&mut self.failures.lock(), who, now);
     }
 
-    /// Counts one more if there were not too many; `false` when there were, or when there is no room to count `who`: for what
-    /// must stay bounded whoever does it.
+    /// Counts one more if there were not too many; `false` when there were, or when there is no room for `who`: for
+    /// things that must stay bounded whoever does them.
     pub fn admit(&self, who: K, now: Moment) -> bool {
         let mut failures = self.failures.lock();
         self.wait(&failures, &who, now).is_none() && count(&mut failures, who, now)
     }
 
-    /// Counts a failure ahead of the judgement, so that of attempts at once no more are judged than of attempts one after
-    /// the other; [`Throttle::take_back`] if it was none.
+    /// Counts an attempt as a failure before it is judged, so that concurrent attempts get no more tries than
+    /// successive ones; [`Throttle::take_back`] if it was none.
     ///
     /// # Errors
-    /// The seconds to wait, when there were too many failures; this one is not noted then.
+    /// The seconds to wait, when there were too many failures; this one is not counted then.
     pub fn attempt(&self, who: K, now: Moment) -> Result<(), u64> {
         let mut failures = self.failures.lock();
         match self.wait(&failures, &who, now) {
@@ -66,7 +66,7 @@ impl<K: Hash + Eq> Throttle<K> {
         }
     }
 
-    /// Takes back what was noted of an attempt that did not fail.
+    /// Takes back an attempt that did not fail.
     pub fn take_back(&self, who: &K) {
         let mut failures = self.failures.lock();
         if let Some(found) = failures.get_mut(who) {

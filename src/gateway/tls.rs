@@ -1,5 +1,5 @@
-//! TLS by rustls: the certificate of the port, looked at again when its files change. Open sockets keep the keys
-//! that they agreed on; only new handshakes see a new certificate.
+//! TLS by rustls: the port's certificate, reloaded when its files change. Open sockets keep the keys that they agreed
+//! on; only new handshakes use a new certificate.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -20,13 +20,13 @@ use tokio_rustls::rustls::{CertificateError, Error, RootCertStore, ServerConfig}
 use super::listener::stopped;
 use crate::domain::time::Moment;
 
-/// How often the files are looked at.
+/// The time between two checks of the files.
 const LOOK: Duration = Duration::from_secs(2);
 
 /// The two PEM files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Files {
-    /// The certificate and those that vouch for it, the server's own first.
+    /// The server's certificate, followed by its chain.
     pub certificate: PathBuf,
     /// Its private key.
     pub key: PathBuf,
@@ -53,20 +53,20 @@ pub enum TlsError {
     },
 }
 
-/// When the files last changed, be it in who may read them: second and nanosecond.
+/// When the files last changed, including their permissions: second and nanosecond.
 type Look = [Option<(i64, i64)>; 2];
 
 /// The certificate in use.
 #[derive(Debug)]
 pub struct Certificate {
     files: Files,
-    /// What the files were before they were first read: a start may take long.
+    /// The state of the files before they were first read: a start may take long.
     opened: Look,
     present: RwLock<Arc<CertifiedKey>>,
 }
 
 impl Certificate {
-    /// Reads the files. A certificate that has ended is told in the log, and served: clients judge it.
+    /// Reads the files. An expired certificate is logged and still served: clients judge it.
     ///
     /// # Errors
     /// When they cannot be read, or do not belong together.
@@ -76,12 +76,12 @@ impl Certificate {
         Ok(Arc::new(Certificate { files, opened, present }))
     }
 
-    /// When the certificate that is served ends, in seconds since 1970.
+    /// When the certificate in use expires, in seconds since 1970.
     pub fn end(&self) -> Option<u64> {
         end(&self.present.read())
     }
 
-    /// What takes connections with it.
+    /// The acceptor for TLS connections.
     pub fn acceptor(self: &Arc<Certificate>) -> TlsAcceptor {
         let provider = Arc::new(ring::default_provider());
         let config = ServerConfig::builder_with_provider(provider)
@@ -93,9 +93,9 @@ impl Certificate {
         TlsAcceptor::from(Arc::new(config))
     }
 
-    /// Takes new files over until `stop` turns true. A pair that cannot be used is told in the log, and the one
-    /// before stays: the two files of a renewal are rarely written at the same moment. It is tried again at each look,
-    /// for what was wrong may pass without a change that shows.
+    /// Loads new files until `stop` turns true. An unusable pair is logged, and the one before stays: the two files of
+    /// a renewal are rarely written at the same moment. It is tried again at each check, since the problem may
+    /// disappear without a visible change.
     pub async fn follow(self: Arc<Certificate>, mut stop: watch::Receiver<bool>) {
         let (mut seen, mut told) = (self.opened, None);
         loop {
@@ -162,9 +162,9 @@ fn read(files: &Files) -> Result<CertifiedKey, TlsError> {
     Ok(certified)
 }
 
-/// What is wrong with a file that gives no key.
+/// The problem of a file without a usable key.
 fn without_key(path: &Path, error: &pem::Error) -> String {
-    // As both forms of one under a passphrase say in plain text.
+    // Both forms of a key under a passphrase say so in plain text.
     if std::fs::read_to_string(path).is_ok_and(|text| text.contains("ENCRYPTED")) {
         return "it is encrypted: give it without a passphrase, as `openssl pkey -in FILE -out PLAIN` writes it"
             .to_owned();
@@ -175,7 +175,7 @@ fn without_key(path: &Path, error: &pem::Error) -> String {
     }
 }
 
-/// When a certificate ends, in seconds since 1970. rustls tells it to who asks whether it holds at a time beyond.
+/// When a certificate expires, in seconds since 1970. rustls reports it when asked about a time beyond.
 fn end(served: &CertifiedKey) -> Option<u64> {
     let own = ParsedCertificate::try_from(served.cert.first()?).ok()?;
     let beyond = UnixTime::since_unix_epoch(Duration::from_secs(u64::MAX));
@@ -223,7 +223,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let certificate = Certificate::open(issue(dir.path())).unwrap();
         let first = served(&certificate);
-        // The clock of the file system may stand still for a while.
+        // The file system's clock may stand still for a while.
         while look(&certificate.files) == certificate.opened {
             issue(dir.path());
         }
@@ -241,8 +241,8 @@ mod tests {
         tokio::spawn(Arc::clone(&certificate).follow(stopping));
         let [renewed, another] =
             [(); 2].map(|()| rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap());
-        // Two keys that changed at the same time, as far as the clock of the file system tells: as one that is looked at
-        // while it is written. Each try has files of its own, for what was looked at is stamped more finely when it changes.
+        // Two keys with the same change time, as far as the file system's clock can tell, like one that is read while
+        // it is written. Each try uses new files, because the change time of a file that was looked at gets finer.
         let alike = (0..10_000).find_map(|tried| {
             let keys = [("own", &renewed), ("other", &another)].map(|(name, issued)| {
                 let path = dir.path().join(format!("{name}-{tried}"));
@@ -271,7 +271,7 @@ mod tests {
         let files = issue(dir.path());
         let before = look(&files);
         assert_eq!(look(&files), before);
-        // For longer than the clock of the file system stands still.
+        // For longer than the file system's clock stands still.
         let changed = (0..1_000_000).any(|_| {
             std::fs::set_permissions(&files.key, std::fs::Permissions::from_mode(0o600)).unwrap();
             look(&files) != before

@@ -1,8 +1,7 @@
-//! WebSocket tokens: what `GetWebSocketsToken` hands out and `params.token` brings back (rule 5).
+//! WebSocket tokens: returned by `GetWebSocketsToken`, sent back in `params.token` (rule 5).
 //!
-//! A token is its own record: the claims and a MAC over them under a sub-key of the master key.
-//! Nothing is stored, so it stays good across restarts. It only says who asks; what they may do is
-//! judged by the key as it stands when the token is used.
+//! A token is its own record: the claims and a MAC over them under a sub-key of the master key. Nothing is stored, so
+//! it stays valid across restarts. It only says who asks; what they may do depends on the key at the time of use.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
@@ -14,9 +13,9 @@ use crate::domain::ids::{ServiceUserId, VenueKeyId};
 use crate::domain::time::Moment;
 use crate::engine::service_users::KeyRef;
 
-/// Seconds that a client is told a token lives.
+/// The lifetime of a token in seconds, as clients are told.
 pub const LIFETIME_S: u64 = 900;
-/// Seconds beyond [`LIFETIME_S`] that it is still taken, for requests under way and slow clocks.
+/// Seconds beyond [`LIFETIME_S`] for which it is still accepted, for requests under way and slow clocks.
 const GRACE_S: u64 = 60;
 
 /// Kinds of key in a token.
@@ -26,7 +25,7 @@ const VENUE: u8 = 2;
 const CLAIMS_BYTES: usize = 1 + 4 + 4 + 8 + 16;
 const MAC_BYTES: usize = 32;
 
-/// What a token says.
+/// The contents of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Claims {
     /// The key that asked for the token.
@@ -37,7 +36,7 @@ pub struct Claims {
     pub issued_at: Moment,
 }
 
-/// Why a token is not taken.
+/// Why a token is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     /// Ours, but too old.
@@ -76,14 +75,14 @@ impl Tokens {
         BASE64_URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// The claims of a token of ours that is young enough at `now`.
-    /// A socket that has used a token may keep using it after [`TokenError::Expired`].
+    /// The claims of a token that this server made and that is young enough at `now`. A socket that has used a token
+    /// may keep using it after [`TokenError::Expired`].
     pub fn verify(&self, token: &str, now: Moment) -> Result<Claims, TokenError> {
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(token).map_err(|_| TokenError::Invalid)?;
         let (claimed, mac) = bytes.split_first_chunk::<CLAIMS_BYTES>().ok_or(TokenError::Invalid)?;
         self.mac(claimed).verify_slice(mac).map_err(|_| TokenError::Invalid)?;
         let claims = decode(claimed).ok_or(TokenError::Invalid)?;
-        // One from further ahead than clocks differ was made before the clock was set back, and would live for longer.
+        // One from further ahead than clocks differ was made before the clock was set back, and would live longer.
         let from = claims.issued_at.minus_us(GRACE_S * 1_000_000);
         let lives = now.is_within(from, (GRACE_S + LIFETIME_S + GRACE_S) * 1_000_000 + 1);
         if lives { Ok(claims) } else { Err(TokenError::Expired) }

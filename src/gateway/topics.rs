@@ -1,4 +1,4 @@
-//! The topics of market data that a socket follows: how they begin, and how they end.
+//! The topics of market data that a socket follows: subscribing and unsubscribing.
 
 use std::mem::discriminant;
 use std::sync::Arc;
@@ -17,21 +17,21 @@ use crate::domain::time::Moment;
 use crate::market_data::{Channel, DEPTHS, ORDER_DEPTHS, Topic};
 use crate::wire::results::Subscribed;
 
-/// A topic with the symbol that a request names it by.
+/// A topic, and the symbol by which the request names it.
 type Asked = (Option<String>, Option<Topic>);
 
-/// Symbols whose orders one socket may follow.
+/// Symbols whose individual orders one socket may follow.
 const LEVEL3_MAX: usize = 200;
-/// What a client is told that follows as much as it may.
+/// The error for a client that follows the maximum already.
 const CROWDED: &str =
     "EGeneral:Limit reached:symbol: this connection has reached its subscription limit; unsubscribe first";
-/// What a client is told that names more than it may follow: each name would have a reply of its own.
+/// The error for a client that names more symbols than it may follow: each name would get a reply of its own.
 const TOO_MANY_NAMES: &str = "EGeneral:Invalid arguments:symbol: name no more symbols than a connection may follow";
 
 impl Session {
-    /// Goes on with `level3`, which the engine has admitted.
+    /// Continues with `level3` after the engine has admitted it.
     pub(super) async fn follow_orders(&mut self, call: Call, now: Moment) {
-        // Nothing would end the stream with the key's right if the token before was refused.
+        // If the token before was refused, the stream would not end with the key's right.
         if !self.bound {
             return self.refused_call(&call, "Token(s) not found", now);
         }
@@ -42,8 +42,8 @@ impl Session {
         }
     }
 
-    /// One acknowledgement for each symbol, as v2 has it. It is written before the first frame, since nothing is passed or taken
-    /// from the queue meanwhile.
+    /// One acknowledgement for each symbol, as in v2. It is written before the first frame, since meanwhile nothing is
+    /// written directly or taken from the queue.
     pub(super) async fn follow_market(
         &mut self,
         operation: Operation,
@@ -76,7 +76,7 @@ impl Session {
         }
     }
 
-    /// One acknowledgement for each topic; nothing of it comes afterwards.
+    /// One acknowledgement for each topic; no frame of it follows.
     pub(super) fn leave_market(&mut self, operation: Operation, channel: &SubscribeOptions, envelope: Envelope<'_>) {
         let topics = match self.topics_of(operation, channel) {
             Ok(topics) => topics,
@@ -99,13 +99,13 @@ impl Session {
         }
     }
 
-    /// Refuses a symbol of no market.
+    /// Refuses a symbol that has no market.
     fn refuse_unknown(&mut self, envelope: Envelope<'_>, symbol: Option<&str>) {
         let error = format!("Currency pair not supported {}", symbol.unwrap_or_default());
         self.refuse_symbol(envelope, symbol, &error);
     }
 
-    /// What keeps a socket from following a topic.
+    /// Why a socket may not follow a topic, if so.
     fn keeps_from(&self, topic: Topic) -> Option<&'static str> {
         if self.topics.contains_key(&topic) {
             return Some("Already subscribed");
@@ -123,8 +123,8 @@ impl Session {
         (self.topics.len() >= self.gateway.limits.subscriptions_per_connection).then_some(CROWDED)
     }
 
-    /// The topics that a request names, each with its symbol, which `instrument` has none of; no topic for a symbol of
-    /// no market.
+    /// The topics that a request names, each with its symbol (`instrument` has none); no topic for a symbol without a
+    /// market.
     fn topics_of(&self, operation: Operation, options: &SubscribeOptions) -> Result<Vec<Asked>, WireError> {
         if operation == Operation::Instrument {
             return Ok(vec![(None, Some(Topic::Instrument))]);
@@ -149,8 +149,8 @@ impl Session {
         Ok(symbols.iter().map(of).collect())
     }
 
-    /// What an `unsubscribe` ends. Stock clients leave out the depth, interval or trigger that they subscribed with
-    /// (nautilus_trader, the venue's Rust SDK): then it is the default's topic, or else all of its channel and market.
+    /// The topics that an `unsubscribe` ends. Stock clients omit the depth, interval or trigger that they subscribed
+    /// with (nautilus_trader, the venue's Rust SDK): then the default topic, or else all of the channel and market.
     fn meant(&self, topic: Topic, exact: bool) -> Vec<Topic> {
         if self.topics.contains_key(&topic) {
             return vec![topic];
@@ -166,7 +166,7 @@ impl Session {
     }
 }
 
-/// What an acknowledgement says of a public topic.
+/// The acknowledgement of a public topic.
 fn acknowledged(operation: Operation, topic: Topic, symbol: Option<String>) -> Subscribed {
     let named = Subscribed { channel: operation.name(), symbol, ..Subscribed::default() };
     match topic {

@@ -1,5 +1,5 @@
-//! What a socket leaves behind in the log and in the numbers: its opening and its end, or why it was refused, with who,
-//! from where and from which page.
+//! What is logged and counted of a socket: its opening and its end, or why it was refused, with who, from where and
+//! from which page.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -13,29 +13,29 @@ use super::refusal::Refusal;
 use super::session::{End, Session};
 use crate::access::principal::Actor;
 
-/// Most characters of an origin in the log: no browser's is longer, and anybody else's may be as long as a request's head.
+/// Most characters of an origin in the log: no browser's is longer, but others can be as long as a request's head.
 const ORIGIN_CHARS_MAX: usize = 256;
 
-/// What the log tells of an origin.
+/// The part of an origin that is logged.
 fn told(origin: Option<&str>) -> &str {
     let origin = origin.unwrap_or_default();
     origin.char_indices().nth(ORIGIN_CHARS_MAX).map_or(origin, |(end, _)| &origin[..end])
 }
 
 impl Gateway {
-    /// A handshake, or a call for a token, is refused.
+    /// Counts and logs a refused handshake or token call.
     pub(super) fn handshake_refused(&self, headers: &HeaderMap, peer: IpAddr, refusal: &Refusal) {
         self.metrics.handshake_refused(refusal.status.as_u16());
         self.log_refusal(headers, peer, refusal);
     }
 
-    /// A Member is not signed in.
+    /// Counts and logs a failed sign-in.
     pub(super) fn sign_in_refused(&self, headers: &HeaderMap, peer: IpAddr, refusal: &Refusal) {
         self.metrics.sign_in_refused();
         self.log_refusal(headers, peer, refusal);
     }
 
-    /// A key is named only if it is one of ours: what stands in its place may be a secret that was put there by mistake.
+    /// A key is logged only if it is known: any other text may be a secret that was put there by mistake.
     fn log_refusal(&self, headers: &HeaderMap, peer: IpAddr, refusal: &Refusal) {
         let given = headers.get("api-key").and_then(|value| value.to_str().ok());
         let known = given.and_then(|given| self.directory.keys(|keys| keys.verification(given)));
@@ -48,8 +48,8 @@ impl Gateway {
         }
     }
 
-    /// Whether the log is to tell of a refusal of `peer`: of one address it tells of so many in a minute, and with the last
-    /// of them that further ones are left out.
+    /// Whether to log a refusal of `peer`: a limited number in a minute for each address, the last one with a note that
+    /// further ones are left out.
     fn tells_of_refusal(&self, peer: IpAddr) -> bool {
         let (from, now) = (counted_as(peer), (self.clock)());
         let tells = self.refusals_told.admit(from, now);
@@ -60,7 +60,7 @@ impl Gateway {
     }
 }
 
-/// The code that stands for a client that left, as RFC 6455 has it.
+/// The code for a client that left without a close frame, as in RFC 6455.
 const GONE: u16 = 1006;
 
 impl Session {
@@ -77,7 +77,7 @@ impl Session {
         tracing::info!(connection = self.connection_id, who = %self.principal.actor, "socket bound");
     }
 
-    /// A token was not taken. Told once for a socket, which may try thousands a second.
+    /// A token was refused. Logged once per socket, which may try thousands a second.
     pub(super) fn token_refused(&mut self, error: &str) {
         if !std::mem::replace(&mut self.told_of_token, true) && self.gateway.tells_of_refusal(self.principal.peer) {
             let (connection, who, peer) = (self.connection_id, self.principal.actor, self.principal.peer);

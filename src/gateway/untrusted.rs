@@ -1,5 +1,5 @@
-//! What strangers send, read as the routes read it but from plain bytes, or without the HTTP before it: for the fuzz
-//! targets of `fuzz/`, and for the test that replays their corpora.
+//! Untrusted input, parsed as by the routes but from plain bytes, or without the HTTP before it: for the fuzz targets
+//! in `fuzz/`, and for the test that replays their corpora.
 
 use std::sync::Arc;
 
@@ -17,23 +17,23 @@ use super::sign_in::{self, cookie};
 use super::socket::Socket;
 use super::upgrade::{self, WebSocket};
 
-/// What a request's head says of who sends it.
+/// What a request's head says about its sender.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Claim {
     /// It may become a WebSocket.
     pub upgrades: bool,
-    /// Whether the handshake's signature is the secret's; `None` without a key, or with half of one.
+    /// Whether the handshake's signature was made with the secret; `None` without a key, or with half of one.
     pub signed: Option<bool>,
     /// The nonce that was signed, if it is a number.
     pub nonce: Option<u64>,
     /// It carries a session cookie.
     pub cookie: bool,
-    /// It says where its page comes from.
+    /// It names the origin of its page.
     pub origin: bool,
 }
 
-/// A WebSocket from its handshake, whose headers these are, to its end: `stream` brings frames. `false` if the handshake
-/// is refused.
+/// Runs a WebSocket from its handshake, with these headers, to its end: `stream` brings frames. `false` if the
+/// handshake is refused.
 pub async fn socket(gateway: Arc<Gateway>, headers: &HeaderMap, stream: TcpStream) -> bool {
     let Ok(peer) = stream.peer_addr() else { return false };
     let Ok(opened) = handshake::judge(&gateway, headers, peer.ip()).await else { return false };
@@ -55,7 +55,7 @@ pub fn handshake(parts: &Parts, secret: &[u8]) -> Claim {
     }
 }
 
-/// Which bodies a request's body is.
+/// Which kinds of body a request's body is valid as.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Bodies {
     /// Of `GetWebSocketsToken`: it has a nonce.
@@ -66,7 +66,7 @@ pub struct Bodies {
     pub acceptance: bool,
 }
 
-/// Reads a body as each of the routes that take one.
+/// Parses a body as each of the routes that take one does.
 pub fn rest(headers: &HeaderMap, body: &Bytes) -> Bodies {
     Bodies {
         token: rest_private::nonce(headers, body).is_some(),

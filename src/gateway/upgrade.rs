@@ -43,9 +43,9 @@ pub type WebSocket = WebSocketStream<Socket>;
 
 /// Most bytes of one message, and of one frame.
 const MESSAGE_BYTES_MAX: usize = 64 * 1024;
-/// Tungstenite allocates this for every connection at once: room for seven orders. More is read ahead, see `socket`.
+/// Tungstenite allocates this for every connection: room for seven orders. The module `socket` reads further ahead.
 const READ_BUFFER: usize = 1_536;
-/// Only control frames pass here; sessions write their own.
+/// Only for control frames; sessions write their own frames.
 const WRITE_BUFFER: usize = 256;
 const WRITE_BUFFER_MAX: usize = 64 * 1024;
 
@@ -53,7 +53,7 @@ const WRITE_BUFFER_MAX: usize = 64 * 1024;
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: u64 = 64 * 1024 * 1024;
 
-/// A sound upgrade request that waits for its answer.
+/// A valid upgrade request that waits for its answer.
 pub struct Upgrade {
     on_upgrade: OnUpgrade,
     accept: String,
@@ -77,8 +77,8 @@ impl<S: Sync> FromRequestParts<S> for Upgrade {
 }
 
 impl Upgrade {
-    /// The 101 answer. Once it is sent, `session` runs on a task of its own, among `sessions`, with the socket; the
-    /// connection counts as open until it returns.
+    /// The 101 answer. Once it is sent, `session` runs as a task on `sessions`, with the socket; the connection counts
+    /// as open until it returns.
     pub fn accept<F>(self, sessions: Handle, session: impl FnOnce(WebSocket) -> F + Send + 'static) -> Response
     where
         F: Future<Output = ()> + Send + 'static,
@@ -90,11 +90,11 @@ impl Upgrade {
                     let parts = upgraded.downcast::<TokioIo<Deadline<Socket>>>();
                     let parts = parts.expect("the listener serves sockets with a deadline only");
                     let early = parts.read_buf.to_vec();
-                    // A session has limits of its own.
+                    // A session has its own limits.
                     let socket = parts.io.into_inner().into_inner();
                     let socket = WebSocket::from_partially_read(socket, early, Role::Server, Some(config())).await;
-                    // On a task of its own, so that what the upgrade needed is not kept as long as the session; and
-                    // not in an async block, which would keep room for it twice.
+                    // A task of its own, so that what the upgrade needed is not kept as long as the session; and not an
+                    // async block, which would reserve the memory for it twice.
                     sessions.spawn(session(socket).map(|()| drop(place)));
                 }
                 Err(error) => tracing::debug!(%error, "peer left before its upgrade"),
@@ -112,7 +112,7 @@ impl Upgrade {
     }
 }
 
-/// The close code that a failed read calls for; `None` when nobody is left to be told.
+/// The close code for a failed read; `None` when nobody is left to receive it.
 pub fn close_code(error: &Error) -> Option<u16> {
     match error {
         Error::Capacity(_) => Some(1009),
@@ -123,23 +123,23 @@ pub fn close_code(error: &Error) -> Option<u16> {
     }
 }
 
-/// Ends a WebSocket with a code and a reason. Closing a TCP socket with unread input resets it,
-/// and a reset overtakes the close frame: so this reads on for a moment until the peer has closed.
-/// Frames of the session's own must be complete before.
+/// Ends a WebSocket with a code and a reason. Closing a TCP socket with unread input resets it, and the reset may
+/// overtake the close frame, so this keeps reading for a moment until the peer has closed. The session's own frames
+/// must be complete before.
 pub async fn close(socket: WebSocket, code: u16, reason: &str) {
     let mut bytes = Vec::new();
     frame::push_close(&mut bytes, code, reason);
     end(socket, &bytes).await;
 }
 
-/// Ends a WebSocket that the peer has closed, with the answer that tungstenite has to its close frame.
+/// Ends a WebSocket that the peer has closed, with tungstenite's queued answer to its close frame.
 pub async fn closed(socket: WebSocket) {
     end(socket, &[]).await;
 }
 
 async fn end(mut socket: WebSocket, last: &[u8]) {
     let linger = async {
-        // A pong may be half written. Where this fails, so does what follows.
+        // A pong may be half written. If this fails, so will the rest.
         let _ = socket.flush().await;
         let mut socket = socket.into_inner();
         socket.write_all(last).await?;
@@ -160,7 +160,7 @@ pub fn config() -> WebSocketConfig {
         .max_frame_size(Some(MESSAGE_BYTES_MAX))
 }
 
-/// Judges the request; the value of `Sec-WebSocket-Accept` when it is sound.
+/// Checks the request; returns the value of `Sec-WebSocket-Accept` if it is valid.
 pub(super) fn accept_key(parts: &Parts) -> Result<String, Refusal> {
     if parts.method != Method::GET {
         return Err(Refusal::invalid(StatusCode::METHOD_NOT_ALLOWED, "a WebSocket starts with GET"));
@@ -183,7 +183,7 @@ pub(super) fn accept_key(parts: &Parts) -> Result<String, Refusal> {
 }
 
 /// The subprotocol to answer with (RFC 6455 §4.2.2): the first one offered, since browsers and others that offer any
-/// fail when none is agreed to. None of them means anything here.
+/// fail when none is accepted. None has a meaning here.
 fn subprotocol(headers: &HeaderMap) -> Option<HeaderValue> {
     let offered = headers.get(header::SEC_WEBSOCKET_PROTOCOL)?.to_str().ok()?;
     let first = offered.split(',').next()?.trim();

@@ -1,4 +1,4 @@
-//! How a session writes: in one go if the socket takes it, and with patience that ends if it does not.
+//! How a session writes: directly if the socket accepts it, otherwise waiting, with limits.
 
 use std::future::poll_fn;
 use std::io;
@@ -15,17 +15,17 @@ use super::send_queue::SendQueue;
 use super::session::{End, PATIENCE, Session};
 use super::upgrade::WebSocket;
 
-/// How long a peer may leave a write untaken before it is behind.
+/// How long a write may be blocked before the peer counts as behind.
 const BRIEF: Duration = Duration::from_millis(50);
 
-/// Bytes that a peer which is behind has to take for new patience: with one at a time it would keep its socket for ever.
+/// Bytes that a peer that is behind must read to get more time: a byte at a time would keep its socket for ever.
 const PROGRESS: usize = 64 * 1024;
 
 /// A buffer that grew beyond this for one burst is given back.
 const BUFFER_KEPT: usize = 64 * 1024;
 
 impl Session {
-    /// Writes what was rendered, in one go if the socket takes it.
+    /// Writes what was rendered, without waiting if the socket accepts it.
     pub(super) async fn write(&mut self, socket: &mut WebSocket) -> Result<(), End> {
         if self.out.bytes.is_empty() && self.rest.is_empty() {
             return Ok(());
@@ -37,7 +37,7 @@ impl Session {
                 socket.flush().await.map_err(|_| End::Gone)?;
                 let socket = socket.get_mut();
                 write_all(socket, &self.out.bytes, &taken).await.map_err(|_| End::Gone)?;
-                // Nothing for a plain socket; TLS may hold a record back.
+                // Does nothing on a plain socket; TLS may hold a record back.
                 socket.flush().await.map_err(|_| End::Gone)
             });
             match futures::poll!(whole.as_mut()) {
@@ -59,7 +59,7 @@ impl Session {
     }
 }
 
-/// Writes all of it, and counts what was taken.
+/// Writes all of it, counting what was accepted.
 async fn write_all(socket: &mut (impl AsyncWrite + Unpin), mut bytes: &[u8], taken: &AtomicUsize) -> io::Result<()> {
     while !bytes.is_empty() {
         let count = socket.write(bytes).await?;
@@ -72,8 +72,8 @@ async fn write_all(socket: &mut (impl AsyncWrite + Unpin), mut bytes: &[u8], tak
     Ok(())
 }
 
-/// Waits until a peer that is behind has taken a write, and only a little longer once too much more waits for it, the
-/// server stops or its rights have ended. One that makes no progress for `dead_after` has vanished; TCP alone would try for a quarter of an hour.
+/// Waits until a peer that is behind has taken a write, only a little longer once too much more is waiting, the server
+/// stops or its rights ended. Without progress for `dead_after` it is gone; TCP alone would try for 15 minutes.
 async fn patiently(
     mut whole: Pin<&mut impl Future<Output = Result<(), End>>>,
     taken: &AtomicUsize,
@@ -120,7 +120,7 @@ mod tests {
 
     const DEAD_AFTER: Duration = Duration::from_secs(30);
 
-    /// How the write of four times as much ends of which a peer takes so much every so many seconds, after `befalls`.
+    /// How a write of four times `each` bytes ends if the peer reads `each` every `every_s` seconds, after `befalls`.
     async fn written(each: usize, every_s: u64, befalls: impl FnOnce(&SendQueue)) -> Result<(), End> {
         let (mut socket, mut peer) = duplex(1_024);
         let (guard, _parts) = Sockets::new(128, 1).take(IpAddr::V4(Ipv4Addr::LOCALHOST));

@@ -1,5 +1,5 @@
-//! What the audit log tells of an event: every decision, every administrative change, every act of a venue
-//! operator, by whom (rule 36). What a request brings about is told by the request.
+//! The audit log's entries for an event: every decision, every administrative change, every act of a venue operator, by
+//! whom (rule 36). The effects of a request are covered by its own entries.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,8 +16,8 @@ use crate::engine::withdrawals::WithdrawalStatus;
 use crate::sequencer::Stamped;
 use crate::storage::history::{AuditRow, Stored};
 
-/// Stands for every Organization: what concerns the whole venue is in the log of each. Organizations are
-/// numbered from 1.
+/// Stands for every Organization: what concerns the whole venue is in the log of each. Organizations are numbered from
+/// 1.
 const EVERYBODY: OrganizationId = OrganizationId(0);
 
 /// An entry.
@@ -33,11 +33,11 @@ pub struct AuditEntry {
     pub subject: String,
     /// More about it.
     pub detail: Option<String>,
-    /// The version of the policy that judged it.
+    /// The version of the policy that decided on it.
     pub policy_version: Option<u32>,
 }
 
-/// An entry with its place, and the chained digest of the journal row that holds it (rule 47).
+/// An entry with its position, and the chained digest of its journal row (rule 47).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Audited {
     /// The entry.
@@ -48,18 +48,18 @@ pub struct Audited {
     pub hash: [u8; 32],
 }
 
-/// The votes of the latest moment, so that each is logged once: a policy that the Member's message, or the next one,
-/// brought about may change the request again at the same moment.
+/// The votes of the latest moment, so that each is logged once: the same message, or the next one, may change a policy
+/// and so the request again at the same moment.
 #[derive(Debug, Default)]
 pub struct SeenVotes(Vec<AuditEntry>);
 
 impl SeenVotes {
-    /// Those in these rows, the last ones of the table.
+    /// The votes in these rows, the last ones of the table.
     pub fn behind(rows: &[Stored]) -> SeenVotes {
         SeenVotes(rows.iter().filter_map(|row| read(&row.body)).collect())
     }
 
-    /// Whether a vote is new; from now on it is not.
+    /// Whether a vote is new; remembers it.
     fn is_new(&mut self, vote: &AuditEntry) -> bool {
         self.0.retain(|other| other.at == vote.at);
         let is_it = |other: &AuditEntry| {
@@ -71,7 +71,7 @@ impl SeenVotes {
     }
 }
 
-/// The rows that tell of an event.
+/// The audit rows of an event.
 pub fn rows(stamped: &Stamped, seen: &mut SeenVotes) -> Vec<AuditRow> {
     let Some((organizations, entries)) = entries(stamped, seen) else { return Vec::new() };
     let each = organizations.iter().flat_map(|organization| entries.iter().map(move |entry| (organization, entry)));
@@ -87,7 +87,7 @@ fn actor(by: Actor) -> String {
     if by == Actor::Public { "nobody".to_owned() } else { by.to_string() }
 }
 
-/// Whose logs tell of an event, and what.
+/// The Organizations whose logs have an event, and the entries.
 fn entries(stamped: &Stamped, seen: &mut SeenVotes) -> Option<(Vec<OrganizationId>, Vec<AuditEntry>)> {
     let entry = |action: &str, subject: String, detail: Option<String>| AuditEntry {
         at: stamped.at,
@@ -121,8 +121,8 @@ fn entries(stamped: &Stamped, seen: &mut SeenVotes) -> Option<(Vec<OrganizationI
             let action = if opened { "sign_in" } else { "sign_out" };
             let member = session.member.to_string();
             let told = entry(action, member.clone(), None);
-            // Signing in and out comes from nobody in particular: it is the Member's own doing. A session that
-            // somebody else's change ended, or its time, is not.
+            // Signing in and out has no actor yet: it is the Member's own act. A session ended by somebody else's
+            // change, or by its time, is not.
             let own = stamped.by == Actor::Public;
             (session.organization, if own { AuditEntry { actor: member, ..told } } else { told })
         }
@@ -134,7 +134,7 @@ fn entries(stamped: &Stamped, seen: &mut SeenVotes) -> Option<(Vec<OrganizationI
             (*organization, entry("cancel_orders", service_user.to_string(), Some(format!("{count} orders"))))
         }
         Event::Halted { reason } => {
-            // A law that breaks under somebody's command is nobody's act.
+            // A money law broken during somebody's command is nobody's act.
             let by = if venue { stamped.by } else { Actor::Server };
             (EVERYBODY, AuditEntry { actor: actor(by), ..entry("halt", "venue".to_owned(), Some(reason.clone())) })
         }
@@ -148,7 +148,7 @@ fn entries(stamped: &Stamped, seen: &mut SeenVotes) -> Option<(Vec<OrganizationI
     Some((vec![organization], vec![one]))
 }
 
-/// An act of the venue operator, and whom it touches (rule 36).
+/// An act of the venue operator, and the Organizations that it concerns (rule 36).
 fn of_venue(
     event: &Event,
     entry: &impl Fn(&str, String, Option<String>) -> AuditEntry,
@@ -197,7 +197,7 @@ fn of_member(
     entry: &impl Fn(&str, String, Option<String>) -> AuditEntry,
 ) -> Option<AuditEntry> {
     let id = member.id.to_string();
-    // A Member whose invitation is open already may be verified before signing up, at the same moment too.
+    // A Member with an open invitation may be verified before signing up, even at the same moment.
     let invited_now =
         member.invitation.as_ref().is_some_and(|open| open.expires_at == stamped.at.plus_us(INVITATION_US));
     match stamped.by {
@@ -214,7 +214,7 @@ fn of_member(
     }
 }
 
-/// A request that was opened, a vote, and what became of it.
+/// The entries for a request that was opened, a vote, and a result.
 fn of_request(
     stamped: &Stamped,
     seen: &mut SeenVotes,
@@ -286,7 +286,7 @@ mod tests {
         assert_eq!(told(strategy(Some(&many))).len(), 255);
     }
 
-    /// The stamp stands still while the clock is set back, and is one for what came as one.
+    /// The stamp stands still while the clock is set back, and is the same for commands that came together.
     #[test]
     fn rule_36_who_is_verified_at_the_moment_of_the_invitation_is_not_invited_again() {
         let at = Moment(7);

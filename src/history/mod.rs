@@ -1,5 +1,5 @@
-//! What happened, laid out for queries: a projector writes released events into SQL tables with their own
-//! checkpoint, and queries wait until the tables have reached the asker (rule 40).
+//! What happened, stored for queries: a projector writes released events into SQL tables with their own checkpoint, and
+//! queries wait until the tables have reached what the asker has seen (rule 40).
 
 mod audit;
 mod projector;
@@ -22,17 +22,17 @@ use crate::sequencer::Events;
 use crate::storage::JournalReader;
 use crate::storage::history::HistoryReader;
 
-/// Batches that may wait for the projector; what does not fit it reads from the journal.
+/// Batches that may wait for the projector; if more come, it reads them from the journal.
 const BATCHES_MAX: usize = 1_024;
 
 /// The projector's end of the feed.
 pub struct Incoming {
     batches: mpsc::Receiver<Events>,
-    /// The last event of a batch that found no room; 0 before the first.
+    /// The last event of a batch for which there was no room; 0 before the first.
     dropped: watch::Receiver<u64>,
 }
 
-/// A feed and its other end, so that the release step exists before the projector.
+/// A feed and its receiver, so that the release step can exist before the projector.
 pub fn feed() -> (Feed, Incoming) {
     let (batches, incoming) = mpsc::channel(BATCHES_MAX);
     let (dropped, told) = watch::channel(0);
@@ -51,12 +51,12 @@ impl Feed {
         self.batches.max_capacity() - self.batches.capacity()
     }
 
-    /// Hands a batch over; one that finds no room is read back from the journal.
+    /// Hands a batch over; one for which there is no room is read from the journal later.
     pub fn feed(&mut self, batch: &Events) {
         if self.batches.try_send(Arc::clone(batch)).is_err()
             && let Some(last) = batch.last()
         {
-            // A later batch would show the hole by its sequence, but none may come.
+            // A later batch would reveal the gap, but there may be none.
             self.dropped.send_replace(last.seq.0);
         }
     }
@@ -67,7 +67,7 @@ impl Feed {
 pub struct History {
     reader: HistoryReader,
     journal: JournalReader,
-    /// The journal again, for replays: they do not stand in the projector's way.
+    /// A second reader of the journal, for replays, so that they do not block the projector.
     streams: JournalReader,
     /// The last event in the tables.
     reached: watch::Receiver<u64>,
@@ -76,13 +76,13 @@ pub struct History {
 }
 
 impl History {
-    /// Whether the tables are still written: not once the projector has ended, whatever the cause.
+    /// Whether the tables are still being written; not once the projector has ended, for whatever reason.
     pub fn is_running(&self) -> bool {
         self.reached.has_changed().is_ok()
     }
 }
 
-/// Appends events as one journal row, as the sequencer does before they are fed.
+/// Appends events as one journal row, as the sequencer does before it feeds them.
 #[cfg(test)]
 pub async fn journal_events(journal: &mut crate::storage::Journal, events: &Events) {
     use crate::sequencer::codec;

@@ -1,4 +1,4 @@
-//! The task that writes the tables: released batches as they come, the journal where batches are missing.
+//! The task that writes the tables: released batches as they come, or from the journal if any are missing.
 
 #[cfg(test)]
 mod tests;
@@ -25,16 +25,16 @@ use crate::storage::{Digest, JournalReader, Storage};
 const ROWS: u32 = 64;
 /// Events after which a batch of rows is written.
 const EVENTS_MAX: usize = 20_000;
-/// How long batches pile up that nobody waits for: one transaction for many writes the pages that they share once.
+/// How long batches that nobody waits for are collected: one transaction writes the pages that they share once.
 const PILING: Duration = Duration::from_millis(100);
-/// Batches pile up only behind a transaction of so many events. What comes singly is written as it comes: on a disk that
-/// turns full, what has piled up keeps queries of the past waiting.
+/// Batches are collected only after a transaction of this many events. Single ones are written as they come: if the
+/// disk becomes full, collected ones would keep queries of the past waiting.
 const PILED_MIN: usize = 16;
-/// How often things are forgotten in the time that they are kept: each minute, if that is a week.
+/// How many times entries are deleted during their retention: every minute, if that is a week.
 const FORGETS: u64 = 10_000;
-/// How long what failed waits before it is tried again.
+/// The pause before something that failed is tried again.
 const RETRY: Duration = Duration::from_secs(1);
-/// How often a start tries to read the past of the markets. A slow disk gets somewhere each time, a damaged one never does.
+/// How often a start tries to read the past of the markets. A slow disk gets further each time, a damaged one never.
 const PAST_TRIES: u32 = 30;
 
 struct Projector {
@@ -43,11 +43,11 @@ struct Projector {
     journal: JournalReader,
     seen: SeenVotes,
     noted: Noted,
-    /// How long it is kept where the items of private streams lie, in µs, and the stamp of the last event when it
-    /// was last seen to.
+    /// How long the positions of private streams' items are kept, in µs, and the stamp of the last event when old ones
+    /// were last deleted.
     kept_us: u64,
     forgot_us: u64,
-    /// The last event that was looked at: at the checkpoint in the tables, or behind it, if what came since adds no row.
+    /// The last event processed: the checkpoint in the tables, or later, if the events since add no row.
     seq: u64,
     reached: watch::Sender<u64>,
     /// The last event that somebody has waited for.
@@ -55,10 +55,10 @@ struct Projector {
     piling: Duration,
 }
 
-/// Opens the tables and starts the task; it first catches up with the journal, which ends at `until` or beyond. Tables
-/// that do not fit the journal, as after a restore, are emptied and rebuilt. The past of the markets
-/// comes once the tables have reached the event at `until`, and is as of it. The task ends once the feed is closed and all
-/// that came by it is written.
+/// Opens the tables and starts the task; it first catches up with the journal, which ends at `until` or later. Tables
+/// that do not match the journal, as after a restore, are emptied and rebuilt. The past of the markets is sent once the
+/// tables have reached the event at `until`, and is as of it. The task ends once the feed is closed and everything fed
+/// is written.
 ///
 /// # Errors
 /// When the tables or the journal cannot be opened.
@@ -78,7 +78,7 @@ pub async fn start(
 }
 
 impl Projector {
-    /// Opens the tables, and empties them if they contain more than `until` or are of another journal; what it writes
+    /// Opens the tables, and empties them if they contain more than `until` or belong to another journal; writing
     /// continues from there.
     async fn open(
         storage: &Storage,
@@ -96,7 +96,7 @@ impl Projector {
             );
             writer.clear().await?;
         } else if seq > 0 && digest_of(&journal, seq).await? != digest {
-            // As after a restore, when a start has written before it was refused.
+            // As after a restore, if a start wrote rows before it was refused.
             tracing::warn!(seq, "the history tables are of another journal; they are emptied and rebuilt");
             writer.clear().await?;
         }
@@ -127,14 +127,14 @@ impl Projector {
         }
     }
 
-    /// Tells the past of the markets, if somebody wants it and it can be read. The tables go no further meanwhile.
+    /// Sends the past of the markets, if anybody wants it and it can be read. Meanwhile the tables stay where they are.
     async fn tell_past(&self, telling: oneshot::Sender<MarketPast>) {
         for _ in 0..PAST_TRIES {
             if telling.is_closed() {
                 return;
             }
             match queries::past(&self.reader).await {
-                // Nobody may want it.
+                // The receiver may be gone.
                 Ok(past) => return drop(telling.send(past)),
                 Err(error) => tracing::warn!(%error, "the past of the markets cannot be read"),
             }
@@ -148,7 +148,7 @@ impl Projector {
         let Incoming { batches, dropped } = incoming;
         let mut due = Instant::now();
         loop {
-            // The batches that wait come before what found no room behind them.
+            // Waiting batches come before those for which there was no room.
             let first = tokio::select! {
                 biased;
                 first = batches.recv() => first,
@@ -168,7 +168,7 @@ impl Projector {
         self.catch_up(last).await;
     }
 
-    /// What waits, and what comes until they are `due` or somebody waits for them, as far as one transaction takes it.
+    /// The waiting batches, and those that come until `due` or somebody waits for them, limited to one transaction.
     async fn pile(&self, first: Events, batches: &mut mpsc::Receiver<Events>, due: Instant) -> Vec<Events> {
         let mut asked = self.asked.subscribe();
         let mut wanted = pin!(async {
@@ -192,7 +192,7 @@ impl Projector {
         pile
     }
 
-    /// Writes batches, reading from the journal what lies between the tables and them, and what is to be told again.
+    /// Writes batches, and from the journal what is missing between the tables and them or must be written again.
     async fn take(&mut self, batches: &[Events]) {
         let Some(last) = batches.iter().rev().find_map(|batch| batch.last()) else { return };
         self.forget(last.at.0).await;
@@ -218,7 +218,7 @@ impl Projector {
         self.noted.add(rows, stamped);
     }
 
-    /// Now and then forgets what is too old by this time.
+    /// From time to time deletes what is too old at `now_us`.
     async fn forget(&mut self, now_us: u64) {
         if now_us.saturating_sub(self.forgot_us) < self.kept_us / FORGETS {
             return;
@@ -269,12 +269,12 @@ impl Projector {
         Ok(true)
     }
 
-    /// Writes what the events up to `seq` add. If that fails, the tables have what they have, and `self.seq` says so.
+    /// Writes what the events up to `seq` add. If that fails, `self.seq` says how far the tables are.
     async fn write(&mut self, rows: &HistoryBatch, seq: u64) {
         if seq == self.seq {
             return;
         }
-        // Events that add no row need no transaction; after a restart they are looked at again.
+        // Events that add no row need no transaction; after a restart they are processed again.
         let silent = *rows == HistoryBatch::default() && seq - self.writer.checkpoint().seq < EVENTS_MAX as u64;
         if !silent && let Err(error) = self.apply(rows, seq).await {
             tracing::warn!(%error, "history cannot be written; trying again");
@@ -289,8 +289,8 @@ impl Projector {
         self.writer.apply(rows, Head { seq, digest }).await
     }
 
-    /// Goes on from where the tables are. They have what was written; or less, if the database has crashed since, for it need
-    /// not have been on the disk; or more, if the answer was lost, or another server has taken the fence.
+    /// Continues from where the tables are. They have what was written; or less, if the database has crashed, since
+    /// commits do not wait for the disk; or more, if an answer was lost or another server has taken the fence.
     async fn start_over(&mut self) {
         loop {
             sleep(RETRY).await;
@@ -311,7 +311,7 @@ impl Projector {
     }
 }
 
-/// The digest of the journal row that holds this event.
+/// The digest of the journal row with this event.
 async fn digest_of(journal: &JournalReader, seq: u64) -> Result<Digest, HistoryError> {
     let found = journal.digests_of(&[seq]).await?;
     found

@@ -22,7 +22,7 @@ use crate::storage::history::{HistoryError, HistoryReader, OrderFilter, Page, So
 /// How long a query may take (rule 40).
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The tables are behind, too many read them, or they cannot be read: ask again.
+/// The tables are behind, too many queries are running, or the tables cannot be read: try again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Busy;
 
@@ -33,7 +33,7 @@ impl From<HistoryError> for Busy {
     }
 }
 
-/// Which rows.
+/// Which rows to return.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wanted {
     /// Of this market.
@@ -50,11 +50,11 @@ pub struct Wanted {
     pub period: Period,
     /// At most.
     pub limit: usize,
-    /// Behind this row.
+    /// After this row.
     pub cursor: Option<Cursor>,
 }
 
-/// What public market data needs of what the tables hold now.
+/// The past that public market data needs, from the tables as they are now.
 pub(super) async fn past(reader: &HistoryReader) -> Result<MarketPast, HistoryError> {
     let mut past = MarketPast::default();
     let traded = reader.traded_markets().await?;
@@ -63,10 +63,10 @@ pub(super) async fn past(reader: &HistoryReader) -> Result<MarketPast, HistoryEr
             let candles = reader.last_candles(market.0.into(), interval, CANDLES_MAX as u32).await?;
             past.candles.extend(candles.iter().rev().map(|row| (market, interval, read_candle(row))));
         }
-        // In a minute without a trade there is no candle, so these reach back over a day or further.
+        // A minute without a trade has no candle, so these cover at least a day.
         let minutes = reader.last_candles(market.0.into(), 1, DAY_MINUTES as u32).await?;
         past.minutes.extend(minutes.iter().rev().map(|row| (market, read_candle(row))));
-        // The taker's side tells of the trade what anybody may see.
+        // The taker's side has what anybody may see of the trade.
         let sides = reader.last_trades(market.0.into(), 2 * PRINTS_KEPT as u32).await?;
         let fills = sides.iter().rev().filter_map(|row| read::<PastFill>(&row.body));
         past.prints.extend(fills.filter(|fill| !fill.maker).map(|fill| (market, fill.print())));
@@ -89,11 +89,11 @@ impl History {
         self.query(seq, async { Ok(()) }).await
     }
 
-    /// Runs a query once the tables have the event at `seq`. Patience is one: for the tables, a connection and the rows.
+    /// Runs a query once the tables have the event at `seq`. One time limit covers waiting, a connection and the rows.
     pub(super) async fn query<T>(&self, seq: Seq, query: impl Future<Output = Result<T, Busy>>) -> Result<T, Busy> {
         let mut reached = self.reached.clone();
         let answered = async {
-            // The projector lets no batch wait for others that somebody waits for.
+            // If somebody waits for a batch, the projector writes it without waiting for more.
             self.asked.send_if_modified(|asked| {
                 let later = seq.0 > *asked;
                 *asked = seq.0.max(*asked);
@@ -105,15 +105,15 @@ impl History {
         tokio::time::timeout(PATIENCE, answered).await.unwrap_or(Err(Busy))
     }
 
-    /// Takes every connection, so that queries wait for one until what this returns is dropped.
+    /// Takes every connection, so that queries wait until the returned guard is dropped.
     #[cfg(test)]
     pub async fn occupy(&self) -> impl Sized + use<> {
         self.reader.occupy().await
     }
 
-    /// The cursor of a list, newest first, that begins with the last row as of the grant.
+    /// A cursor that starts a list, newest first, with the last row as of the grant.
     pub fn cursor_after(grant: &HistoryGrant) -> Cursor {
-        // Stamps never go back (rule 39), so a later event's rows come before this place by time or by id.
+        // Stamps never go back (rule 39), so the rows of later events come before this position by time or by id.
         Cursor { at: grant.at, id: grant.reached.next().offset(0) }
     }
 
@@ -183,7 +183,7 @@ impl History {
     /// The account's last fills as of the grant and within its dates, oldest first.
     pub async fn last_fills(&self, grant: &HistoryGrant, limit: usize) -> Result<Vec<PastFill>, Busy> {
         self.query(grant.reached, async {
-            // The tables may have gone further meanwhile.
+            // The tables may have advanced in the meantime.
             let cursor = Some(History::cursor_after(grant));
             let wanted = Wanted { limit, cursor, ..Wanted::default() };
             let rows = self.reader.trades(&page(grant, &wanted), None).await?;
@@ -192,8 +192,8 @@ impl History {
         .await
     }
 
-    /// The closed orders among those named, newest first: by order id any of the account, by client id only the asker's
-    /// own (rule 30), and only those whose close lies within the granted dates.
+    /// The closed orders among those named, newest first: by order id any of the account, by client id only the
+    /// caller's own (rule 30), and only those that closed within the granted dates.
     pub async fn find(
         &self,
         grant: &HistoryGrant,
@@ -224,11 +224,11 @@ pub(super) fn page(grant: &HistoryGrant, wanted: &Wanted) -> Page {
     within(grant.account.0.into(), grant.dates, wanted)
 }
 
-/// The rows wanted of those that the dates show, and one more: it says whether there are more.
+/// The rows wanted, within the dates, and one more, to see whether there are more.
 fn within(owner: u64, dates: Period, wanted: &Wanted) -> Page {
     let period = wanted.period.within(dates);
     let after = wanted.cursor.map(|cursor| SortKey { at_us: cursor.at.0, id: cursor.id });
-    // Said once more as a bound of its own, so that a page deep in the past is looked up, not counted off.
+    // Also given as a bound of its own, so that a deep page is found by look-up, not by counting.
     let behind = after.map_or(u64::MAX, |after| after.at_us.saturating_add(1));
     Page {
         owner,
@@ -239,13 +239,13 @@ fn within(owner: u64, dates: Period, wanted: &Wanted) -> Page {
     }
 }
 
-/// The records of a page of rows, and where the next begins.
+/// The records of a page of rows, and where the next page begins.
 fn told<T: DeserializeOwned>(mut rows: Vec<Stored>, limit: usize) -> Paged<T> {
     let next = cut(&mut rows, limit, |row| (row.at_us, row.id));
     (rows.iter().filter_map(|row| read(&row.body)).collect(), next)
 }
 
-/// Cuts what was read to a page of so many rows: the cursor behind its last one, when more follow.
+/// Cuts `rows` to a page of `limit` rows; returns the cursor after the last one if more follow.
 pub(super) fn cut<T>(rows: &mut Vec<T>, limit: usize, place: impl Fn(&T) -> (u64, u64)) -> Option<Cursor> {
     let more = rows.len() > limit;
     rows.truncate(limit);
@@ -265,7 +265,7 @@ mod tests {
     use crate::storage::{Journal, Storage};
     use std::sync::Arc;
 
-    /// Empty tables that follow what is fed, and the journal that is to have it before.
+    /// Empty tables that follow a feed, and the journal that must get events first.
     async fn followed(dir: &std::path::Path) -> (History, Feed, Journal) {
         let storage = Storage::Sqlite(dir.to_owned());
         let journal = storage.journal().await.unwrap();
@@ -273,7 +273,7 @@ mod tests {
         let journals = (storage.reader().await.unwrap(), storage.reader().await.unwrap());
         let started = crate::history::start(&storage, journals, incoming, Duration::MAX, Seq(0)).await;
         let (history, past, _) = started.unwrap();
-        // The projector reads it over the same connections.
+        // The projector uses the same connections for it.
         past.await.unwrap();
         (history, feed, journal)
     }
@@ -283,7 +283,7 @@ mod tests {
         HistoryGrant { account, service_user: None, dates, reached: Seq(seq), at: Moment(seq) }
     }
 
-    /// The time is the runtime's, which goes on by itself once everybody waits.
+    /// The runtime's time advances by itself once all tasks wait.
     #[tokio::test]
     async fn rule_40_who_waits_for_a_connection_is_told_after_two_seconds_too() {
         let dir = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! From events to the rows of the tables, and back.
+//! Converts events to rows of the tables, and back.
 
 use serde::{Deserialize, Serialize};
 
@@ -41,7 +41,7 @@ pub struct PastFill {
     pub cost: Amount,
     /// The order afterwards, and the fee.
     pub fill: Fill,
-    /// Whether the order was there before.
+    /// Whether the order was resting before.
     pub maker: bool,
     /// When.
     pub at: Moment,
@@ -58,7 +58,7 @@ impl PastFill {
     }
 }
 
-/// Adds what an event tells to a batch.
+/// Adds the rows of an event to a batch.
 pub fn add(batch: &mut HistoryBatch, seen: &mut SeenVotes, stamped: &Stamped) {
     let Stamped { seq, at, event, .. } = stamped;
     match event {
@@ -78,14 +78,14 @@ pub fn add(batch: &mut HistoryBatch, seen: &mut SeenVotes, stamped: &Stamped) {
     batch.ledger_entries.extend(entries(*seq, *at, event).map(|entry| ledger_row(&entry)));
 }
 
-/// Adds a trade to the batch's part of each candle that it belongs to.
+/// Adds a trade to each candle of the batch that it belongs to.
 fn candles(batch: &mut HistoryBatch, trade: &Trade, stamped: &Stamped) {
     let (market, seq) = (u64::from(trade.market.0), stamped.seq.0);
     for interval in INTERVALS {
         let candle = Candle::of(stamped.at, interval, trade.price, trade.qty, trade.cost);
         let same =
             |row: &&mut CandleRow| (row.market, row.interval, row.begin_us) == (market, interval, candle.begin.0);
-        // The last stretches of a batch are at its end.
+        // The latest intervals of a batch are at its end.
         match batch.candles.iter_mut().rev().take(INTERVALS.len() * 2).find(same) {
             Some(row) => {
                 let (mut before, first) = (read_candle(row), row.seqs.0);
@@ -119,7 +119,7 @@ pub(super) fn read_candle(row: &CandleRow) -> Candle {
 
 fn side(batch: &mut HistoryBatch, trade: &Trade, fill: &Fill, index: u8, stamped: &Stamped) {
     let (order, at) = (&fill.order, stamped.at);
-    // An order is history once it has closed; open ones are asked of the engine (rule 40).
+    // An order is history once it has closed; open ones come from the engine (rule 40).
     if !order.is_open() {
         batch.orders.push(order_row(order, None, stamped.seq, index + 1, at));
     }
@@ -169,7 +169,7 @@ pub(super) fn bytes(record: &impl Serialize) -> Vec<u8> {
     postcard::to_allocvec(record).expect("records are plain data")
 }
 
-/// Reads a row's body; `None` when it is not what this release writes.
+/// Reads a row's body; `None` if it is not in the form that this release writes.
 pub fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Option<T> {
     postcard::from_bytes(body).ok()
 }

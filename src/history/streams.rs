@@ -1,5 +1,5 @@
-//! The past of private streams: where the items lie is noted in a table, the items are projected from the
-//! journal again as they were when they were live (rule 42).
+//! The past of private streams: a table records where the items are, and the items are derived from the journal again,
+//! as they were when they were live (rule 42).
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -11,32 +11,32 @@ use crate::engine::streams::{Route, Stream, routes};
 use crate::sequencer::{Stamped, codec};
 use crate::storage::history::{BLOCK_EVENTS, HistoryBatch, StreamRow};
 
-/// Items after which a page is full; what its last journal row holds beyond them still belongs to it.
+/// Items after which a page is full; the remaining items of its last journal row still belong to it.
 const PAGE_ITEMS: usize = 1_024;
-/// Blocks that one page looks through at most.
+/// Blocks that one page searches at most.
 const PAGE_BLOCKS: u32 = 16;
 
-/// What the past of a stream holds behind an offset.
+/// A stream's past after an offset.
 #[derive(Debug)]
 pub enum Past {
     /// The next items.
     Page(Page),
-    /// Some of what follows the offset is not kept any more.
+    /// Some of what follows the offset is no longer kept.
     TooOld,
     /// No item of this stream has that offset.
     Unknown,
 }
 
-/// A stretch of a stream.
+/// A part of a stream.
 #[derive(Debug)]
 pub struct Page {
     /// The items, in order.
     pub items: Vec<(Arc<Stamped>, Route)>,
-    /// There is nothing else up to this offset.
+    /// There are no other items up to this offset.
     pub until: u64,
 }
 
-/// Which streams the current block has items of, so that each is noted once.
+/// The streams of which the current block has items, so that each is recorded once.
 #[derive(Debug, Default)]
 pub(super) struct Noted {
     block: u64,
@@ -44,7 +44,7 @@ pub(super) struct Noted {
 }
 
 impl Noted {
-    /// Adds to a batch what an event is the first to tell in its block.
+    /// Adds to a batch the streams that have their first item of the block in this event.
     pub(super) fn add(&mut self, batch: &mut HistoryBatch, stamped: &Stamped) {
         let block = stamped.seq.0 / BLOCK_EVENTS;
         if block != self.block {
@@ -70,10 +70,10 @@ fn name((owner, channel): Stream) -> String {
 }
 
 impl History {
-    /// The items of a stream after `offset` and up to the event `at`, a page of them; zero is where the table begins.
+    /// A page of a stream's items after `offset` and up to the event `at`; zero is the beginning of the table.
     pub async fn stream(&self, stream: Stream, offset: u64, at: Seq) -> Result<Past, Busy> {
         let (after, _) = Seq::of_offset(offset);
-        // The item with the offset itself must be there, unless a snapshot or an earlier page had it.
+        // The item with that very offset must exist, unless a snapshot or an earlier page ended there.
         let named = offset != 0 && !Seq::is_snapshot_offset(offset);
         let mut next = if named { after.0 } else { after.next().0 };
         let name = name(stream);
@@ -90,7 +90,7 @@ impl History {
             if next <= last {
                 next = self.read(stream, (next, last), at, &mut items).await?;
             }
-            // A row may hold events of the blocks behind; they are not read twice.
+            // A row may have events of later blocks; they are not read twice.
             if items.len() >= PAGE_ITEMS {
                 full = true;
                 break;
@@ -104,7 +104,7 @@ impl History {
         Ok(Past::Page(Page { items, until: until.snapshot_offset() }))
     }
 
-    /// Adds the items in the journal rows between two events, none of them after `at`; the sequence behind them.
+    /// Adds the items in the journal rows between two events, none after `at`; returns the sequence after those rows.
     async fn read(
         &self,
         stream: Stream,

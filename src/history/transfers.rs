@@ -1,4 +1,4 @@
-//! Deposits and withdrawals: the open ones as the engine told them, the ended ones from SQL, as one list.
+//! Deposits and withdrawals as one list: the open ones from the engine, the ended ones from SQL.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -24,8 +24,8 @@ pub(super) fn row<T: Transfer + Serialize>(of: &T) -> Option<TransferRow> {
 }
 
 impl History {
-    /// `deposit_status` and `withdraw_status`: those that were `open` when the engine looked, and those that had
-    /// ended by then. The key's dates bound the ended ones; open ones are present state (rules 10, 40).
+    /// `deposit_status` and `withdraw_status`: those that were `open` when the engine answered, and those that had
+    /// ended by then. The key's dates limit the ended ones; open ones are present state (rules 10, 40).
     pub async fn transfers<T: Transfer + DeserializeOwned>(
         &self,
         grant: &HistoryGrant,
@@ -56,7 +56,7 @@ impl History {
     }
 }
 
-/// Newest first, each once: what has ended since the engine looked is as it was then.
+/// Newest first, each once: one that has ended since the engine answered is shown as it was then.
 fn merged<T: Transfer>(open: Vec<T>, ended: impl Iterator<Item = T>) -> Vec<T> {
     let mut all = open;
     let told = all.len();

@@ -1,4 +1,4 @@
-//! What one group commit holds: the encoded entries for the journal, the events and answers for release.
+//! The contents of one group commit: the encoded entries for the journal, the events and answers for release.
 
 use std::sync::Arc;
 
@@ -10,33 +10,33 @@ use crate::domain::time::Moment;
 use crate::engine::Engine;
 use crate::engine::event::Event;
 
-/// An event with its place and its stamp.
+/// An event with its position and its stamp.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stamped {
     /// Its sequence.
     pub seq: Seq,
     /// The stamp of its command.
     pub at: Moment,
-    /// Who gave it.
+    /// The principal of the command.
     pub by: Actor,
-    /// The counter of the pair of the key that gave it, in hundredths, as `ratecounter` tells it. Not journalled:
-    /// events that were read back have none.
+    /// The rate counter of the key that sent the command, in hundredths, as `ratecounter` shows it. Not journaled:
+    /// events read back have none.
     pub rate: Option<u64>,
     /// What happened.
     pub event: Event,
 }
 
-/// The events of a batch, shared by everybody who follows them.
+/// The events of a batch, shared by all followers.
 pub type Events = Arc<Vec<Arc<Stamped>>>;
 
-/// A batch that is on disk. Nothing of it was shown to anybody before.
+/// A batch that is on disk. Nothing of it was shown before.
 #[derive(Debug)]
 pub struct Released<T> {
     /// Its events, in order.
     pub events: Events,
     /// Answers in the order in which the engine gave them. Each is as of the events before it.
     pub answers: Vec<(T, Outcome)>,
-    /// Submissions that wait for the engine meanwhile, and for whoever takes this batch.
+    /// Submissions that wait for the engine in the meantime.
     pub waiting: usize,
 }
 
@@ -45,17 +45,17 @@ pub trait Release: Send + 'static {
     /// Says whom to answer.
     type Ticket: Send + 'static;
 
-    /// Takes a batch that is durable. Must not block: it runs on the sequencer's thread.
+    /// Receives a batch that is durable. Must not block: it runs on the sequencer's thread.
     fn release(&mut self, batch: Released<Self::Ticket>);
 
-    /// The journal failed: these were asked, and whether they took effect is not known.
+    /// The journal failed while these calls were under way; whether they took effect is not known.
     fn failed(&mut self, tickets: Vec<Self::Ticket>);
 
-    /// Commands are refused from now on, since the storage takes no writes, or are taken again.
+    /// The storage does not accept writes, so commands are refused from now on; or it does again.
     fn accepting(&mut self, accepts: bool);
 }
 
-/// A batch: being filled, on its way to the disk, or waiting to be let out.
+/// A batch: being filled, on its way to the disk, or waiting to be released.
 pub(super) struct Batch<T> {
     pub(super) body: Vec<u8>,
     pub(super) events: Vec<Arc<Stamped>>,
@@ -69,7 +69,7 @@ impl<T> Default for Batch<T> {
 }
 
 impl<T> Batch<T> {
-    /// Hands over what was filled. What fills next has room for as much again, so that it does not grow by copies.
+    /// Takes the batch that was filled. The next one gets as much capacity, so that it does not grow by copying.
     pub(super) fn take(&mut self) -> Batch<T> {
         let room = Batch {
             body: Vec::with_capacity(self.body.len()),

@@ -1,5 +1,5 @@
-//! Events to bytes and back. A journal row holds the entries of one group commit; its format number says
-//! how, so that a later release can read what this one wrote.
+//! Encodes and decodes events. A journal row has the entries of one group commit, and a format number, so that a later
+//! release can read what this one wrote.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,12 +13,12 @@ use crate::storage::journal::Row;
 /// The format that this release writes: postcard, entry after entry.
 pub const FORMAT: u16 = 5;
 
-/// What one command did: its stamp, who gave it and its events, all or nothing.
+/// The result of one command: its stamp, who sent it and its events, all or nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// The stamp of the command.
     pub at: Moment,
-    /// Who gave it.
+    /// Who sent it.
     pub by: Actor,
     /// Never empty.
     pub events: Vec<Event>,
@@ -37,18 +37,18 @@ pub enum CodecError {
 
 /// Appends an entry to the body of a row.
 pub fn encode(body: &mut Vec<u8>, at: Moment, by: Actor, events: &[Event]) {
-    // A tuple is written as the [`Entry`] that is read.
+    // A tuple is encoded like the [`Entry`] that it is decoded as.
     *body = postcard::to_extend(&(at, by, events), std::mem::take(body)).expect("events are plain data");
 }
 
-/// The events of a row's entries with their places, the first of which is `first`.
+/// The events of a row's entries with their positions, starting at `first`.
 pub fn stamped(entries: Vec<Entry>, first: u64) -> impl Iterator<Item = Stamped> {
     let events =
         entries.into_iter().flat_map(|Entry { at, by, events }| events.into_iter().map(move |event| (at, by, event)));
     (first..).zip(events).map(|(seq, (at, by, event))| Stamped { seq: Seq(seq), at, by, rate: None, event })
 }
 
-/// The events of a row with their places.
+/// The events of a row with their positions.
 ///
 /// # Errors
 /// As [`decode`].

@@ -1,7 +1,7 @@
-//! The bounded way in. Sessions submit what one read brought as one `Vec`; a full queue refuses at once.
+//! The sequencer's bounded queue. A session submits what one read brought as one `Vec`; if full, it refuses at once.
 //!
-//! The last quarter of the queue is a reserve for cancels, votes and what else must get through when everybody asks
-//! for more than the engine can do.
+//! The last quarter of the queue is a reserve for cancels, votes and other commands that must get through under
+//! overload.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,7 +20,7 @@ use crate::engine::reply::Reply;
 /// One in this many of the queue's places is the reserve.
 const RESERVE: usize = 4;
 
-/// What is asked.
+/// What is submitted.
 #[derive(Debug)]
 pub enum Work {
     /// May change state.
@@ -30,7 +30,7 @@ pub enum Work {
 }
 
 impl Work {
-    /// Whether it may use the reserve. A token's key is judged there as well, since what it cancels comes behind it.
+    /// Whether it may use the reserve. So may the check of a token's key, since cancels that need it come after it.
     fn has_reserve(&self) -> bool {
         match self {
             Work::Command(command) => command.has_reserve(),
@@ -39,7 +39,7 @@ impl Work {
     }
 }
 
-/// Something asked by somebody; the ticket says whom to answer.
+/// A command or query; the ticket says where its answer goes.
 #[derive(Debug)]
 pub struct Submission<T> {
     /// Who asks.
@@ -53,7 +53,7 @@ pub struct Submission<T> {
 /// What the engine answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// To a command; with where the key's counter stands, if one counts it.
+    /// To a command; with the key's rate counter, if it has one.
     Reply(Reply, Option<Rate>),
     /// To a query.
     View(View),
@@ -62,11 +62,11 @@ pub enum Answer {
 /// An answer or a refusal.
 pub type Outcome = Result<Answer, Reject>;
 
-/// The queue is full, or the sequencer has stopped. What was not taken comes back.
+/// The queue is full, or the sequencer has stopped. Returns what was not accepted.
 #[derive(Debug)]
 pub struct Unavailable<T>(pub Vec<Submission<T>>);
 
-/// What one session submitted at once, and when.
+/// What one session submitted together, and when.
 #[derive(Debug)]
 struct Drain<T> {
     submissions: Vec<Submission<T>>,
@@ -88,10 +88,10 @@ impl<T> Clone for Handle<T> {
 }
 
 impl<T> Handle<T> {
-    /// Submits as many as fit, in order: after one that is refused only those that may use the reserve are still taken.
+    /// Submits as many as fit, in order: after the first refused one, only those that may use the reserve are accepted.
     ///
     /// # Errors
-    /// What was not taken, since the queue is full or the sequencer has stopped.
+    /// Those not accepted, because the queue is full or the sequencer has stopped.
     pub fn submit(&self, mut submissions: Vec<Submission<T>>) -> Result<(), Unavailable<T>> {
         let ordinary_max = self.max - self.max / RESERVE;
         let mut refused = Vec::new();
@@ -121,7 +121,7 @@ impl<T> Handle<T> {
         self.waiting.load(Ordering::Relaxed)
     }
 
-    /// Whether the sequencer still takes anything: not once the journal has failed.
+    /// Whether the sequencer accepts anything; not once the journal has failed.
     pub fn is_open(&self) -> bool {
         !self.inbox.is_closed()
     }
@@ -134,7 +134,7 @@ pub(super) struct Inbox<T> {
     stages: Arc<Stages>,
 }
 
-/// Submissions that the engine gets now.
+/// Submissions for the engine.
 #[derive(Debug)]
 pub(super) struct Taken<T> {
     pub(super) submissions: Vec<Submission<T>>,
@@ -160,7 +160,7 @@ impl<T> Inbox<T> {
         self.waiting.load(Ordering::Relaxed)
     }
 
-    /// Takes no more submissions; those that wait are still [`next`](Inbox::next).
+    /// Accepts no more submissions; the waiting ones can still be taken with [`next`](Inbox::next).
     pub(super) fn close(&mut self) {
         self.queue.close();
     }

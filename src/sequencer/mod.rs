@@ -1,8 +1,8 @@
 //! The single writer: takes commands in order, journals their events in groups, then releases them.
 //!
-//! One thread owns the engine and awaits the journal; while batch *k* is on its way to the disk the engine
-//! works on batch *k + 1*. Nothing of a batch is shown before it is durable (law 1). Queries ride along:
-//! they are answered with the batch they fell into.
+//! One thread owns the engine and awaits the journal; while batch *k* is on its way to the disk the engine works on
+//! batch *k + 1*. Nothing of a batch is shown before it is durable (law 1). Queries are answered with the batch that
+//! they arrived in.
 
 mod batch;
 pub mod codec;
@@ -41,13 +41,13 @@ use crate::storage::journal::{Head, JournalError};
 use crate::storage::snapshots::Snapshots;
 use crate::storage::{Journal, JournalFiles, JournalReader};
 
-/// How often the engine is asked whether something is due. Rights with a time do not wait for it (rule 39).
+/// How often the engine checks whether something is due. Rights with a time limit do not wait for it (rule 39).
 const TICK: Duration = Duration::from_millis(250);
 
-/// Submissions after which a batch takes no more; bounds the size of a row.
+/// Submissions after which a batch is full; this limits the size of a row.
 const BATCH_MAX: usize = 8_192;
 
-/// Submissions that a batch takes before it is synced, if as many are waiting: a sync for fewer costs too much each.
+/// Submissions that a batch collects before it is synced, if as many are waiting: a sync for fewer is too expensive.
 const BATCH_MIN: usize = 128;
 
 /// The single writer, recovered and ready to run.
@@ -63,24 +63,24 @@ pub struct Sequencer<R: Release> {
     open: Batch<R::Ticket>,
     /// On its way to the disk.
     under_way: Batch<R::Ticket>,
-    /// On disk, and let out as soon as the next batch is on its way there.
+    /// On disk, and released as soon as the next batch is on its way there.
     durable: Option<Durable<R::Ticket>>,
     head: watch::Sender<Head>,
     stages: Arc<Stages>,
-    /// Why the storage took no writes when it was opened.
+    /// Why the storage did not accept writes when it was opened.
     unwritable: Option<JournalError>,
 }
 
-/// What a sequencer leaves. As long as it is there, nobody else gets the fence.
+/// What remains of a sequencer. While this exists, nobody else gets the fence.
 #[derive(Debug)]
 pub struct Ended {
-    /// What it ended with, or why the journal failed; `None` when it was told to give up.
+    /// Its final state, or why the journal failed; `None` when it was told to give up.
     pub outcome: Option<Result<Ending, JournalError>>,
     journal: Journal,
 }
 
 impl Ended {
-    /// Lets go of the fence; the journal is closed in order, unless it has failed.
+    /// Releases the fence; closes the journal in order, unless it has failed.
     ///
     /// # Errors
     /// Why the journal failed, or cannot be closed.
@@ -107,19 +107,19 @@ impl<T: Send + 'static> Durable<T> {
     }
 }
 
-/// What is stored, read back: where a sequencer goes on.
+/// What was read back from storage, for a sequencer to continue from.
 pub struct Recovered {
     state: State,
     journal: Journal,
     reader: JournalReader,
     snapshots: Snapshots,
-    /// Why the storage took no writes when it was opened.
+    /// Why the storage did not accept writes when it was opened.
     unwritable: Option<JournalError>,
 }
 
 impl Recovered {
-    /// Recovers the state from `journal`, which `reader` reads, and its `snapshots`. A journal that holds something is
-    /// opened on a disk that takes no writes, too.
+    /// Recovers the state from `journal`, which `reader` reads, and its `snapshots`. A journal that is not empty is
+    /// opened even on a disk that does not accept writes.
     ///
     /// # Errors
     /// When the journal cannot be read or is damaged, or is empty and cannot be written.
@@ -153,8 +153,8 @@ impl Recovered {
         recovery::recent(&self.reader, max).await
     }
 
-    /// A sequencer that goes on from here, and the way into it. `clock` is read once per drain of the queue, which holds
-    /// `queue_max` submissions; keys trade as fast as their `tiers` admit.
+    /// A sequencer that continues from here, and its handle. `clock` is read once for each drain of the queue, which
+    /// can hold `queue_max` submissions; keys trade as fast as their `tiers` allow.
     pub fn open<R: Release>(
         self,
         clock: fn() -> Moment,
@@ -188,8 +188,8 @@ impl Recovered {
 }
 
 impl<R: Release> Sequencer<R> {
-    /// Asks the engine as the server itself, before the port opens: genesis, and the first tick (rule 39).
-    /// The events are on disk when this returns. On a disk that takes no writes nothing falls due before it does.
+    /// Runs commands of the server itself before the port opens: genesis, and the first tick (rule 39). The events are
+    /// on disk when this returns. While the disk does not accept writes, nothing falls due.
     ///
     /// # Errors
     /// When the engine refuses the genesis command, or the journal fails.
@@ -210,7 +210,7 @@ impl<R: Release> Sequencer<R> {
         Ok(())
     }
 
-    /// Where the journal ends, as of the last release.
+    /// The end of the journal, as of the last release.
     pub fn head(&self) -> watch::Receiver<Head> {
         self.head.subscribe()
     }
@@ -225,16 +225,16 @@ impl<R: Release> Sequencer<R> {
         Arc::clone(&self.stages)
     }
 
-    /// A second state that follows the journal and saves a snapshot after `every` so many events.
+    /// A second state that follows the journal and saves a snapshot after every `every` events.
     pub fn shadow(&self, every: u64) -> Shadow {
         Shadow::new(self.reader.clone(), self.snapshots.clone(), self.head(), every)
     }
 
-    /// Runs until every handle is dropped and answers all that was accepted. While the storage takes no writes it
-    /// answers queries only.
+    /// Runs until every handle is dropped, and answers all that was accepted. While the storage does not accept writes,
+    /// it answers queries only.
     ///
-    /// It ends early when the journal fails for good, or once `broken` is done: then nothing more is acknowledged, and
-    /// what was accepted is told that its outcome is not known, or that nothing was done. The caller stops the server.
+    /// It ends early when the journal fails for good, or once `broken` completes: then nothing more is acknowledged,
+    /// and accepted calls are answered that the outcome is not known or nothing was done. The caller stops the server.
     pub async fn run(mut self, broken: impl Future<Output = ()>) -> Ended {
         let served = tokio::select! {
             biased;
@@ -255,9 +255,9 @@ impl<R: Release> Sequencer<R> {
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut running = true;
-        // The queue may close while a batch is on its way: what was taken meanwhile is committed as well.
+        // The queue may close while a batch is on its way: what was accepted in the meantime is committed as well.
         while running || !self.open.is_empty() {
-            // What falls due does not wait until nobody asks for anything.
+            // What is due must not wait until there are no more submissions.
             if ticks.tick().now_or_never().is_some() {
                 self.tick();
             }
@@ -300,7 +300,7 @@ impl<R: Release> Sequencer<R> {
         self.under_way = self.open.take();
         let mut more = true;
         let appended = self.append(&mut more).await;
-        // A batch without events has left it for here.
+        // A batch without events did not do this in `append`.
         self.let_out();
         if let Err(error) = appended {
             tracing::error!(%error, "the journal failed; no command is accepted");
@@ -313,8 +313,8 @@ impl<R: Release> Sequencer<R> {
         Ok(more)
     }
 
-    /// Appends the batch under way, if it has events. Meanwhile the one before it is released and the next one filled,
-    /// which goes on until that one is ripe or nothing waits. `more` turns false once the queue is closed.
+    /// Appends the batch under way, if it has events. Meanwhile it releases the batch before, and fills the next one
+    /// until that is ripe or nothing waits. `more` turns false once the queue is closed.
     async fn append(&mut self, more: &mut bool) -> Result<(), JournalError> {
         let Sequencer { engine, journal, inbox, clock, open, under_way, durable, release, stages, .. } = self;
         let Some(first) = under_way.events.first() else { return Ok(()) };
@@ -330,7 +330,7 @@ impl<R: Release> Sequencer<R> {
                     stages.journal.observe(begun.elapsed());
                     appended = Some(done);
                 }
-                // The append is under way now; all three go on at the same time.
+                // The append has started; all three run at the same time.
                 if let Some(durable) = durable.take() {
                     durable.let_out(release, inbox, stages);
                 }
@@ -353,7 +353,7 @@ impl<R: Release> Sequencer<R> {
         .await
     }
 
-    /// Takes what came, and of what else is waiting as much as makes a batch, as one drain.
+    /// Executes `first`, and of what else is waiting as much as makes a batch, as one drain.
     fn take(&mut self, first: Taken<R::Ticket>) {
         let now = (self.clock)();
         let mut next = Some(first);
@@ -372,14 +372,14 @@ impl<R: Release> Sequencer<R> {
     }
 }
 
-/// Whether a batch goes to the disk although more is waiting: once it holds as much as still waits. If it took all, disk
-/// and engine would take turns, and clients would wait for both.
+/// Whether a batch goes to the disk although more is waiting: once it has as many submissions as are waiting. If it
+/// took all, disk and engine would take turns, and clients would wait for both.
 fn is_ripe<T>(open: &Batch<T>, inbox: &Inbox<T>) -> bool {
     let held = open.answers.len();
     held >= BATCH_MAX || held >= inbox.waiting().max(BATCH_MIN)
 }
 
-/// Puts submissions to the engine in order and notes the answers.
+/// Executes submissions in order and records the answers.
 fn execute<T>(engine: &mut Engine, open: &mut Batch<T>, now: Moment, taken: Taken<T>, stages: &Stages) {
     engine.prefetch(taken.submissions.iter().filter_map(|submission| match &submission.work {
         Work::Command(command) => Some((submission.by.actor, command)),

@@ -1,5 +1,5 @@
-//! When the journal fails. While it may yet take writes, queries are answered from what is on disk and commands are refused
-//! (law 1); when it will not, everybody who waits is told so.
+//! What happens when the journal fails. If it may accept writes again, queries are answered from what is on disk and
+//! commands are refused (law 1); if not, everybody who waits is told so.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -15,17 +15,17 @@ use crate::engine::Engine;
 use crate::engine::reject::{Code, Reject};
 use crate::storage::journal::JournalError;
 
-/// How often it is tried whether the storage takes writes again.
+/// How often it is checked whether the storage accepts writes again.
 const PROBE: Duration = Duration::from_secs(1);
 
 impl<R: Release> Sequencer<R> {
-    /// Serves reads after a failed append until the storage takes writes again. The batch that failed is forgotten
-    /// twice: from the state, before a query is answered, and from the disk, where a probe makes sure that it cannot
-    /// come back. Then the state is read back once more, each row checked against the one before, so that nothing is
-    /// acknowledged behind rows that are not there.
+    /// Serves reads after a failed append until the storage accepts writes again. The failed batch is dropped twice:
+    /// from the state, before a query is answered, and from the disk, where a probe makes sure that it cannot come
+    /// back. Then the state is read back once more, each row checked against the one before, so that nothing is
+    /// acknowledged after rows that do not exist.
     ///
     /// # Errors
-    /// `cause` when reads cannot be served either, or when the queue is closed meanwhile.
+    /// `cause` if reads cannot be served either, or if the queue is closed in the meantime.
     pub(super) async fn read_only(&mut self, cause: JournalError) -> Result<(), JournalError> {
         if !is_passing(&cause) {
             return Err(cause);
@@ -38,7 +38,7 @@ impl<R: Release> Sequencer<R> {
         self.until_writable(cause).await
     }
 
-    /// Serves reads until the storage takes writes.
+    /// Serves reads until the storage accepts writes.
     ///
     /// # Errors
     /// As [`read_only`](Sequencer::read_only).
@@ -49,10 +49,10 @@ impl<R: Release> Sequencer<R> {
             if reads.until(sleep(PROBE)).await.is_none() {
                 return Err(cause);
             }
-            // A probe takes as long as the disk does; who reads does not wait for it.
+            // A probe may take as long as the disk does; reads do not wait for it.
             let mut probe = pin!(journal.probe());
             let Some(probed) = reads.until(probe.as_mut()).await else {
-                // What it does to the disk ends before another process may have the fence.
+                // Its disk work must end before another process may get the fence.
                 let _ = probe.await;
                 return Err(cause);
             };
@@ -70,8 +70,8 @@ impl<R: Release> Sequencer<R> {
         Ok(())
     }
 
-    /// Answers whom nobody else will: the outcome of what the engine has done is not known, and of what waits still
-    /// nothing was done. Takes nothing more.
+    /// Answers everybody left: the outcome of what the engine has executed is not known, and of what is still waiting
+    /// nothing was done. Accepts nothing more.
     pub(super) async fn give_up(&mut self) {
         self.forget_unanswered();
         self.inbox.close();
@@ -82,7 +82,7 @@ impl<R: Release> Sequencer<R> {
         }
     }
 
-    /// What the engine has done and nobody was told may be on disk or not.
+    /// What the engine executed without an answer may or may not be on disk.
     pub(super) fn forget_unanswered(&mut self) {
         let durable = self.durable.take().map(|durable| durable.batch.answers);
         let open = [std::mem::take(&mut self.under_way).answers, std::mem::take(&mut self.open).answers];
@@ -92,7 +92,7 @@ impl<R: Release> Sequencer<R> {
         }
     }
 
-    /// Forgets what the engine did beyond the last durable batch: its state is again what the journal gives.
+    /// Drops what the engine did after the last durable batch: its state is read back from the journal.
     async fn go_back(&mut self) -> Result<(), recovery::RecoveryError> {
         let state = recovery::recover(&self.reader, &self.snapshots).await?;
         let (found, expected) = (state.seq.0, self.journal.head().seq);
@@ -113,7 +113,7 @@ struct Reads<'a, R: Release> {
 }
 
 impl<R: Release> Reads<'_, R> {
-    /// Answers what comes until `done` is; `None` when the queue is closed before that.
+    /// Answers what arrives until `done` completes; `None` when the queue is closed before that.
     async fn until<T>(&mut self, done: impl Future<Output = T>) -> Option<T> {
         let mut done = pin!(done);
         loop {
@@ -140,7 +140,7 @@ impl<R: Release> Reads<'_, R> {
     }
 }
 
-/// Whether a journal that failed so may take writes again.
+/// Whether a journal that failed this way may accept writes again.
 pub(super) fn is_passing(error: &JournalError) -> bool {
     matches!(error, JournalError::Unwritable(_) | JournalError::Unsynced(_))
 }

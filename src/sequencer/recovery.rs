@@ -1,5 +1,5 @@
-//! From what is stored to a running state: the newest snapshot that this release can read, then every row
-//! after it, checked link by link. A hole or a wrong digest refuses to start and says where.
+//! From storage to a running state: the newest snapshot that this release can read, then every row after it, checked
+//! link by link. At a gap or a wrong digest it refuses to start and says where.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ pub const SNAPSHOT_FORMAT: u16 = 7;
 /// Why a start, or a verification, stops.
 #[derive(Debug, thiserror::Error)]
 pub enum RecoveryError {
-    /// The journal says no.
+    /// The journal reports an error.
     #[error(transparent)]
     Journal(#[from] JournalError),
     /// A row's body cannot be read.
@@ -29,13 +29,13 @@ pub enum RecoveryError {
         /// Why.
         error: CodecError,
     },
-    /// Replay and a digest of before differ.
+    /// Replay does not give an earlier digest.
     #[error("replay up to sequence {at} does not give the state that was there")]
     Diverged {
         /// Up to where.
         at: u64,
     },
-    /// A snapshot's file is not what was written; the journal is sound up to there.
+    /// A snapshot's file is not as it was written; the journal is sound up to there.
     #[error("the snapshot at sequence {at} is damaged: remove it")]
     Snapshot {
         /// The snapshot's sequence.
@@ -51,7 +51,7 @@ pub enum RecoveryError {
     },
 }
 
-/// What a verification found sound.
+/// The result of a successful verification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verified {
     /// The last event's sequence.
@@ -74,7 +74,7 @@ pub async fn recover(reader: &JournalReader, snapshots: &Snapshots) -> Result<St
     Ok(replay.state)
 }
 
-/// Where a replay goes on from: the newest readable snapshot, or the beginning. A snapshot of an unknown format is
+/// Where a replay continues from: the newest readable snapshot, or the beginning. A snapshot of an unknown format is
 /// ignored (rule 48).
 ///
 /// # Errors
@@ -94,7 +94,7 @@ pub async fn resume(reader: &JournalReader, snapshots: &Snapshots) -> Result<Rep
 /// Replays the whole journal from its first row and compares chain, every snapshot and the ledger's sums.
 ///
 /// # Errors
-/// Says where and why the journal or a snapshot is not sound.
+/// Says where and why the journal or a snapshot is damaged.
 pub async fn verify(reader: &JournalReader, snapshots: &Snapshots) -> Result<Verified, RecoveryError> {
     let mut snapshots: Vec<_> =
         snapshots.newest_first().filter(|snapshot| snapshot.format == SNAPSHOT_FORMAT).collect();
@@ -122,7 +122,7 @@ pub async fn verify(reader: &JournalReader, snapshots: &Snapshots) -> Result<Ver
     Ok(Verified { seq: state.seq.0, chain, state: state.digest(), snapshots: agreed })
 }
 
-/// The last events, oldest first, about `max` of them. A start that has a snapshot checks no row before it, so these are
+/// The last events, oldest first, about `max` of them. A start from a snapshot checks no row before it, so these are
 /// checked here.
 ///
 /// # Errors
@@ -153,12 +153,12 @@ pub fn snapshot(Replay { state, chain }: &Replay) -> Snapshot {
     Snapshot { seq: state.seq.0, format: SNAPSHOT_FORMAT, chain: *chain, digest: State::digest_of(&body), body }
 }
 
-/// The state in a snapshot, if this release can read it and it is whole.
+/// The state in a snapshot, if this release can read it and it is intact.
 pub fn restore(snapshot: &Snapshot) -> Option<Replay> {
     if snapshot.format != SNAPSHOT_FORMAT {
         return None;
     }
-    // The bytes before their meaning: what was damaged is not even read.
+    // The digest of the bytes first: damaged ones are not even decoded.
     let intact = State::digest_of(&snapshot.body) == snapshot.digest;
     let state = intact.then(|| postcard::from_bytes::<State>(&snapshot.body).ok()).flatten();
     let whole = state.filter(|state| state.seq == Seq(snapshot.seq) && state.seq < Seq::END);

@@ -1,6 +1,5 @@
-//! A state that follows the journal row by row, each checked against the one before it: a start, a verification
-//! and the shadow all read like this. Rows are checked and decoded on a thread of their own, a little ahead of the
-//! state.
+//! A state that follows the journal row by row, each checked against the one before it: a start, a verification and the
+//! shadow all use this. Rows are checked and decoded on a thread of their own, a little ahead of the state.
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
@@ -14,7 +13,7 @@ use crate::storage::{Digest, JournalReader, link};
 
 /// Rows read at a time.
 pub(super) const PAGE: u32 = 256;
-/// Rows that may wait to be decoded: the page at hand and the one behind it.
+/// Rows that may wait to be decoded: the current page and the one after it.
 const GIVEN_MAX: usize = 2 * PAGE as usize;
 /// Decoded rows that may wait to be applied: few, so that they are still in the processor's cache.
 const DECODED_MAX: usize = 4;
@@ -29,11 +28,11 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// Applies rows until the state has reached `until` or the journal ends, and calls `after` after each. Dropped, it
-    /// has applied some of them.
+    /// Applies rows until the state has reached `until` or the journal ends, and calls `after` after each. If dropped
+    /// early, it has applied some of them.
     ///
     /// # Errors
-    /// When the journal cannot be read, or a row does not follow from the rows before it; and what `after` says.
+    /// When the journal cannot be read, or a row does not follow from the rows before it; and the errors of `after`.
     pub async fn follow(
         &mut self,
         reader: &JournalReader,
@@ -47,7 +46,7 @@ impl Replay {
         let (decoder, mut ahead) = (Decoder::start(next, self.chain)?, 0);
         loop {
             let mut rows = if next <= until { reader.rows(next, u64::MAX, PAGE).await? } else { Vec::new() };
-            // Cut here, not by who reads: one that is not the next is for the decoder to refuse, wherever it begins.
+            // Cut here, not by the reader: a row that is not the next one must reach the decoder, which refuses it.
             rows.truncate(rows.partition_point(|row| row.first_seq <= until).max(1));
             next = rows.last().map_or(next, Row::next_seq);
             let page = rows.len();
@@ -88,7 +87,7 @@ impl Replay {
     }
 }
 
-/// What a row holds, and the chain up to and with it.
+/// The entries of a row, and the chain up to and including it.
 pub(super) struct Decoded {
     pub(super) entries: Vec<Entry>,
     pub(super) chain: Digest,
@@ -101,7 +100,7 @@ struct Decoder {
 }
 
 impl Decoder {
-    /// For rows from sequence `next` on, which follow from `chain`.
+    /// Starts it for rows from sequence `next` on, which follow from `chain`.
     fn start(mut next: u64, mut chain: Digest) -> Result<Decoder, RecoveryError> {
         let (rows, given) = sync_channel::<Row>(GIVEN_MAX);
         let (done, decoded) = sync_channel(DECODED_MAX);
@@ -111,7 +110,7 @@ impl Decoder {
                 if let Ok(decoded) = &result {
                     (next, chain) = (row.next_seq(), decoded.chain);
                 }
-                // Who follows has stopped at an error.
+                // The follower has stopped at an error.
                 if done.send(result).is_err() {
                     return;
                 }
@@ -123,7 +122,7 @@ impl Decoder {
     }
 
     fn give(&self, row: Row) {
-        // A thread that is gone says so where its row is taken.
+        // If the thread is gone, taking the decoded row fails.
         let _ = self.rows.send(row);
     }
 

@@ -1,7 +1,7 @@
 //! The shadow: a second state that follows the journal on a thread of its own and saves the snapshots, so that no
-//! command ever waits for one. It reads what is on disk, from the newest snapshot on, and is told nothing else; when that
-//! is not what was written, the server stops. When an orderly stop finds the engine's state to be another, one of the two
-//! is wrong, and no snapshot is left to start from.
+//! command ever waits for one. It only reads what is on disk, from the newest snapshot on; if that is not what was
+//! written, the server stops. If at an orderly stop the engine's state is different, one of the two is wrong, and all
+//! snapshots are removed.
 
 #[cfg(test)]
 mod tests;
@@ -19,10 +19,10 @@ use crate::storage::journal::{Head, JournalError};
 use crate::storage::snapshots::Snapshots;
 use crate::storage::{Digest, JournalReader};
 
-/// How often it looks for what was journalled.
+/// How often it checks for new rows.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// What an orderly stop left: the engine's own word, to compare with.
+/// The engine's result at an orderly stop, for comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ending {
     /// The last event's sequence.
@@ -32,7 +32,7 @@ pub struct Ending {
 }
 
 impl Ending {
-    /// A state that nothing follows any more.
+    /// The result of a state that is final.
     pub fn of(state: &State) -> Ending {
         Ending { seq: state.seq.0, digest: state.digest() }
     }
@@ -40,7 +40,7 @@ impl Ending {
 
 /// A state that follows the journal.
 pub struct Shadow {
-    /// `None` until it has read the newest snapshot, which it does on its own time: a start does not wait for it.
+    /// `None` until it has read the newest snapshot, which it does by itself: a start does not wait for it.
     replay: Option<Replay>,
     reader: JournalReader,
     snapshots: Snapshots,
@@ -52,13 +52,13 @@ pub struct Shadow {
 }
 
 impl Shadow {
-    /// A shadow that saves a snapshot after `every` so many events, or after as many as there are open orders, if those
-    /// are more.
+    /// A shadow that saves a snapshot after `every` events, or after as many as there are open orders, if those are
+    /// more.
     pub(super) fn new(reader: JournalReader, snapshots: Snapshots, head: watch::Receiver<Head>, every: u64) -> Shadow {
         Shadow { replay: None, reader, snapshots, head, every, due: 0 }
     }
 
-    /// Follows up to the journal's present head and saves the snapshots that fall due on the way.
+    /// Follows up to the journal's current head and saves the snapshots that fall due on the way.
     ///
     /// # Errors
     /// When the journal cannot be read, or does not hold what was written.
@@ -74,7 +74,7 @@ impl Shadow {
 
     async fn follow(&mut self, until: u64) -> Result<&Replay, RecoveryError> {
         let Shadow { replay, reader, snapshots, every, due, .. } = self;
-        // A snapshot costs what it holds: one after so many events is never more work than these were.
+        // The cost of a snapshot is its size: after this many events it is never more work than they were.
         let next = |State { seq, orders, .. }: &State| seq.0 + (*every).max(orders.count() as u64);
         let replay = match replay {
             Some(replay) => replay,
@@ -86,7 +86,7 @@ impl Shadow {
         };
         let save_due = |replay: &Replay| {
             if replay.state.seq.0 >= *due {
-                // One that fails is tried again with the next due.
+                // If saving fails, it is tried again when the next one is due.
                 *due = next(&replay.state);
                 save(snapshots, replay);
             }
@@ -99,8 +99,8 @@ impl Shadow {
     /// Follows to the end, compares, and saves the last snapshot.
     ///
     /// # Errors
-    /// [`RecoveryError::Diverged`] when the engine's state is not what the journal gives; all snapshots are gone
-    /// then. And as [`catch_up`](Shadow::catch_up).
+    /// [`RecoveryError::Diverged`] when the engine's state is not what the journal gives; then all snapshots are
+    /// removed. Also as [`catch_up`](Shadow::catch_up).
     pub async fn finish(mut self, ending: Ending) -> Result<(), RecoveryError> {
         let snapshots = self.snapshots.clone();
         let replay = self.follow(ending.seq).await?;
@@ -122,8 +122,8 @@ impl Shadow {
         Err(RecoveryError::Diverged { at: ending.seq })
     }
 
-    /// Starts a thread on which it follows until it is told the ending, and which stands back: a snapshot that is
-    /// late costs the next start some time, an order that is late costs its owner.
+    /// Starts a thread that follows until it gets the ending, with low priority: a late snapshot costs the next start
+    /// some time, a late order costs its owner.
     ///
     /// # Errors
     /// When the system gives no thread.
@@ -144,7 +144,7 @@ impl Shadow {
                 biased;
                 ending = &mut ending => return match ending {
                     Ok(ending) => self.finish(ending).await,
-                    // The journal failed: what is on disk only a restart tells.
+                    // The journal failed: only a restart can find out what is on disk.
                     Err(_) => Ok(()),
                 },
                 looked = look => match looked {
@@ -162,7 +162,7 @@ impl Shadow {
     }
 }
 
-/// Saves a snapshot; without one the next start takes longer, so a failure is no more than a warning.
+/// Saves a snapshot; without one the next start takes longer, so a failure is only a warning.
 fn save(snapshots: &Snapshots, replay: &Replay) {
     let seq = replay.state.seq.0;
     match snapshots.save(&recovery::snapshot(replay)) {
@@ -171,7 +171,7 @@ fn save(snapshots: &Snapshots, replay: &Replay) {
     }
 }
 
-/// A shadow on its thread. Dropped, it ends by itself and saves nothing more.
+/// A shadow on its thread. If dropped, it ends by itself and saves nothing more.
 pub struct ShadowThread {
     ended: oneshot::Sender<Ending>,
     broken: oneshot::Receiver<()>,
@@ -185,26 +185,26 @@ impl ShadowThread {
         let (ended, ending) = oneshot::channel();
         let (running, broken) = oneshot::channel::<()>();
         let thread = background::spawn("shadow", move || {
-            // Nothing is ever sent: it ends with this thread, by a panic too.
+            // Nothing is ever sent: it is dropped when this thread ends, even by a panic.
             let _running = running;
             follow(ending)
         })?;
         Ok(ShadowThread { ended, broken, thread })
     }
 
-    /// Waits until the thread has ended unasked: the journal does not hold what was written, or the shadow panicked on
-    /// an event that the engine applied; [`finish`](ShadowThread::finish) says which. Whatever is acknowledged after that
-    /// lies behind rows that no start could replay.
+    /// Waits until the thread has ended by itself: the journal does not have what was written, or the shadow panicked
+    /// on an event that the engine applied; [`finish`](ShadowThread::finish) says which. Whatever is acknowledged after
+    /// that lies behind rows that no start could replay.
     pub async fn broken(&mut self) {
         let _ = (&mut self.broken).await;
     }
 
-    /// Tells it the ending, if it has not ended by itself, and waits until it has followed, compared and saved.
+    /// Sends it the ending, if it has not ended by itself, and waits until it has followed, compared and saved.
     ///
     /// # Errors
     /// As [`Shadow::finish`], or what ended it before.
     pub fn finish(self, ending: Option<Ending>) -> Result<(), RecoveryError> {
-        // One that has ended by itself says why below.
+        // If it has ended by itself, the error is returned below.
         let _ = ending.map(|ending| self.ended.send(ending));
         self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }

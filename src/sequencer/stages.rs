@@ -2,16 +2,16 @@
 
 use crate::telemetry::histogram::Histogram;
 
-/// Durations by stage. The clock is read once a drain or a commit, never once a message.
+/// Durations by stage. The clock is read once per drain or commit, never per message.
 #[derive(Debug, Default)]
 pub struct Stages {
-    /// From a session's submitting to the engine's taking.
+    /// From a session's submission until the engine takes it.
     pub queue: Histogram,
     /// The engine's work on what one session submitted at once.
     pub engine: Histogram,
-    /// From the beginning of an append until it is seen to be on disk. Between two looks the batch before is let out, or
-    /// what comes next is executed.
+    /// From the start of an append until it is seen to be on disk. Between two checks the batch before is released, or
+    /// the next submissions are executed.
     pub journal: Histogram,
-    /// From being on disk to being with the sockets' queues.
+    /// From being on disk until the sockets' queues have it.
     pub release: Histogram,
 }

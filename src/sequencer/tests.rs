@@ -78,14 +78,14 @@ fn venue_key() -> Event {
     })
 }
 
-/// Asked with [`venue_key`]; the ticket is its nonce.
+/// Sent with [`venue_key`]; the ticket is its nonce.
 fn open_session(ticket: usize) -> Submission<usize> {
     let by = Principal { credential: Credential::Key(1), ..Principal::public(Ipv4Addr::LOCALHOST.into()) };
     let command = Command::OpenSession { key: KeyRef::Venue(VenueKeyId(1)), nonce: ticket as u64 };
     Submission { by, work: Work::Command(command), ticket }
 }
 
-/// Asked by nobody in particular, and refused.
+/// Sent by nobody in particular, and refused.
 fn cancel_all(ticket: usize) -> Submission<usize> {
     let by = Principal::public(Ipv4Addr::LOCALHOST.into());
     Submission { by, work: Work::Command(Command::CancelAll), ticket }
@@ -122,7 +122,7 @@ async fn on(disk: &Disk) -> (Sequencer<Probe>, Handle<usize>, UnboundedReceiver<
     (sequencer, handle, receiver)
 }
 
-/// What it ends with when nobody tells it to give up.
+/// Its ending when nobody makes it give up.
 async fn running(sequencer: Sequencer<Probe>) -> Result<Ending, JournalError> {
     let ending = sequencer.run(std::future::pending()).await.close().await?;
     Ok(ending.expect("it gives up only when it is told to"))
@@ -137,7 +137,7 @@ async fn killed_after(dir: &Path, assets: u16) -> [u8; 32] {
 }
 
 /// Writes `assets` as the genesis of a new journal, with a shadow that saves a snapshot after each event, and is
-/// killed. The digest of the state.
+/// killed. Returns the digest of the state.
 async fn followed(dir: &Path, assets: u16) -> [u8; 32] {
     let (mut sequencer, _handle, _released) = opened(dir).await;
     let mut shadow = sequencer.shadow(1);
@@ -185,8 +185,8 @@ async fn everything_accepted_is_answered_in_order_before_a_stop() {
     assert!(answered.iter().all(|(_, outcome)| outcome.is_err()), "nobody in particular may not cancel");
 }
 
-/// Found by the simulation: what was taken while a batch was on its way to the disk was dropped when the queue closed
-/// in the same moment, and the engine then ended with what the journal did not hold.
+/// Found by the simulation: what was accepted while a batch was on its way to the disk was dropped when the queue
+/// closed at the same moment, so the engine's final state had more than the journal.
 #[tokio::test]
 async fn what_is_taken_while_the_last_batch_is_on_its_way_is_journalled_and_answered() {
     let disk = Disk::default();
@@ -206,7 +206,7 @@ async fn what_is_taken_while_the_last_batch_is_on_its_way_is_journalled_and_answ
     assert_eq!((verified.seq, verified.state), (ending.seq, ending.digest));
 }
 
-/// What a wall clock shows that is set forth and back.
+/// A wall clock that is set forward and back.
 static JUMPY: AtomicU64 = AtomicU64::new(1_000_000);
 
 #[tokio::test]
@@ -230,7 +230,7 @@ async fn d6_74_stamps_never_go_back_when_the_wall_clock_does() {
     verify(&JournalReader::Memory(disk.clone()), &Snapshots::Memory(disk)).await.unwrap();
 }
 
-/// Asks something new at each release, so that the queue is never empty.
+/// Submits something new at each release, so that the queue is never empty.
 struct Insisting {
     handle: Option<Handle<usize>>,
     released: UnboundedSender<Released<usize>>,
@@ -253,10 +253,10 @@ impl Release for Insisting {
     fn accepting(&mut self, _accepts: bool) {}
 }
 
-/// What the wall clock shows to a server that is never at rest.
+/// The wall clock of a server that is never idle.
 static BUSY: AtomicU64 = AtomicU64::new(1);
 
-/// Rule 39: how soon what is due happens does not depend on how much is asked.
+/// Rule 39: the load does not delay what is due.
 #[tokio::test(start_paused = true)]
 async fn what_falls_due_happens_while_the_queue_is_never_empty() {
     let disk = Disk::default();
@@ -350,7 +350,7 @@ async fn a_batch_takes_half_of_what_waits_so_that_the_disk_and_the_engine_work_a
     let (mut sequencer, handle, mut released) = on(&disk).await;
     sequencer.start(Some(Command::Genesis(vec![venue_key()]))).await.unwrap();
     released.recv().await.unwrap();
-    // As eight sockets bring them.
+    // As from eight sockets.
     for drain in 0..8 {
         handle.submit((1..=64).map(|ask| open_session(64 * drain + ask)).collect()).unwrap();
     }

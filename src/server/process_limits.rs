@@ -1,15 +1,15 @@
-//! The system's limits on the process (getrlimit(2)): that of open files is raised, that of a file's size is an error where
-//! the file is written.
+//! The system's limits on the process (getrlimit(2)): the limit on open files is raised, and reaching the limit on a
+//! file's size becomes an error of the write.
 
 use std::io;
 
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Open files beside those of connections: the storage, the log, what the runtimes wait with.
+/// Open files besides connections: the storage, the log, the runtimes' own.
 const OTHER_FILES: u64 = 64;
 
-/// Lets the process open a file for each of so many connections, or logs that they are too many.
+/// Allows the process a file for each of `max_connections`, or logs that this is not possible.
 pub(super) fn open_files(max_connections: usize) {
     let needed = max_connections as u64 + OTHER_FILES;
     let limit = getrlimit(Resource::Nofile);
@@ -20,19 +20,19 @@ pub(super) fn open_files(max_connections: usize) {
     }
 }
 
-/// The limit that comes closest to what is needed; `None` if it is high enough.
+/// The limit closest to what is needed; `None` if the present one is high enough.
 fn raised(Rlimit { current, maximum }: Rlimit, needed: u64) -> Option<Rlimit> {
     let low = current.is_some_and(|current| current < needed);
     low.then(|| Rlimit { current: Some(maximum.map_or(needed, |maximum| maximum.min(needed))), maximum })
 }
 
-/// Makes a file that may not grow fail whoever writes it, as on a full disk, where the system would end the process
-/// without a word.
+/// Makes a write beyond the file size limit fail, as on a full disk; by default the system would end the process
+/// without a message.
 ///
 /// # Errors
 /// When the system takes no handler.
 pub(super) fn file_size() -> io::Result<()> {
-    // The handler stays; nobody needs to hear of the signal.
+    // The handler stays installed; nobody needs to receive the signal.
     signal(SignalKind::from_raw(Signal::XFSZ.as_raw())).map(drop)
 }
 

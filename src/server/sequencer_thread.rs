@@ -1,4 +1,4 @@
-//! The sequencer's thread, with the journal from its opening to its close.
+//! The sequencer's thread, which has the journal from opening to closing.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -27,12 +27,12 @@ use crate::storage::{JournalFiles, JournalReader, Storage};
 
 /// Events that streams may resume over after a restart (rule 42).
 const RECENT_EVENTS: u64 = 100_000;
-/// How often the journal's head is written beside it (rule 47), if it has moved.
+/// How often the journal's head is written to its file (rule 47), if it has moved.
 const HEAD_EVERY: Duration = Duration::from_secs(1);
-/// How many of these pass between two lines of the log that tell the head.
+/// The head is logged at one in this many of these times.
 const HEADS_A_LINE: u32 = 60;
 
-/// What the sequencer's thread is given.
+/// The input of the sequencer's thread.
 pub(super) struct Sequence {
     /// The settings.
     pub(super) config: Config,
@@ -42,17 +42,17 @@ pub(super) struct Sequence {
     pub(super) genesis: Option<Command>,
     /// The open sockets.
     pub(super) sockets: Arc<Sockets>,
-    /// Who else is told of what was released.
+    /// The other recipients of what is released.
     pub(super) feeds: Feeds,
 }
 
-/// What the sequencer's thread hands back once it runs.
+/// What the sequencer's thread returns once it runs.
 pub(super) struct Running {
     /// Names, keys and Members as released.
     pub(super) directory: Arc<Directory>,
     /// The way into the sequencer.
     pub(super) handle: Handle<Ticket>,
-    /// The last event that `market` has.
+    /// The last event contained in `market`.
     pub(super) seq: Seq,
     /// The books and the last trades.
     pub(super) market: market_data::Snapshot,
@@ -62,7 +62,7 @@ pub(super) struct Running {
     pub(super) stages: Arc<Stages>,
 }
 
-/// Starts the sequencer's thread: what it hands back once it runs, and how it will end.
+/// Starts the sequencer's thread; returns what that returns once it runs, and a receiver for how it ends.
 pub(super) async fn start(
     sequence: Sequence,
 ) -> Result<(Running, oneshot::Receiver<Result<(), ServerError>>), ServerError> {
@@ -92,7 +92,7 @@ fn run(
     runtime.block_on(async move {
         match open(sequence).await {
             Ok((sequencer, shadow, running)) => {
-                // Who starts a server waits for this; if that task is gone, so is the handle, and the sequencer ends.
+                // The starting task waits for this; if it is gone, so is the handle, and the sequencer ends.
                 let _ = started.send(Ok(running));
                 let _ = ended.send(run_beside(sequencer, shadow, data_dir, metrics).await);
             }
@@ -103,7 +103,7 @@ fn run(
     });
 }
 
-/// Runs the sequencer with the head file's writer and the shadow beside it, which has the last word.
+/// Runs the sequencer together with the writer of the head file and the shadow, whose verdict is final.
 async fn run_beside(
     sequencer: Sequencer<Releaser>,
     shadow: Shadow,
@@ -123,9 +123,9 @@ async fn run_beside(
     let ended = sequencer.run(broken).await;
     drop(running);
     let ending = ended.outcome.as_ref().and_then(|outcome| outcome.as_ref().ok()).copied();
-    // Not on this thread: the shadow may read over connections that only live while this runtime runs.
+    // Not on this thread: the shadow may read over connections that only work while this runtime runs.
     let followed = tokio::task::spawn_blocking(move || shadow.finish(ending)).await;
-    // Not before these have ended: with the fence another process may start.
+    // Not before these have ended: once the fence is released, another process may start.
     let headed = match headed {
         Some(headed) => headed,
         None => head.await,
@@ -143,7 +143,7 @@ async fn open(sequence: Sequence) -> Result<(Sequencer<Releaser>, Shadow, Runnin
     storage.check_log()?;
     storage.make_room()?;
     if data_dir.join(HEAD_FILE).exists() {
-        // Before anybody writes: what is refused stays as it is.
+        // Before anything is written: a refused journal stays as it is.
         check_head(&data_dir, &storage.reader().await?).await?;
     }
     let writer = storage.journal().await?;
@@ -166,10 +166,10 @@ async fn open(sequence: Sequence) -> Result<(Sequencer<Releaser>, Shadow, Runnin
     Ok((sequencer, shadow, Running { directory, handle, seq, market, journal, stages }))
 }
 
-/// Writes the journal's head beside it, and tells it in the log and to whoever scrapes. A log whose last commit is damaged
-/// looks as one that never had it, so what was acknowledged since the last head is all that such damage can take unseen.
+/// Writes the journal's head to its file, logs it, and sets the metrics. A log whose last commit is damaged looks like
+/// one that never had it, so such damage can only hide what was acknowledged since the last head.
 ///
-/// It ends with the head that the journal has once `ended` is closed, or before, when `files` are not the journal's any more.
+/// It ends with the journal's final head once `ended` completes, or earlier, when `files` are no longer the journal's.
 async fn keep_head(
     dir: PathBuf,
     head: watch::Receiver<Head>,
@@ -194,7 +194,7 @@ async fn keep_head(
             tracing::info!(seq = at.seq, digest = hex::encode(at.digest), "the journal's head");
             metrics.tell_head(at.seq, at.digest);
         }
-        // One that the disk refused is tried again when it has moved, and at the end.
+        // If writing a head failed, it is tried again when the head has moved, and at the end.
         if tried.replace(at) != Some(at) || last && kept != Some(at) {
             match tokio::task::spawn_blocking(move || write_head(&dir, at)).await {
                 Ok(Ok(())) => kept = Some(at),

@@ -1,4 +1,4 @@
-//! What every journal must do, whatever keeps it: one list, run on each.
+//! Tests for every kind of journal: one list, run on each.
 
 use sqlx::{ConnectOptions as _, Connection as _};
 
@@ -8,10 +8,10 @@ use super::postgres::tests::{admit as admit_in_postgres, sql, storage};
 use super::sqlite::tests::admit as admit_in_sqlite;
 use super::{Journal, JournalReader, Storage, link};
 
-/// A change of the stored rows behind the journal's back.
+/// A change of the stored rows, bypassing the journal.
 type Tampering = fn(&mut Vec<Row>);
 
-/// A journal's place that goes away with the test.
+/// The storage of a journal, removed with the test.
 enum Place {
     Sqlite(tempfile::TempDir),
     Postgres(Storage),
@@ -56,7 +56,7 @@ impl Place {
         journal
     }
 
-    /// Whether the storage takes what this writer writes: that it does not is known for sure, and passes.
+    /// Sets whether the storage accepts this writer's writes; a refusal is certain, and temporary.
     async fn admit(&self, journal: &mut Journal, writes: bool) {
         match (self, journal) {
             (Place::Sqlite(dir), Journal::Sqlite(journal)) => admit_in_sqlite(dir.path(), journal, writes).await,
@@ -67,7 +67,7 @@ impl Place {
         }
     }
 
-    /// Puts other rows in place of the stored ones, behind the journal's back.
+    /// Replaces the stored rows, bypassing the journal.
     async fn tamper(&self, change: impl FnOnce(&mut Vec<Row>)) {
         if let Place::Memory(disk) = self {
             return disk.damage(|rows, _| change(rows));
@@ -118,7 +118,7 @@ impl Place {
     }
 }
 
-/// The list, on each kind of place.
+/// Runs the list on each kind of storage.
 macro_rules! on_each_place {
     ($($test:ident),+ $(,)?) => {
         on_each_place!(sqlite: $($test),+);
@@ -188,7 +188,7 @@ async fn a_wrong_sequence_is_refused_and_writes_nothing(place: &Place) {
 
 async fn a_row_written_behind_the_writer_is_a_conflict(place: &Place) {
     let mut journal = place.filled(1).await;
-    // Beyond the next one, where the primary key does not refuse it too.
+    // After the next row, where the primary key does not refuse it too.
     place.tamper(|rows| rows.push(Row { first_seq: 5, ..rows[0].clone() })).await;
     let refused = journal.append(3, 1, 1, b"x").await.unwrap_err();
     assert!(matches!(refused, JournalError::Conflict { expected: 3, found: 7 }), "{refused}");

@@ -1,5 +1,5 @@
-//! Both databases behind one face, so that statements are written once. They share numbered placeholders,
-//! `ON CONFLICT` and row values; where they differ there is a fragment for each here.
+//! Both databases behind one interface, so that statements are written once. They share numbered placeholders,
+//! `ON CONFLICT` and row values; where they differ, there is a fragment for each here.
 
 use std::borrow::Cow;
 
@@ -10,12 +10,12 @@ use sqlx::{AssertSqlSafe, Decode, Row as _, Type};
 
 use super::postgres::{ANSWER_WAIT, answered};
 
-/// What a statement is given in place of `$1`, `$2` and so on.
+/// A value for `$1`, `$2` and so on in a statement.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Value<'a> {
     Integer(Option<i64>),
     Text(Option<&'a str>),
-    /// To be read by [`Pool::each`].
+    /// For [`Pool::each`].
     Integers(&'a [i64]),
 }
 
@@ -70,8 +70,8 @@ pub(super) enum Pool {
 }
 
 impl Pool {
-    /// What is to stand after `FROM` to read a list that is bound to `placeholder`: columns `value` and `key`,
-    /// its place in the list.
+    /// The expression after `FROM` that reads a list bound to `placeholder`: columns `value` and `key`, its position in
+    /// the list.
     pub(super) fn each(&self, placeholder: &str) -> String {
         match self {
             Pool::Sqlite(_) => format!("json_each({placeholder})"),

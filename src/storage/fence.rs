@@ -1,19 +1,19 @@
-//! The writer's fence: an OS lock on `DIR/lock`, held for life. The kernel lets go of it when the process
-//! ends, however it ends.
+//! The writer's fence: an OS lock on `DIR/lock`, held for the life of the writer. The kernel releases it when the
+//! process ends, however it ends.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::Path;
 
 use super::journal::JournalError;
 
-/// Proof that this process alone writes to the data directory.
+/// Proof that only this process writes to the data directory.
 #[derive(Debug)]
 pub(super) struct Fence {
     lock: File,
 }
 
 impl Fence {
-    /// Takes the fence of a data directory; refused while another process holds it.
+    /// Takes the fence of a data directory; refused while another process has it.
     pub(super) fn take(dir: &Path) -> Result<Fence, JournalError> {
         let unavailable = |error: std::io::Error| JournalError::Unavailable(format!("{}/lock: {error}", dir.display()));
         let lock =
@@ -28,7 +28,7 @@ impl Fence {
 
 impl Drop for Fence {
     fn drop(&mut self) {
-        // Closing alone would leave it to a child process that was just made and has not let go of this file yet.
+        // Closing alone is not enough: a child process that was just forked may still have this file open.
         let _ = self.lock.unlock();
     }
 }

@@ -1,5 +1,5 @@
-//! The head file (rule 47): where the journal ended a moment ago, kept apart from it. A chain alone cannot
-//! tell that its tail was cut off; a head that was copied elsewhere in time can.
+//! The head file (rule 47): where the journal ended a moment ago, stored apart from it. A hash chain cannot show that
+//! its tail was cut off; an earlier copy of the head, kept elsewhere, can.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -8,14 +8,14 @@ use std::path::Path;
 use super::JournalReader;
 use super::journal::{Head, JournalError};
 
-/// Sequences stay below; what says otherwise is no head.
+/// Sequences stay below this; a file with a higher one is not a head.
 const END: u64 = 1 << 45;
 
 /// Its name in the data directory.
 pub const HEAD_FILE: &str = "head";
 
-/// Replaces the head file of a data directory: whoever reads it, also after a power cut, finds the old head
-/// or the new one. Waits for the disk, so not for the thread that sequences.
+/// Replaces the head file of a data directory atomically: even after a power cut, readers find the old head or the new
+/// one. Waits for the disk, so do not call it on the sequencer's thread.
 ///
 /// # Errors
 /// When the disk refuses; the old head stays.
@@ -43,11 +43,11 @@ pub fn read_head(file: &Path) -> io::Result<Option<Head>> {
     }
 }
 
-/// Compares the journal with the head file of a data directory, if there is one: a journal that was cut off or put in
-/// place of another looks sound by itself.
+/// Compares the journal with the head file of a data directory, if there is one: a journal that was cut off or
+/// exchanged for another looks sound by itself.
 ///
 /// # Errors
-/// `Corrupt` when the journal does not hold what it held when the file was written.
+/// `Corrupt` when the journal no longer has what it had when the file was written.
 pub async fn check_head(dir: &Path, journal: &JournalReader) -> Result<(), JournalError> {
     let file = dir.join(HEAD_FILE);
     let unreadable = |error: io::Error| match error.kind() {

@@ -1,4 +1,4 @@
-//! The words of the journal: rows, and errors chosen by what the caller does next.
+//! Types of the journal: rows, and errors distinguished by what the caller does next.
 
 use sqlx::error::DatabaseError;
 use sqlx::sqlite::SqliteError;
@@ -37,7 +37,7 @@ pub struct Head {
 }
 
 impl Head {
-    /// Whether this is where the journal ends `there`.
+    /// Checks that this is also the end of the stored journal, which is `there`.
     ///
     /// # Errors
     /// `Conflict` when it is not.
@@ -48,10 +48,10 @@ impl Head {
         Err(JournalError::Conflict { expected: self.seq + 1, found: there.seq + 1 })
     }
 
-    /// Where it ends once a row is appended.
+    /// The end after a row is appended.
     ///
     /// # Errors
-    /// `Conflict` when the row does not follow, or holds nothing.
+    /// `Conflict` when the row does not follow, or is empty.
     pub(super) fn then(&self, first_seq: u64, count: u32, format: u16, body: &[u8]) -> Result<Head, JournalError> {
         let found = self.seq + 1;
         if first_seq != found || count == 0 {
@@ -64,14 +64,14 @@ impl Head {
 /// What went wrong, by what to do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
-    /// Nothing was written, or it is not known to be: stop accepting; a restart tells.
+    /// Nothing was written, or that is not known: stop accepting; a restart will find out.
     #[error("the journal is unavailable: {0}")]
     Unavailable(String),
-    /// Nothing was written, since the disk is full or admits no writes: stop accepting until it does.
+    /// Nothing was written, since the disk is full or refuses writes: stop accepting until it works again.
     #[error("the storage takes no writes: {0}")]
     Unwritable(String),
-    /// The disk did not confirm what was written. The system takes for stored what may not be, so syncing again proves
-    /// nothing: stop accepting until all of it was written anew.
+    /// The disk did not confirm what was written. The system now treats as stored what may not be, so another sync
+    /// proves nothing: stop accepting until all of it was written again.
     #[error("the disk did not confirm what was written: {0}")]
     Unsynced(String),
     /// Somebody else wrote: stop at once.
@@ -90,15 +90,15 @@ pub enum JournalError {
         /// What is wrong there.
         why: String,
     },
-    /// The log of `journal.db` has lost what was confirmed as stored: stop, and say so to a person.
+    /// The log of `journal.db` has lost what was confirmed as stored: stop, and tell a person.
     #[error("the journal is damaged: journal.db-wal at byte {at}: {why}")]
     Log {
-        /// Where the first frame begins that is not as it was written.
+        /// The start of the first damaged frame.
         at: u64,
         /// What is lost.
         why: String,
     },
-    /// Nobody could ever sign in: the first entry of a journal is the venue's key.
+    /// Without the venue's key, the first entry of a journal, nobody could ever sign in.
     #[error("the journal is empty: give the data directory, or the database, that `init` made its first entry in")]
     Empty,
     /// Another process writes there.

@@ -1,5 +1,5 @@
-//! A journal in memory, on a disk that fails when told to: for the simulation and for tests. It keeps to the
-//! same list as the others (`conformance`); no setting chooses it.
+//! A journal in memory, on a disk that fails on demand: for the simulation and for tests. It passes the same list of
+//! tests as the others (`conformance`); no setting selects it.
 
 use std::io;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use super::chain::Digest;
 use super::journal::{Head, JournalError, Row};
 use super::snapshots::Snapshot;
 
-/// What is to happen to appends.
+/// What happens to appends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// The next one fails and writes nothing.
@@ -19,10 +19,10 @@ pub enum Fault {
     Unanswered,
     /// All fail and write nothing, snapshots too, until [`Disk::heal`].
     Full,
-    /// The next one fails and readers do not see its row. If it `survives`, it is there for who opens the journal
-    /// again, unless the writer went on before.
+    /// The next one fails and readers do not see its row. If it `survives`, it is there when the journal is opened
+    /// again, unless the writer has continued before.
     Unsynced {
-        /// What the disk made of what was written and not synced.
+        /// Whether the disk kept what was written but not synced.
         survives: bool,
     },
 }
@@ -54,7 +54,7 @@ impl Disk {
         self.contents().fault = None;
     }
 
-    /// How often an append, or a probe, gives way to others before it takes effect; at first not at all.
+    /// How often an append, or a probe, yields before it takes effect; initially never.
     pub fn slow(&self, turns: u32) {
         self.contents().turns = turns;
     }
@@ -140,7 +140,7 @@ impl Contents {
         self.rows.last().map_or_else(Head::default, |row| Head { seq: row.next_seq() - 1, digest: row.digest })
     }
 
-    /// The fault that meets the next write; one that strikes once is over then.
+    /// The fault for the next write; a fault that happens once is cleared.
     fn strike(&mut self) -> Option<Fault> {
         let fault = self.fault;
         self.fault = fault.filter(|fault| *fault == Fault::Full);
@@ -218,7 +218,7 @@ impl Drop for MemoryJournal {
 mod tests {
     use super::*;
 
-    /// What is there after each fault, for who opens the journal again.
+    /// What is stored after each fault, when the journal is opened again.
     #[tokio::test]
     async fn each_fault_leaves_what_it_says() {
         for (fault, kept) in [

@@ -1,8 +1,8 @@
-//! Bytes in order, kept safely: the journal, its snapshots, the history tables. Sole owner of sqlx; knows no
-//! engine type, so a new event never touches SQL.
+//! Durable storage of bytes: the journal, its snapshots, the history tables. Sole owner of sqlx; knows no engine type,
+//! so a new event never touches SQL.
 //!
-//! [`Journal`] and [`JournalReader`] are the seam: what the sequencer and its followers know of a journal,
-//! whatever keeps it.
+//! [`Journal`] and [`JournalReader`] are the interface through which the sequencer and its followers use a journal,
+//! whatever stores it.
 
 mod chain;
 mod database;
@@ -28,7 +28,7 @@ use postgres::{DatabaseUrl, PostgresJournal};
 use reader::SqlReader;
 use sqlite::SqliteJournal;
 
-/// Where a server keeps what it must not lose.
+/// Where a server stores what it must not lose.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Storage {
     /// SQLite files in this directory.
@@ -38,26 +38,26 @@ pub enum Storage {
 }
 
 impl Storage {
-    /// Makes room for a start on a full disk; the first [`probe`](Journal::probe) that finds some keeps it again.
+    /// Frees space for a start on a full disk; the first [`probe`](Journal::probe) that finds room reserves it again.
     ///
     /// # Errors
     /// [`JournalError::Locked`] while another process writes there; `Unavailable` when the disk refuses.
     pub fn make_room(&self) -> Result<(), JournalError> {
         match self {
             Storage::Sqlite(dir) => sqlite::release_reserve(dir),
-            // What it keeps is on another machine's disk, or at least another's matter.
+            // Its data is on another machine's disk, or at least managed by others.
             Storage::Postgres(_) => Ok(()),
         }
     }
 
-    /// Looks whether the journal has lost what its database would not even miss. Who opens it for writing does so too.
+    /// Checks whether the journal has lost data that its database would not miss. So does opening it for writing.
     ///
     /// # Errors
     /// [`JournalError::Log`] if it has; `Unavailable` when it cannot be read.
     pub fn check_log(&self) -> Result<(), JournalError> {
         match self {
             Storage::Sqlite(dir) => sqlite::check_log(dir),
-            // A log of its own, and its own checks.
+            // It has its own log, with its own checks.
             Storage::Postgres(_) => Ok(()),
         }
     }
@@ -65,7 +65,7 @@ impl Storage {
     /// Opens or creates the journal and takes the writer's fence, which is held as long as the journal lives.
     ///
     /// # Errors
-    /// [`JournalError::Locked`] while another process has it; [`JournalError::Log`] when it has lost what it held, and
+    /// [`JournalError::Locked`] while another process has it; [`JournalError::Log`] when its log lost data, and then
     /// nothing is changed; `Unavailable` when it cannot be opened.
     pub async fn journal(&self) -> Result<Journal, JournalError> {
         match self {
@@ -107,7 +107,7 @@ impl Journal {
         }
     }
 
-    /// Its files, to look at beside the writer.
+    /// Its files, which can be checked beside the writer.
     pub fn files(&self) -> JournalFiles {
         match self {
             Journal::Sqlite(journal) => JournalFiles(Some(journal.files())),
@@ -127,8 +127,8 @@ impl Journal {
         }
     }
 
-    /// Tries whether the storage takes writes and makes sure of what it holds: before the first append, and after one
-    /// that was [`Unwritable`](JournalError::Unwritable) or [`Unsynced`](JournalError::Unsynced).
+    /// Tests whether the storage accepts writes, and makes sure of what is stored: before the first append, and after
+    /// one that was [`Unwritable`](JournalError::Unwritable) or [`Unsynced`](JournalError::Unsynced).
     ///
     /// # Errors
     /// These while it does not; `Conflict` when the journal does not end where this writer left it.
@@ -140,20 +140,20 @@ impl Journal {
         }
     }
 
-    /// Waits until it is to be looked whether the writer's fence is there: it is held by something that may end, and was not
-    /// used for a while. May be dropped and asked again.
+    /// Waits until the writer's fence should be checked: when it depends on something that may end, and was not used
+    /// for a while. May be dropped and called again.
     pub async fn fence_due(&self) {
         match self {
             Journal::Postgres(journal) => journal.fence_due().await,
-            // The system, and memory, hold theirs as long as the writer lives.
+            // The system, or memory, holds theirs as long as the writer lives.
             Journal::Sqlite(_) | Journal::Memory(_) => std::future::pending().await,
         }
     }
 
-    /// Looks whether the writer's fence is there.
+    /// Checks that the writer's fence is still held.
     ///
     /// # Errors
-    /// `Unavailable` when it is gone.
+    /// `Unavailable` when it is lost.
     pub async fn look_at_fence(&mut self) -> Result<(), JournalError> {
         match self {
             Journal::Postgres(journal) => journal.look_at_fence().await,
@@ -161,7 +161,7 @@ impl Journal {
         }
     }
 
-    /// Ends the writing in order and lets go of the fence.
+    /// Ends writing in order and releases the fence.
     ///
     /// # Errors
     /// `Unavailable` when it cannot be closed in order; what was appended stays.
@@ -174,23 +174,23 @@ impl Journal {
     }
 }
 
-/// The files of an open journal. Those of Postgres are its own matter.
+/// The files of an open journal; none for Postgres, which manages its own.
 #[derive(Clone, Copy, Debug)]
 pub struct JournalFiles(Option<&'static sqlite::Files>);
 
 impl JournalFiles {
-    /// Looks whether a start would find the files that are written to, and `journal.db` was not cut; its log may be. Waits
-    /// for the disk.
+    /// Checks that a start would find the files being written, and that `journal.db` was not truncated; its log may be.
+    /// Waits for the disk.
     ///
     /// # Errors
-    /// `Unavailable` when one was removed or replaced, or `journal.db` cut: what is appended is lost with this process.
+    /// `Unavailable` if one was removed or replaced, or `journal.db` truncated: new rows are lost with this process.
     pub fn check(&self) -> Result<(), JournalError> {
         self.0.map_or(Ok(()), sqlite::Files::check)
     }
 }
 
-/// Reads beside the writer, for recovery, verification, the history projector and replays; clones share what it opened.
-/// What cannot be read is `Unavailable`, and what cannot be as it was written `Corrupt`.
+/// Reads beside the writer, for recovery, verification, the history projector and replays; clones share its
+/// connections. Unreadable data is `Unavailable`, impossible data `Corrupt`.
 #[derive(Clone, Debug)]
 pub enum JournalReader {
     /// In SQLite or Postgres.
@@ -216,7 +216,7 @@ impl JournalReader {
         }
     }
 
-    /// The digest of the row that ends right before `seq`; all zero at the beginning, `None` if no row does.
+    /// The digest of the row that ends right before `seq`; all zero at the beginning, `None` if there is no such row.
     pub async fn digest_before(&self, seq: u64) -> Result<Option<Digest>, JournalError> {
         match self {
             JournalReader::Sql(reader) => reader.digest_before(seq).await,
@@ -224,7 +224,7 @@ impl JournalReader {
         }
     }
 
-    /// The digests of the rows that hold these sequences, in that order.
+    /// The digests of the rows with these sequences, in that order.
     pub async fn digests_of(&self, seqs: &[u64]) -> Result<Vec<Digest>, JournalError> {
         match self {
             JournalReader::Sql(reader) => reader.digests_of(seqs).await,

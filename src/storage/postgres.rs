@@ -1,7 +1,7 @@
 //! The journal in Postgres: the same table, in a schema of its own.
 //!
-//! The writer's fence is an advisory lock of the writer's connection, on which alone rows are appended: with the
-//! connection the lock is gone and so is the way to write. It is never opened again by itself; a restart is.
+//! The writer's fence is an advisory lock of the writer's connection, and rows are appended on that connection only: if
+//! it is lost, so are the lock and the ability to write. It is not reopened; the server must be restarted.
 
 #[cfg(test)]
 pub(super) mod tests;
@@ -21,34 +21,34 @@ use super::database::{Pool, Record};
 use super::journal::{Head, JournalError};
 use super::reader::{APPEND, LAST_ROW, SqlReader, head, signed};
 
-/// The number of the advisory lock; locks are told apart by database.
+/// The number of the advisory lock; each database has its own locks.
 const FENCE: i64 = 0x0063_6f75_6e74_6572;
-/// How long a start waits for the fence: the connection of a writer that was killed outlives it a little.
+/// How long a start waits for the fence: the connection of a killed writer outlives it a little.
 const FENCE_WAIT: &str = "SET lock_timeout = '2s'";
-/// How often a writer at rest looks whether it still has the fence.
+/// How often an idle writer checks that it still has the fence.
 const LOOK: Duration = Duration::from_secs(1);
 /// How long a connection may take to be made.
 pub(super) const CONNECT_WAIT: Duration = Duration::from_secs(10);
-/// How long a row that is read, or a statement that writes the history, which can be made again, may go without an answer.
+/// How long reading a row, or writing history, which can be done again, may go without an answer.
 pub(super) const ANSWER_WAIT: Duration = Duration::from_secs(60);
-/// How long the writer waits for an answer before it looks whether the database is at work on it.
+/// How long the writer waits for an answer before it checks whether the database is working on it.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// When the database takes a host for gone that says nothing, which frees the fence: after 25 seconds. By itself it would
-/// wait for hours.
+/// Makes the database drop a client whose host has not answered for 25 seconds, which frees the fence. By default it
+/// would wait for hours.
 const KEEPALIVE: [(&str, &str); 4] = [
     ("tcp_keepalives_idle", "10"),
     ("tcp_keepalives_interval", "5"),
     ("tcp_keepalives_count", "3"),
     ("tcp_user_timeout", "25000"),
 ];
-/// Names the process of the database that serves a connection.
+/// Identifies the database process that serves a connection.
 const BACKEND: &str =
     "SELECT pid || ' ' || extract(epoch FROM backend_start) FROM pg_stat_activity WHERE pid = pg_backend_pid()";
-/// Whether a process so named is at work on a statement.
+/// Whether the process so identified is working on a statement.
 const AT_WORK: &str = "SELECT count(*) > 0 FROM pg_stat_activity
     WHERE pid || ' ' || extract(epoch FROM backend_start) = $1 AND state NOT LIKE 'idle%'";
-/// Makes a table of four megabytes, which is free disk space with which writing begins. Unlogged: on a disk that is full,
-/// filling the log up would end the database.
+/// Creates a table of four megabytes, to check for as much free disk space as writing should start with. Unlogged:
+/// filling up the log on a full disk would end the database.
 const ROOM: &str = "CREATE UNLOGGED TABLE room AS SELECT repeat('.', 1000) AS filler FROM generate_series(1, 4096)";
 
 /// Where a Postgres database is; prints without its password.
@@ -69,12 +69,12 @@ impl DatabaseUrl {
         schemed && PgConnectOptions::from_str(&self.0).is_ok()
     }
 
-    /// As given, with its password: for the settings file.
+    /// The URL with its password: for the settings file.
     pub fn reveal(&self) -> &str {
         &self.0
     }
 
-    /// Why there is no connection, and to what.
+    /// Why there is no connection, and to which database.
     fn unavailable(&self, error: &sqlx::Error) -> JournalError {
         JournalError::Unavailable(format!("{self}: {error}"))
     }
@@ -167,8 +167,8 @@ impl PostgresJournal {
         Ok(())
     }
 
-    /// Tries whether the database takes writes, with room to spare; nothing of it stays. What was acknowledged needs no
-    /// second look: the database ends rather than go on after a failed sync.
+    /// Tests whether the database accepts writes, with room to spare; nothing of it stays. What was acknowledged needs
+    /// no check: after a failed sync the database ends rather than continue.
     pub(super) async fn probe(&mut self) -> Result<(), JournalError> {
         self.used = Instant::now();
         let PostgresJournal { writer, watch, head, .. } = self;
@@ -181,12 +181,12 @@ impl PostgresJournal {
         tried.await
     }
 
-    /// Waits until the connection was not used for a while, so that it is to be looked at.
+    /// Waits until the connection was not used for a while, so that it should be checked.
     pub(super) async fn fence_due(&self) {
         tokio::time::sleep_until(self.used + LOOK).await;
     }
 
-    /// Whether the connection, and so the fence, is there.
+    /// Checks that the connection, and so the fence, still exists.
     pub(super) async fn look_at_fence(&mut self) -> Result<(), JournalError> {
         self.used = Instant::now();
         Ok(self.watch.answer(self.writer.ping()).await?)
@@ -200,18 +200,18 @@ impl PostgresJournal {
 /// Opens the journal for reading.
 pub(super) async fn reader(url: &DatabaseUrl) -> Result<SqlReader, JournalError> {
     let options = url.options("journal")?.options([("default_transaction_read_only", "on")]);
-    // First by itself: the pool would try for half a minute, and then not say why it failed.
+    // A single connection first: the pool would try for half a minute, and then not say why it failed.
     connect(&options).await.map_err(|error| url.unavailable(&error))?.close().await?;
     let pool = PgPoolOptions::new().max_connections(2).connect_with(options).await?;
     Ok(SqlReader::new(Pool::Postgres(pool)))
 }
 
-/// Connects, unless nothing answers.
+/// Connects, with a time limit.
 pub(super) async fn connect(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
     answered(CONNECT_WAIT, options.connect()).await
 }
 
-/// Waits for an answer for so long and no longer: a host that is gone without a word gives none.
+/// Waits for an answer for at most `wait`: a host that has vanished gives none.
 pub(super) async fn answered<T, E: From<sqlx::Error>>(
     wait: Duration,
     asked: impl Future<Output = Result<T, E>>,
@@ -222,20 +222,20 @@ pub(super) async fn answered<T, E: From<sqlx::Error>>(
     })
 }
 
-/// Tells a database that is slow, whose answer is waited for, from one that will not answer any more: on a connection that
-/// has fallen silent nothing else would tell.
+/// Distinguishes a slow database, whose answer is awaited, from one that will never answer: on a connection gone silent
+/// nothing else would show it.
 #[derive(Debug)]
 struct Watch {
-    /// Where another connection is made to.
+    /// Where to make another connection.
     url: DatabaseUrl,
-    /// The process of the database that serves the writer, and when it began: another may get its number.
+    /// The database process that serves the writer, and when it began: its number may be reused.
     backend: String,
-    /// How long an answer may take before it is looked.
+    /// How long an answer may take before the database is checked.
     patience: Duration,
 }
 
 impl Watch {
-    /// Waits for an answer as long as the database is at work on it: what it was told may yet be stored.
+    /// Waits for an answer as long as the database is working on it: the statement may yet be stored.
     async fn answer<T, E: From<sqlx::Error>>(&self, asked: impl Future<Output = Result<T, E>>) -> Result<T, E> {
         let mut asked = pin!(asked);
         loop {
@@ -249,16 +249,16 @@ impl Watch {
                 at_work = looked => at_work?,
             };
             if !at_work {
-                // It may have ended while it was looked, and its answer be on the way.
+                // It may have finished during the check, and its answer be on the way.
                 return answered(self.patience, asked).await;
             }
         }
     }
 
-    /// Whether the writer's statement has not ended, as another connection tells.
+    /// Whether the writer's statement is still running, according to another connection.
     async fn is_at_work(&self) -> Result<bool, sqlx::Error> {
         let mut other = match connect(&self.url.options("journal")?).await {
-            // One that has no place for another connection has an answer for it.
+            // A database without room for another connection is still there, so it can answer.
             Err(sqlx::Error::Database(_)) => return Ok(true),
             connected => connected?,
         };
@@ -283,7 +283,7 @@ async fn take_fence(writer: &mut PgConnection, url: &DatabaseUrl) -> Result<(), 
     }
 }
 
-/// What a statement that writes was refused with. It was taken back whole, and the connection, with the fence, is there.
+/// The error of a refused write. It was rolled back completely, and the connection, with the fence, still exists.
 fn refused(error: sqlx::Error) -> JournalError {
     match error.as_database_error().and_then(DatabaseError::code).as_deref() {
         // disk_full, out_of_memory, read_only_sql_transaction.

@@ -4,11 +4,11 @@ use super::chain::Digest;
 use super::database::{Pool, Record, Value};
 use super::journal::{Head, JournalError, Row};
 
-/// The newest row, which tells where the journal ends.
+/// The newest row, which is the end of the journal.
 pub(super) const LAST_ROW: &str =
     "SELECT first_seq, count, format, body, digest FROM journal ORDER BY first_seq DESC LIMIT 1";
 
-/// Adds a row; the condition makes the statement itself refuse to write behind another writer's.
+/// Adds a row; the condition makes the statement itself refuse to write after another writer's row.
 pub(super) const APPEND: &str = "INSERT INTO journal (first_seq, count, format, body, digest)
     SELECT $1, $2, $3, $4, $5 WHERE (SELECT coalesce(max(first_seq), 0) FROM journal) < $1";
 
@@ -28,11 +28,11 @@ impl SqlReader {
              WHERE first_seq >= coalesce((SELECT max(first_seq) FROM journal WHERE first_seq <= $1), 0)
                AND first_seq <= $2
              ORDER BY first_seq LIMIT $3";
-        // The last that may be asked for is "to the end", beyond all that there can be.
+        // The highest possible value means "to the end", beyond any real sequence.
         let last_seq = i64::try_from(last_seq).unwrap_or(i64::MAX);
         let asked = [signed(first_seq).into(), last_seq.into(), limit.into()];
         let mut rows = self.pool.all(statement, &asked, row).await?;
-        // One that says it holds nothing is damaged, and for who reads to refuse.
+        // A row that claims to be empty is damaged; it is kept, for the caller to refuse.
         rows.retain(|row| row.first_seq >= first_seq || row.next_seq() > first_seq);
         Ok(rows)
     }

@@ -1,6 +1,6 @@
 //! Snapshots: the state at a sequence, so that a start need not read the whole journal. They are files beside the
-//! journal, whatever keeps that: written by their own thread, synced by themselves, and never in the way of a
-//! commit. All that is in them can be told again from the journal.
+//! journal, whatever stores that: written by a thread of their own, synced by themselves, and never in the way of a
+//! commit. They can all be derived from the journal again.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _};
@@ -14,11 +14,11 @@ use super::memory::Disk;
 /// A state saved at a sequence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
-    /// The last event folded into it.
+    /// The last event applied to it.
     pub seq: u64,
     /// How the body is encoded.
     pub format: u16,
-    /// The journal's chain at that event: which journal it belongs to.
+    /// The journal's chain at that event, which identifies the journal.
     pub chain: Digest,
     /// Digest of the state.
     pub digest: Digest,
@@ -28,16 +28,16 @@ pub struct Snapshot {
 
 /// How many are kept.
 const KEPT: usize = 2;
-/// Bytes of a snapshot that are written before they are synced. A commit that comes meanwhile waits for them on the disk,
-/// so it is not for all of a large state.
+/// Bytes of a snapshot that are written before they are synced. A commit at the same time waits for them on the disk,
+/// so a large state is not synced in one go.
 const SYNC_BYTES: usize = 1 << 20;
-/// What comes before the body: format, sequence, chain and digest, and a digest over these.
+/// The header: format, sequence, chain and digest, and a digest over these.
 const HEADER_BYTES: usize = 2 + 8 + 32 + 32 + 32;
 
 /// Where snapshots are kept.
 #[derive(Clone, Debug)]
 pub enum Snapshots {
-    /// In this directory, each in a file that is named with its sequence.
+    /// In this directory, each in a file named by its sequence.
     Files(PathBuf),
     /// In memory, for the simulation.
     Memory(Disk),
@@ -49,8 +49,7 @@ impl Snapshots {
         Snapshots::Files(data_dir.join("snapshots"))
     }
 
-    /// The snapshots kept, newest first, each read when it is asked for. What cannot be read is passed over with a
-    /// warning.
+    /// The stored snapshots, newest first, each read when needed. Unreadable ones are skipped with a warning.
     pub fn newest_first(&self) -> impl Iterator<Item = Snapshot> {
         let (files, kept) = match self {
             Snapshots::Files(dir) => (files(dir), Vec::new()),
@@ -70,10 +69,10 @@ impl Snapshots {
         files.into_iter().filter_map(read).chain(kept)
     }
 
-    /// Saves a snapshot beside the ones there are, and drops all but the two newest. Waits for the disk.
+    /// Saves a snapshot beside the existing ones, and removes all but the two newest. Waits for the disk.
     ///
     /// # Errors
-    /// When the disk refuses; the ones there are stay.
+    /// When the disk refuses; the existing ones stay.
     pub fn save(&self, snapshot: &Snapshot) -> io::Result<()> {
         match self {
             Snapshots::Files(dir) => {
@@ -85,7 +84,7 @@ impl Snapshots {
         }
     }
 
-    /// Drops all, so that the next start replays the journal.
+    /// Removes all, so that the next start replays the journal.
     ///
     /// # Errors
     /// When the disk refuses.
@@ -100,7 +99,7 @@ impl Snapshots {
     }
 }
 
-/// The snapshots in a directory, newest first; none where there is no directory.
+/// The snapshots in a directory, newest first; none if there is no directory.
 fn files(dir: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
     let entries = match fs::read_dir(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -109,7 +108,7 @@ fn files(dir: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
     let mut found = Vec::new();
     for entry in entries {
         let entry = entry?;
-        // Half-written ones have another name.
+        // Unfinished ones have a different name.
         if let Some(seq) = entry.file_name().to_str().and_then(|name| name.parse().ok()) {
             found.push((seq, entry.path()));
         }
@@ -118,12 +117,12 @@ fn files(dir: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
     Ok(found)
 }
 
-/// Whoever reads, also after a power cut, finds the whole file or none.
+/// Even after a power cut readers find the whole file or none.
 fn write(dir: &Path, snapshot: &Snapshot) -> io::Result<()> {
     let fresh = dir.join("new");
     let whole = fill(&fresh, snapshot).and_then(|()| fs::rename(&fresh, dir.join(snapshot.seq.to_string())));
     if whole.is_err() {
-        // What it has of a full disk, the journal needs. If it stays, the next one is written over it.
+        // On a full disk the journal needs the space. If this fails, the next one overwrites the file.
         let _ = fs::remove_file(&fresh);
     }
     whole?;
@@ -159,10 +158,10 @@ impl io::Write for Pieces {
 }
 
 impl Snapshot {
-    /// Writes it as its file holds it.
+    /// Writes it in the form of its file.
     ///
     /// # Errors
-    /// When the file takes no more.
+    /// When the file cannot be written.
     pub fn write(&self, mut file: impl io::Write) -> io::Result<()> {
         let mut header = Vec::with_capacity(HEADER_BYTES);
         header.extend(self.format.to_be_bytes());
@@ -177,7 +176,7 @@ impl Snapshot {
     /// Reads a snapshot's file.
     ///
     /// # Errors
-    /// When it is cut short in its header, or that is damaged. The body is what it is; its digest tells.
+    /// When the header is incomplete or damaged. The body is not checked; compare its digest.
     pub fn read(mut file: impl io::Read) -> io::Result<Snapshot> {
         let mut header = [0; HEADER_BYTES];
         file.read_exact(&mut header)?;
@@ -237,7 +236,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let snapshots = Snapshots::under(dir.path());
         snapshots.save(&saved(1)).unwrap();
-        // Nothing can be put in its place.
+        // A non-empty directory, which no file can replace.
         fs::create_dir_all(dir.path().join("snapshots/2/x")).unwrap();
         snapshots.save(&saved(2)).unwrap_err();
         assert!(!dir.path().join("snapshots/new").exists());

@@ -24,11 +24,11 @@ use super::reader::{APPEND, LAST_ROW, SqlReader, head, signed};
 
 /// Appended bytes after which a checkpoint is asked for.
 const CHECKPOINT_BYTES: usize = 8 << 20;
-/// What a commit costs in the log beside its body: the pages it fills only in part.
+/// What a commit takes in the log besides its body: the partly filled pages.
 const COMMIT_OVERHEAD_BYTES: usize = 8 << 10;
-/// Free bytes with which writing begins, also on a disk that was full.
+/// Free bytes needed for writing to begin, also on a disk that was full.
 const ROOM_BYTES: usize = 4 << 20;
-/// The file that keeps room for the next start: without any SQLite cannot even read.
+/// The file that reserves space for the next start: without any, SQLite cannot even read.
 const RESERVE: &str = "reserve";
 const RESERVE_BYTES: usize = 1 << 20;
 
@@ -41,7 +41,7 @@ pub struct SqliteJournal {
     head: Head,
     appended: usize,
     checkpoint: Option<JoinHandle<Result<(), JournalError>>>,
-    /// A sync of the database file failed: nothing is appended until all of the log was copied anew.
+    /// A sync of the database file failed: nothing is appended until all of the log was copied again.
     lost_sync: bool,
     _fence: Fence,
 }
@@ -94,7 +94,7 @@ impl SqliteJournal {
             .execute(&mut self.writer)
             .await;
         if done.is_err() {
-            // Whoever gives up now must not leave a checkpoint behind whose end nobody notes.
+            // If the caller gives up now, no checkpoint may be left unfinished in the background.
             self.checkpointed().await;
         }
         let done = done?;
@@ -111,15 +111,15 @@ impl SqliteJournal {
         Ok(())
     }
 
-    /// Tries whether the disk takes writes: on a new connection, since what the old one has in memory may not be in the
-    /// journal, and with room to spare, so that it does not fail at once.
+    /// Tests whether the disk accepts writes: on a new connection, since the old one may have things in memory that are
+    /// not in the journal, and with room to spare, so that writing does not fail at once.
     ///
-    /// After a failed sync, be it an earlier process's, the system takes the pages that it could not write for written:
-    /// syncing again would succeed and prove nothing. So none of them is relied upon, neither in the log nor in the
-    /// database file. Every row of the log is written into the database file anew and synced there; then the log is
-    /// begun anew under another salt, and that is synced. From there on nothing of the old log can come back, least of
-    /// all the batch that failed: what readers do not find now was not done. The caller reads the rows back, which come
-    /// from the disk, before it takes a command.
+    /// After a failed sync, even an earlier process's, the system treats the pages that it could not write as written:
+    /// another sync would succeed and prove nothing. So none of them is trusted, neither in the log nor in the database
+    /// file. Every row of the log is written into the database file again and synced there; then the log is restarted
+    /// with another salt, and that is synced. After that nothing of the old log can come back, in particular not the
+    /// failed batch: what readers do not find now was not done. Before accepting a command, the caller reads the rows
+    /// back from the disk.
     ///
     /// # Errors
     /// `Unwritable` or `Unsynced` while it does not; `Conflict` when the journal does not end where this writer left it.
@@ -137,16 +137,16 @@ impl SqliteJournal {
             let why = "somebody reads journal.db, so its log cannot be folded in";
             return Err(JournalError::Unwritable(why.to_owned()));
         }
-        // A commit of one page; the number itself is nobody's.
+        // A commit of one page; the number itself is not used.
         sqlx::query("PRAGMA user_version = 0").execute(&mut self.writer).await?;
         self.files.forget(added)?;
         self.lost_sync = false;
         Ok(())
     }
 
-    /// Ends the checkpoint under way, if there is one: waits for its passes and copies what they left, so
-    /// that the next commit starts the log over. A failed sync ends the writing until [`probe`](SqliteJournal::probe)
-    /// has copied all anew; most other failures cost only log space, and the next checkpoint tries again.
+    /// Ends the checkpoint under way, if there is one: waits for its passes and copies what they left, so that the next
+    /// commit restarts the log. A failed sync ends writing until [`probe`](SqliteJournal::probe) has copied all of it
+    /// again; most other failures cost only log space, and the next checkpoint tries again.
     async fn checkpointed(&mut self) {
         let Some(passes) = self.checkpoint.take() else { return };
         let mut done = passes.await.unwrap_or_else(|error| Err(JournalError::Unavailable(error.to_string())));
@@ -159,8 +159,8 @@ impl SqliteJournal {
         }
     }
 
-    /// Ends the last transaction and folds the log into the database file. While somebody reads it, the log stays beside
-    /// it, for the next start: nothing is lost by that.
+    /// Ends the last transaction and copies the log into the database file. If somebody is reading, the log stays
+    /// beside it for the next start: nothing is lost by that.
     ///
     /// # Errors
     /// When the disk refuses; what was appended stays.
@@ -177,7 +177,7 @@ impl SqliteJournal {
 /// Opens the journal of a data directory for reading; it must exist.
 pub(super) async fn reader(dir: &Path) -> Result<SqlReader, JournalError> {
     let file = dir.join("journal.db");
-    // SQLite would say that it cannot be opened, and no more.
+    // SQLite would only say that it cannot be opened.
     fs::metadata(&file).map_err(|error| JournalError::Unavailable(format!("{}: {error}", file.display())))?;
     let options = SqliteConnectOptions::new().filename(file).read_only(true);
     let pool = SqlitePoolOptions::new().max_connections(2).connect_with(options).await?;
@@ -197,7 +197,7 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .pragma("wal_autocheckpoint", "0")
 }
 
-/// Lets go of the reserve of a data directory that nobody writes to.
+/// Removes the reserve of a data directory that nobody writes to.
 ///
 /// # Errors
 /// [`JournalError::Locked`] while another process does; `Unavailable` when the disk refuses.
@@ -211,12 +211,12 @@ pub(super) fn release_reserve(dir: &Path) -> Result<(), JournalError> {
     }
 }
 
-/// Looks at the log of a data directory that nobody writes to; one that is written to was looked at by its writer.
+/// Checks the log of a data directory that nobody writes to; otherwise its writer has checked it.
 ///
 /// # Errors
-/// [`JournalError::Log`] if it lost what it held; `Unavailable` when it cannot be read.
+/// [`JournalError::Log`] if it has lost data; `Unavailable` when it cannot be read.
 pub(super) fn check_log(dir: &Path) -> Result<(), JournalError> {
-    // Not made here: a copy that is only looked at stays as it is.
+    // Does not create the lock file: a copy that is only inspected stays as it is.
     let written = dir.join("lock").exists().then(|| Fence::take(dir));
     match written {
         Some(Err(JournalError::Locked(_))) => Ok(()),
@@ -224,8 +224,8 @@ pub(super) fn check_log(dir: &Path) -> Result<(), JournalError> {
     }
 }
 
-/// Writes the reserve beside the journal, in place of the one that is there, and syncs it: whether the disk has room
-/// for it and for a few batches.
+/// Writes the reserve beside the journal, replacing the old one, and syncs it: this fails unless the disk has room for
+/// it and for a few batches.
 fn keep_reserve(journal: &Path) -> io::Result<()> {
     let fresh = journal.with_file_name("reserve.new");
     let write = || {
@@ -237,7 +237,7 @@ fn keep_reserve(journal: &Path) -> io::Result<()> {
     };
     let kept = write();
     if kept.is_err() {
-        // It may not be there.
+        // It may not exist.
         let _ = fs::remove_file(&fresh);
     }
     kept

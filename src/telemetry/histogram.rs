@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Upper ends of the buckets: µs, and seconds as Prometheus writes them.
+/// Upper bounds of the buckets: in µs, and in seconds as Prometheus writes them.
 const BOUNDS: [(u64, &str); 19] = [
     (10, "0.00001"),
     (20, "0.00002"),
@@ -30,7 +30,7 @@ const BOUNDS: [(u64, &str); 19] = [
 /// A histogram of durations from 10 µs to 10 s; longer ones count as beyond the last bucket.
 #[derive(Debug, Default)]
 pub struct Histogram {
-    /// Observations by bucket, not cumulative; the last is what is beyond all bounds.
+    /// Observations by bucket, not cumulative; the last is for those beyond all bounds.
     counts: [AtomicU64; BOUNDS.len() + 1],
     sum_us: AtomicU64,
 }
@@ -44,7 +44,7 @@ impl Histogram {
         self.sum_us.fetch_add(us, Ordering::Relaxed);
     }
 
-    /// Appends the series in the Prometheus text form; `labels` is empty or as `stage="queue"`.
+    /// Appends the series in the Prometheus text format; `labels` is empty or like `stage="queue"`.
     pub fn write(&self, text: &mut String, name: &str, labels: &str) {
         let comma = if labels.is_empty() { "" } else { "," };
         let mut total = 0;

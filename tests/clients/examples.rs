@@ -1,4 +1,4 @@
-//! The example bots do what they say, one after the other on the key that the demo prints.
+//! The example bots do what they promise, one after the other, with the key that the demo prints.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -19,7 +19,7 @@ fn the_bots_of_the_guide_run_one_after_the_other_on_one_key() {
     let folder = "examples/typescript";
     let compiler = installed("examples/typescript/node_modules/typescript/bin/tsc");
     finish(Command::new("node").arg(compiler).args(["--project", folder]));
-    // Cargo names no path for an example; it lies beside the folder of this test's own program.
+    // Cargo gives no path for an example; it is next to the directory of this test's own program.
     let program = std::env::current_exe().unwrap().parent().unwrap().with_file_name("examples").join("quoting_bot");
     assert!(program.exists(), "run `cargo build --example quoting_bot`, as `cargo test` does by itself");
 
@@ -31,7 +31,7 @@ fn the_bots_of_the_guide_run_one_after_the_other_on_one_key() {
     signed(&demo, &mut Command::new(program));
 }
 
-/// The messages of the guide for operators, as they stand there.
+/// The messages of the operators' guide, word for word.
 #[tokio::test]
 async fn an_empty_venue_takes_what_the_guide_sends_it() {
     let dir = tempfile::tempdir().unwrap();

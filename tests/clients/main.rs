@@ -1,4 +1,4 @@
-//! Programs that others wrote, or will write from our examples, against the built server.
+//! Clients that others have written, or will write from our examples, against the built server.
 #![allow(clippy::unwrap_used)]
 
 #[path = "../support/demo.rs"]
@@ -15,14 +15,14 @@ use std::process::Command;
 use countersign::access::operation::{Operation, ServiceRight};
 use demo::Demo;
 
-/// A program that comes from outside; without it a test fails with what to do.
+/// A program that is not part of the repository; if it is missing, the test fails and says what to do.
 fn installed(path: &str) -> &Path {
     let path = Path::new(path);
     assert!(path.exists(), "{} is not there: run scripts/test, which installs it", path.display());
     path
 }
 
-/// Runs to the end, which must be a good one: what was printed.
+/// Runs to the end, which must be successful; returns the output.
 fn finish(command: &mut Command) -> String {
     let ended = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}: run scripts/test"));
     let (out, error) = (String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
@@ -36,7 +36,7 @@ fn stock_client(script: &str) -> String {
     stock_client_of(&Demo::start(dir.path(), None), script)
 }
 
-/// The same against a demo that is there.
+/// The same against an existing demo.
 fn stock_client_of(demo: &Demo, script: &str) -> String {
     let socket = demo.text("/ws");
     let [key, secret] = demo.treasury_bot();
@@ -49,7 +49,7 @@ fn the_spot_client_subscribes_trades_and_cancels() {
     stock_client("tests/clients/spot_client.py");
 }
 
-/// A new operation needs its place in one of the scripts.
+/// Every new operation must appear in one of the scripts.
 #[test]
 fn the_spot_client_finds_every_method_and_channel() {
     let told = stock_client("tests/clients/every_method.py") + &stock_client("tests/clients/extensions.py");

@@ -1,4 +1,4 @@
-//! Everybody who is at work while the server is killed or told to stop, and what they may expect when it is back.
+//! Everybody who is active while the server is killed or stopped, and what they may expect after its restart.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
@@ -28,7 +28,7 @@ const MEMBERS: usize = 4;
 /// Keys and the accounts that they act on, counted from 0: Acme has two, Other one.
 const KEYS: [(u8, usize); 3] = [(1, 0), (2, 0), (3, 1)];
 const VENUE: u8 = 200;
-/// How long everybody may be at work until the server has ended.
+/// How long everybody may be active until the server has ended.
 const WORK_MAX: Duration = Duration::from_secs(180);
 const ACCOUNT: [&str; 6] = ["executions", "balances", "ledger", "earn", "deposits", "withdrawals"];
 
@@ -57,7 +57,7 @@ pub async fn world(database: Option<&str>) -> World {
     world
 }
 
-/// The file that the child starts with. Snapshots are saved often, so that most starts begin with one.
+/// The settings file of the child. Snapshots are saved often, so that most starts use one.
 pub fn settings(dir: &Path, database: Option<&str>, ring: usize) -> PathBuf {
     settings_with(dir, database, &format!("replay_ring = {ring}\nsnapshot_events = 500\n"))
 }
@@ -80,7 +80,7 @@ pub async fn start(settings: &Path) -> Served {
 pub struct Cast {
     /// Votes that a withdrawal of Acme's needs.
     quorum: usize,
-    /// Times that a request had votes, and too few, when the server was back.
+    /// How often a request had votes, but too few, after a restart.
     half_reached: usize,
     traders: Vec<Party<Trader>>,
     voters: Vec<Party<Voter>>,
@@ -117,7 +117,7 @@ impl Cast {
         }
     }
 
-    /// The sockets of who follows.
+    /// The sockets of the followers.
     async fn watch(&self, served: &Served) -> Vec<Client> {
         let member = Client::with_cookie(served.address, &self.cookies[0]).await.unwrap();
         vec![bot(served, 1).await, bot(served, 3).await, member, bot(served, VENUE).await]
@@ -146,7 +146,7 @@ impl Cast {
         present
     }
 
-    /// Everybody asks again for what was not answered.
+    /// Everybody repeats the requests that were not answered.
     pub async fn ask_again(&mut self, present: &mut Present) {
         for (party, client) in self.traders.iter_mut().zip(&mut present.traders) {
             party.ask_again(client).await;
@@ -157,7 +157,7 @@ impl Cast {
         self.custodian.ask_again(&mut present.venue).await;
     }
 
-    /// What was not answered was not done.
+    /// Requests that were not answered were not executed.
     pub fn forget_what_was_not_answered(&mut self) {
         self.traders.iter_mut().for_each(Party::forget);
         self.voters.iter_mut().for_each(Party::forget);
@@ -183,7 +183,7 @@ impl Cast {
         }
     }
 
-    /// Does one thing more for each channel, and lets the followers read until they are told of it.
+    /// Does one more thing on each channel, and lets the followers read until they have received it.
     async fn read_up_to_now(&mut self, present: &mut Present) {
         let Cast { traders, custodian, followers, .. } = self;
         for (account, trader) in [0, 2].into_iter().enumerate() {
@@ -213,7 +213,7 @@ impl Cast {
         custody.until_all(watcher, "custody", |told| checks::released(told) >= released).await;
     }
 
-    /// Everything that anybody was told up to now fits together, and with what the server says.
+    /// Everything that anybody received so far is consistent, also with the server's answers.
     pub async fn agree(&mut self, served: &Served, present: &mut Present) {
         self.read_up_to_now(present).await;
         let [acme, other, approvals, custody] = &self.followers[..] else { unreachable!("four of them") };
@@ -233,15 +233,15 @@ impl Cast {
         checks::trades_balance(&[acme, other]);
     }
 
-    /// What was told piece by piece is what a client is told at once that comes now.
+    /// What was received piece by piece equals what a new client is sent at once.
     pub async fn compare_with_replays(&self, served: &Served) {
         for (follower, mut client) in self.followers.iter().zip(self.watch(served).await) {
             follower.compare_with_a_replay(&mut client).await;
         }
     }
 
-    /// Everybody asks and follows until `answers` have come; then `end` is done to the server in the midst of it. How
-    /// each socket ended.
+    /// Everybody sends requests and follows until `answers` have arrived; then `end` is done to the server in the
+    /// middle of it. Returns how each socket ended.
     pub async fn ask_until(&mut self, present: Present, answers: usize, end: impl FnOnce()) -> Vec<End> {
         let Present { traders, mut voters, mut venue, followers } = present;
         venue.subscribe("custody").await;
@@ -268,7 +268,7 @@ impl Cast {
         [vec![custody], trading, voting, following].concat()
     }
 
-    /// A load that was not mixed shows nothing.
+    /// A load without variety would prove nothing.
     pub fn require_some_of_everything(&self, rounds: u64) {
         let by = |method: &str| self.traders.iter().map(|party| party.done_by(method).count() as u64).sum::<u64>();
         let voted = |method: &str| {
@@ -284,7 +284,7 @@ impl Cast {
             ("allocated", by("earn_allocate"), rounds),
             ("deallocated", by("earn_deallocate"), 1),
             ("withdrawals", by("withdraw"), rounds),
-            // A Member has a code each half minute, however often the server is killed meanwhile.
+            // A Member gets a code only every half minute, however often the server is killed.
             ("votes for", voted("approve"), 1 + rounds / 20),
             ("votes against", voted("reject"), rounds / 5),
             ("quorums half reached", self.half_reached as u64, if self.quorum > 1 { rounds / 5 } else { 0 }),

@@ -1,4 +1,4 @@
-//! What must hold after a kill, between what the parties were told and what the server says now.
+//! What must hold after a kill, between what the parties received and what the server says now.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,11 +13,11 @@ fn text(value: &Value, member: &str) -> String {
     value[member].as_str().unwrap_or_else(|| panic!("no {member} in {value}")).to_owned()
 }
 
-/// Ids by the client's own name for what they stand for.
+/// Ids by the client's own name for the objects.
 type Ids = BTreeSet<(String, String)>;
 
-/// What the server says exists is what was acknowledged, once: nothing is lost, doubled or invented. Everything that
-/// was ever asked was asked again until it was answered.
+/// What exists according to the server is what was acknowledged, once: nothing is lost, duplicated or invented. Every
+/// request was repeated until it was answered.
 fn same(kind: &str, acknowledged: &Ids, there: &Ids) {
     let lost: Vec<_> = acknowledged.difference(there).collect();
     assert!(lost.is_empty(), "{kind}: acknowledged and lost: {lost:?}");
@@ -59,7 +59,7 @@ pub fn orders(parties: &[&Party<Trader>], follower: &Follower) {
     }
 }
 
-/// `open_orders` and `query_orders` say what the stream says.
+/// `open_orders` and `query_orders` agree with the stream.
 pub async fn order_queries(client: &mut Client, party: &Party<Trader>, follower: &Follower) {
     let states = latest(follower.told("executions"), "order_id");
     let (mut open, mut params) = (BTreeSet::new(), json!({"limit": 500}));
@@ -88,7 +88,7 @@ pub fn withdrawals(parties: &[&Party<Trader>], follower: &Follower) {
     same("withdrawals", &acknowledged(parties, "withdraw", "client_id", "refid"), &there);
 }
 
-/// Earn operations of one account; its channel has no names of the client's.
+/// Earn operations of one account; its channel does not contain the client's names.
 pub fn earned(parties: &[&Party<Trader>], follower: &Follower) {
     let mut all = BTreeSet::new();
     for method in ["earn_allocate", "earn_deallocate"] {
@@ -111,13 +111,13 @@ pub fn deposits(custodian: &Party<Custodian>, followers: &[&Follower]) {
     same("deposits", &acknowledged, &there);
 }
 
-/// The rows of an answer to votes that were taken; each is judged alone (rule 15).
+/// The rows of accepted votes in an answer; each is judged alone (rule 15).
 pub fn taken(result: &Value) -> impl Iterator<Item = &Value> {
     result["requests"].as_array().unwrap().iter().filter(|row| row["success"] == true)
 }
 
-/// Votes: those acknowledged are there, those there were cast, and each request went where its votes sent it. How many
-/// have votes, and wait for more.
+/// Votes: all acknowledged ones exist, all existing ones were cast, and each request went where its votes sent it.
+/// Returns how many have votes and wait for more.
 pub fn votes(quorum: usize, voters: &[Party<Voter>], approvals: &Follower, account: &Follower) -> usize {
     let mut requests = latest(approvals.told("approvals"), "request_id");
     requests.retain(|_, request| request["workflow"] == "initiate_withdrawal");
@@ -162,7 +162,7 @@ pub fn votes(quorum: usize, voters: &[Party<Voter>], approvals: &Follower, accou
     half_reached
 }
 
-/// Items of withdrawals that were released: custody is told of each of them.
+/// Items of withdrawals that were released; each must be sent to custody.
 pub fn released(items: &[Value]) -> usize {
     items.iter().filter(|item| item["refid"].is_string() && is_released(item)).count()
 }
@@ -171,7 +171,7 @@ fn is_released(item: &Value) -> bool {
     item["status"] != "Initial" && item["status-prop"] != "canceled"
 }
 
-/// What custody was told to pay is what was approved, and what it answered holds.
+/// What custody was told to pay was approved, and custody's reports are final.
 pub fn settlements(custodian: &Party<Custodian>, custody: &Follower, account: &Follower) {
     let released = latest(custody.told("custody"), "refid");
     let withdrawals = latest(account.told("withdrawals"), "refid");
@@ -187,7 +187,7 @@ pub fn settlements(custodian: &Party<Custodian>, custody: &Follower, account: &F
     }
 }
 
-/// Amounts less fees by asset and wallet.
+/// Amounts minus fees by asset and wallet.
 fn added_up(entries: &[Value]) -> BTreeMap<(String, String), i128> {
     let mut sums = BTreeMap::new();
     for entry in entries {
@@ -198,7 +198,7 @@ fn added_up(entries: &[Value]) -> BTreeMap<(String, String), i128> {
     sums
 }
 
-/// Balances added up from the first entry on, by two channels, are those of a fresh snapshot.
+/// Balances summed up from the first entry on, from two channels, equal those of a fresh snapshot.
 pub async fn balances(client: &mut Client, follower: &Follower) {
     client.subscribe("balances").await;
     let snapshot = client.frame("balances").await;

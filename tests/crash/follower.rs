@@ -1,4 +1,4 @@
-//! Who follows private channels through all kills, and keeps what each of them told.
+//! A follower of private channels through all kills, which keeps everything that it receives.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::client::{Client, soon};
 use super::load::{End, heed_until_the_end};
 
-/// What each channel told from its first item on.
+/// What each channel sent from its first item on.
 #[derive(Default)]
 pub struct Follower {
     told: BTreeMap<&'static str, Vec<Value>>,
@@ -20,7 +20,7 @@ impl Follower {
         Follower { told: channels.iter().map(|channel| (*channel, Vec::new())).collect(), ..Follower::default() }
     }
 
-    /// All that a channel told.
+    /// All that a channel sent.
     pub fn told(&self, channel: &str) -> &[Value] {
         &self.told[channel]
     }
@@ -29,7 +29,7 @@ impl Follower {
         self.told.keys().copied().collect()
     }
 
-    /// Subscribes from where each channel had come to; from the beginning the first time.
+    /// Subscribes from where each channel had got to; the first time from the beginning.
     pub async fn resume(&mut self, client: &mut Client) {
         self.sequences.clear();
         for channel in self.channels() {
@@ -39,12 +39,12 @@ impl Follower {
         }
     }
 
-    /// Reads until a channel has told an item that is as wanted, not long ago.
+    /// Reads until a channel has sent a `wanted` item, as one of the last.
     pub async fn until(&mut self, client: &mut Client, channel: &str, wanted: impl Fn(&Value) -> bool) {
         self.until_all(client, channel, |told| told.iter().rev().take(100).any(&wanted)).await;
     }
 
-    /// Reads until what a channel has told is as wanted.
+    /// Reads until what a channel has sent is `wanted`.
     pub async fn until_all(&mut self, client: &mut Client, channel: &str, wanted: impl Fn(&[Value]) -> bool) {
         let read = async {
             while !wanted(&self.told[channel]) {
@@ -76,7 +76,7 @@ impl Follower {
         }
     }
 
-    /// Holds what was told through all kills against what a client is told that comes now, channel by channel.
+    /// Compares what was received through all kills with what a new client is sent, channel by channel.
     pub async fn compare_with_a_replay(&self, client: &mut Client) {
         for (channel, told) in &self.told {
             let Some(last) = told.last() else { panic!("{channel} told nothing") };

@@ -1,5 +1,5 @@
-//! `kill -9` under load, again and again on the same data: nothing acknowledged is lost, nothing is doubled or
-//! invented, and every stream goes on where it was (D6-68, D4-49, D4-51).
+//! `kill -9` under load, again and again on the same data: nothing acknowledged is lost, nothing is duplicated or
+//! invented, and every stream continues where it was (D6-68, D4-49, D4-51).
 //!
 //! `CRASH_ROUNDS` is how often the server is killed, 20 when it is not set; `SEED` repeats a run's dice.
 
@@ -11,7 +11,7 @@ use super::postgres;
 use super::served::Served;
 
 const ROUNDS: u64 = 20;
-/// Items that private channels keep at hand, in turn: few, so that the journal is asked, or as many as usual.
+/// Sizes of the rings of private channels, in turn: small, so that the journal must be read, or as usual.
 const RINGS: [usize; 2] = [4, 4_096];
 
 #[tokio::test]
@@ -24,7 +24,7 @@ async fn d6_68_nor_do_they_on_postgres() {
     kill_again_and_again(Some(&postgres::database()), 1).await;
 }
 
-/// A number that whoever runs the test may give.
+/// A number that may be set for a run of the test.
 fn setting(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is a number, not {text:?}")))
 }

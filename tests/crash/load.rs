@@ -1,4 +1,4 @@
-//! Parties that ask for something all the time, and remember what they asked and what they were told.
+//! Parties that send requests all the time, and remember their requests and the answers.
 
 use rand::rngs::StdRng;
 use serde_json::{Value, json};
@@ -9,28 +9,28 @@ use super::client::Client;
 /// Numbers of requests begin here; a client's own begin at 1.
 const FIRST: u64 = 1_000_000;
 
-/// A request that changes something if it is carried out, and nothing if it is carried out again.
+/// A request that takes effect at most once, even if it is sent again.
 #[derive(Clone, Debug)]
 pub struct Asked {
     pub method: &'static str,
     pub params: Value,
 }
 
-/// What a party wants.
+/// The behaviour of a party.
 pub trait Mind: Send + 'static {
     /// Requests under way at once.
     const IN_FLIGHT: usize;
 
-    /// The next request, if there is something to ask now.
+    /// The next request, if there is one now.
     fn next(&mut self, dice: &mut StdRng) -> Option<Asked>;
 
-    /// An item of a channel that the party follows.
+    /// Takes an item of a channel that the party follows.
     fn told(&mut self, _item: &Value) {}
 
-    /// A request that was carried out.
+    /// Takes the result of a request that was executed.
     fn done(&mut self, _asked: &Asked, _result: &Value) {}
 
-    /// A request that was never taken.
+    /// Takes notice of a request that was never accepted.
     fn forget(&mut self, _asked: &Asked) {}
 }
 
@@ -39,11 +39,11 @@ pub trait Mind: Send + 'static {
 pub struct End {
     pub code: u16,
     pub reason: String,
-    /// What `status` said last.
+    /// The last state on `status`.
     pub system: String,
 }
 
-/// Reads and hands over what comes until the server is gone.
+/// Reads messages and hands them to `heed` until the server is gone.
 pub async fn heed_until_the_end(client: &mut Client, mut heed: impl AsyncFnMut(&mut Client, &Value)) -> End {
     let mut system = String::new();
     loop {
@@ -63,9 +63,9 @@ pub async fn heed_until_the_end(client: &mut Client, mut heed: impl AsyncFnMut(&
 pub struct Party<M> {
     pub mind: M,
     dice: StdRng,
-    /// What was carried out, with the results.
+    /// Requests that were executed, with their results.
     pub done: Vec<(Asked, Value)>,
-    /// What may have been carried out.
+    /// Requests that may have been executed.
     under_way: Vec<(u64, Asked)>,
     asked: u64,
 }
@@ -75,7 +75,7 @@ impl<M: Mind> Party<M> {
         Party { mind, dice, done: Vec::new(), under_way: Vec::new(), asked: FIRST }
     }
 
-    /// Asks and asks until the server is gone; each answer counts.
+    /// Sends requests until the server is gone; counts each answer.
     pub async fn ask_until_the_end(&mut self, mut client: Client, answers: UnboundedSender<()>) -> End {
         self.ask_what_comes_to_mind(&mut client).await;
         heed_until_the_end(&mut client, async |client, frame| {
@@ -86,7 +86,7 @@ impl<M: Mind> Party<M> {
                 let at = self.under_way.iter().position(|(asked, _)| Some(*asked) == number);
                 let (_, asked) = self.under_way.swap_remove(at.expect("an answer to what was asked"));
                 self.note(asked, frame);
-                // Nobody counts any more once the server is about to end.
+                // Once the server is about to end, nobody counts any more.
                 let _ = answers.send(());
             }
             self.ask_what_comes_to_mind(client).await;
@@ -101,12 +101,12 @@ impl<M: Mind> Party<M> {
             self.asked += 1;
             let message = json!({"method": asked.method, "req_id": self.asked, "params": asked.params});
             self.under_way.push((self.asked, asked));
-            // A server that is gone has nothing to say either, which ends this.
+            // If the server is gone, reading ends too, and with it this.
             client.try_send(&message.to_string()).await;
         }
     }
 
-    /// Asks again for whatever was not answered.
+    /// Repeats every request that was not answered.
     pub async fn ask_again(&mut self, client: &mut Client) {
         for (_, asked) in std::mem::take(&mut self.under_way) {
             let reply = client.reply(asked.method, asked.params.clone()).await;
@@ -114,7 +114,7 @@ impl<M: Mind> Party<M> {
         }
     }
 
-    /// What was not answered was not done.
+    /// Requests that were not answered were not executed.
     pub fn forget(&mut self) {
         for (_, asked) in self.under_way.drain(..) {
             self.mind.forget(&asked);
@@ -135,7 +135,7 @@ impl<M: Mind> Party<M> {
         }
     }
 
-    /// What was carried out by a method.
+    /// The requests by a method that were executed.
     pub fn done_by(&self, method: &str) -> impl Iterator<Item = (&Value, &Value)> {
         self.done.iter().filter(move |(asked, _)| asked.method == method).map(|(asked, result)| (&asked.params, result))
     }

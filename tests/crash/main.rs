@@ -1,4 +1,4 @@
-//! The built server killed, told to stop, and held up by its clients, as a process.
+//! The built server as a process: killed, stopped, and blocked by its clients.
 #![allow(clippy::unwrap_used)]
 
 mod cast;

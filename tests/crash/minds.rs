@@ -1,4 +1,4 @@
-//! Who is at work while the server is killed: bots that trade, earn and withdraw, Members who vote, and custody.
+//! Who is active while the server is killed: bots that trade, earn and withdraw, Members who vote, and custody.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,9 +15,9 @@ use super::load::{Asked, Mind};
 pub const STRATEGY: &str = "ESTRAT1";
 /// Addresses of the pool; the first is Acme's, the second Other's.
 pub const ADDRESSES: [&str; 2] = ["bc1q0", "bc1q1"];
-/// Votes that one code is used for; codes are few, so a Member waits until as many are to be cast, and as many left out.
+/// Votes per code; codes are scarce, so a Member waits until this many can be cast and as many are left over.
 const VOTES: usize = 4;
-/// Among how many requests, the same for all, a Member chooses: so that not all vote on the same, and some do.
+/// Members choose among this many requests, the same for all, so that votes meet on some requests and not on others.
 const CHOICE: usize = 16;
 
 /// A key that trades around one price, so that some orders rest and some meet others.
@@ -95,7 +95,7 @@ impl Mind for Trader {
 pub struct Voter {
     /// The step of the last one-time code used.
     used: u64,
-    /// Requests that wait for a vote, as they were told last.
+    /// Requests that wait for a vote, in their last form.
     pending: BTreeMap<String, Value>,
     /// Every vote that was ever sent: the request, and the decision.
     pub sent: BTreeSet<(String, &'static str)>,
@@ -120,7 +120,7 @@ impl Voter {
     fn ballot(&mut self, votes: usize, decision: &'static str, dice: &mut StdRng) -> Vec<Value> {
         let mut ballot = Vec::new();
         for _ in 0..votes {
-            // Nobody ends what another has approved: quorums stay half reached over kills.
+            // Nobody ends what another has approved, so that some quorums stay half reached across kills.
             let open = |item: &Value| decision == "approve" || item["votes"].as_array().is_some_and(Vec::is_empty);
             let open = self.pending.iter().filter(|(_, item)| open(item)).map(|(request, _)| request).take(CHOICE);
             let Some(request) = open.choose(dice).cloned() else { break };
@@ -165,7 +165,7 @@ impl Mind for Voter {
     }
 }
 
-/// The venue's custody: settles or fails what is released to it, and tells of deposits.
+/// The venue's custody: settles or fails what is released to it, and reports deposits.
 pub struct Custodian {
     credited: usize,
     /// Withdrawals to decide on.
@@ -178,7 +178,7 @@ impl Custodian {
         Custodian { credited: 0, released: BTreeSet::new(), decided: BTreeSet::new() }
     }
 
-    /// A deposit that nobody was told of.
+    /// A deposit that was not reported yet.
     pub fn deposit(&mut self, address: &str, amount: &str) -> Value {
         self.credited += 1;
         json!({"asset": "BTC", "address": address, "amount": amount, "txid": format!("tx-{}", self.credited)})

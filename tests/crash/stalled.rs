@@ -1,4 +1,4 @@
-//! Subscribers that do not read: the server's memory stays, and others go on.
+//! Subscribers that do not read: the server's memory stays bounded, and others are not delayed.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -12,28 +12,28 @@ use super::cast::{settings_with, start, world};
 use super::client::{Client, http};
 use super::world::{api_key, secret};
 
-/// Sockets of each kind that stand still.
+/// Sockets of each kind that do not read.
 const STALLED: usize = 100;
-/// What they may cost in all, in KiB. A queue holds 256 items once its socket is behind, and what comes in the 50 ms before;
-/// all sockets share the items.
+/// What they may cost in total, in KiB. A queue holds 256 items once its socket is behind, and what comes in the 50 ms
+/// before; all sockets share the items.
 const GROWTH_MAX_KIB: u64 = 32 * 1024;
-/// Batches of 15 orders in one round, all placed and told of, then canceled.
+/// Batches of 15 orders in one round, all placed and reported, then canceled.
 const BATCHES: usize = 4;
-/// Rounds before the memory is looked at, and rounds in which every private stream must have been closed.
+/// Rounds before the memory is measured, and rounds by which every private stream must have been closed.
 const ROUNDS: usize = 60;
 const ROUNDS_MAX: usize = 500;
-/// What waits for a public socket which is behind: 60 items, as the server reckons them. Its queue has room for few more, as
-/// it gets a snapshot instead.
+/// What waits for a public socket that is behind: 60 items, as the server counts them. Its queue has room for few more,
+/// as the socket will get a snapshot instead.
 const WAITING_BYTES: usize = 60 * 512;
-/// What a round may take where one beside nobody takes a twentieth of it: half of the time that a socket has to take what
-/// waits for it. Nobody else waits for that.
+/// How long a round may take, twenty times as long as without stalled sockets: half of the time in which a socket must
+/// read what waits for it. Nobody else waits for that.
 const ROUND_MAX: Duration = Duration::from_millis(2_500);
-/// What it may take on the slowest machine: less than that time.
+/// How long it may take on the slowest machine: less than that time.
 const ROUND_LIMIT: Duration = Duration::from_secs(4);
 /// Depths of the book that a public socket follows.
 const DEPTHS: [u32; 5] = [10, 25, 100, 500, 1_000];
 
-/// A connection that takes little before it is read.
+/// A connection with small buffers.
 async fn narrow(address: SocketAddr) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(64 << 10).unwrap();
@@ -46,7 +46,7 @@ async fn metric(address: SocketAddr, series: &str) -> usize {
     line.map_or(0, |value| value.parse().unwrap())
 }
 
-/// A connection that stands still once it is subscribed: private or public.
+/// A connection that stops reading once it is subscribed: private or public.
 async fn stalled(address: SocketAddr, private: bool) -> Client {
     let stream = narrow(address).await;
     if private {
@@ -62,7 +62,7 @@ async fn stalled(address: SocketAddr, private: bool) -> Client {
     client
 }
 
-/// Places batches of orders, each at a price of its own, and cancels them: the ids.
+/// Places batches of orders, each at its own price, and cancels them; returns the ids.
 async fn churn(bot: &mut Client) -> Vec<String> {
     let order = |price: usize| json!({"order_type": "limit", "side": "buy", "order_qty": "0.01", "limit_price": price});
     let batch = |number: usize| {
@@ -80,7 +80,7 @@ async fn churn(bot: &mut Client) -> Vec<String> {
     placed
 }
 
-/// The orders whose end a follower was told up to now.
+/// The orders whose end a follower has received so far.
 fn canceled(follower: &mut Client) -> Vec<String> {
     let frames = follower.kept();
     let items = frames
@@ -93,7 +93,7 @@ fn canceled(follower: &mut Client) -> Vec<String> {
         .collect()
 }
 
-/// D4-54. A socket that takes nothing is not told why it is closed, but the operator is.
+/// D4-54. A socket that does not read cannot be told why it is closed, but the operator is.
 #[tokio::test]
 async fn d4_54_sockets_that_stand_still_cost_little_memory_and_nobody_elses_time() {
     let world = world(None).await;
@@ -101,7 +101,7 @@ async fn d4_54_sockets_that_stand_still_cost_little_memory_and_nobody_elses_time
     let served = start(&settings).await;
     let address = served.address;
     let (mut bot, mut follower) = (bot(address).await, bot(address).await);
-    // The first makes the schemas that the client checks by.
+    // The first call loads the schemas that the client checks against.
     churn(&mut bot).await;
     let began = Instant::now();
     churn(&mut bot).await;
@@ -117,7 +117,7 @@ async fn d4_54_sockets_that_stand_still_cost_little_memory_and_nobody_elses_time
         placed.extend(churn(&mut bot).await);
         let took = began.elapsed();
         assert!(took < round_max, "{took:?} for a round beside sockets that stand still");
-        // Answered by the engine, so what was told before has come.
+        // The engine answers this, so everything sent before has arrived.
         follower.call("get_balances", json!({})).await;
         told.extend(canceled(&mut follower));
         let closed = metric(address, "countersign_sockets_closed_total{code=\"4008\"}").await;

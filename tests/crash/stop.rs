@@ -9,7 +9,7 @@ use super::load::End;
 /// Stops and starts on the same data.
 const STOPS: usize = 3;
 
-/// D4-59. Whatever was answered is there after the restart, and whatever was not answered was never done.
+/// D4-59. Whatever was answered exists after the restart, and whatever was not answered was never executed.
 #[tokio::test]
 async fn d4_59_a_signal_under_load_leaves_no_unknown_outcome() {
     let seed: u64 = rand::random();

@@ -15,7 +15,7 @@ use super::client::{PASSWORD, code};
 const PATIENCE: Duration = Duration::from_secs(20);
 const HINT: &str = "install it first: apt-get install chromium chromium-driver (scripts/test does)";
 
-/// One browser at a time: two share two cores with the servers badly.
+/// One browser at a time: two of them and the servers are too much for two cores.
 static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// How the page is shown.
@@ -94,7 +94,7 @@ impl Browser {
         let notifications = json!({"profile.default_content_setting_values.notifications": 1});
         let mut options = json!({"args": args, "prefs": notifications});
         if look.width < 500 {
-            // A phone is narrower than any window may be.
+            // A phone is narrower than the narrowest window.
             let metrics = json!({"width": look.width, "height": look.height, "pixelRatio": 1.0, "touch": true});
             options["mobileEmulation"] = json!({"deviceMetrics": metrics});
         }
@@ -184,7 +184,7 @@ impl Browser {
         self.client.execute_async(&whole, Vec::new()).await.unwrap()
     }
 
-    /// Holds back each answer to `method` from now on, until `answered`.
+    /// Holds back each answer to `method` from now on, until [`Browser::answered`].
     pub async fn hold(&self, method: &str) {
         let script = format!(
             "globalThis.late = [];
@@ -195,12 +195,12 @@ impl Browser {
         self.eval(&script).await;
     }
 
-    /// Until so many answers are held back.
+    /// Waits until this many answers are held back.
     pub async fn held(&self, count: usize) {
         self.until(&format!("return late.length === {count}")).await;
     }
 
-    /// Lets one of the answers that were held back come, and what follows from it at once.
+    /// Releases one of the answers held back, and lets its consequences happen.
     pub async fn answered(&self, at: usize) {
         self.eval(&format!("late[{at}](); await new Promise((done) => setTimeout(done));")).await;
     }

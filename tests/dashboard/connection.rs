@@ -1,4 +1,4 @@
-//! A connection that is lost and comes back, and a session that does not begin or ends.
+//! A connection that is lost and restored, and a session that does not begin or that ends.
 
 use std::net::SocketAddr;
 
@@ -87,7 +87,7 @@ async fn a_place_that_could_not_be_drawn_says_so_and_is_drawn_later() {
     browser.close().await;
 }
 
-/// Passes everything on; what is connected while it is silenced hears nothing more, ever.
+/// A proxy that passes everything on; once silenced, existing connections receive nothing more.
 fn passing(listener: TcpListener, server: SocketAddr) -> watch::Sender<bool> {
     let (silence, silent) = watch::channel(false);
     tokio::spawn(async move {
@@ -136,7 +136,7 @@ async fn what_the_server_does_not_take_just_now_is_said_beside_live() {
     let world = World::new(&[]).await;
     let mut venue = world.venue().await;
     let browser = Browser::open(world.address).await;
-    // A server whose storage takes no writes, once the test says so.
+    // A server whose storage does not accept writes, once the test says so.
     browser
         .eval(
             "globalThis.system = 'cancel_only'; const read = JSON.parse;
@@ -182,7 +182,7 @@ async fn a_freeze_while_the_connection_is_lost_is_shown_and_leaves_a_form_as_it_
     browser.close().await;
 }
 
-/// The page has lost its connection to a server that is there again; its next try waits until the test makes it.
+/// Makes the page lose its connection to a server that is running again; the page retries only when the test lets it.
 pub async fn is_lost(browser: &Browser, world: &mut World) {
     browser
         .eval(
@@ -195,14 +195,14 @@ pub async fn is_lost(browser: &Browser, world: &mut World) {
     world.start().await;
 }
 
-/// The page loses its connection, and comes back once another tab of the same browser has signed in.
+/// Makes the page lose its connection, and reconnect after another tab of the same browser has signed in.
 async fn comes_back_as(browser: &Browser, world: &mut World, name: &str) {
     is_lost(browser, world).await;
     signs_in_elsewhere(browser, name, 0).await;
     browser.eval("tries[0]()").await;
 }
 
-/// Another tab of the same browser signs in, with the code of so many steps from now.
+/// In another tab of the same browser, signs in with the code `step` steps from now.
 async fn signs_in_elsewhere(browser: &Browser, name: &str, step: i64) {
     let body = json!({"email": format!("{name}@acme.test"), "password": PASSWORD, "otp": code(step)}).to_string();
     let script = format!(
@@ -231,7 +231,7 @@ async fn a_form_that_another_tab_made_needless_goes_once_somebody_looks_at_it() 
     browser.close().await;
 }
 
-/// Until the page says that it is this Member's.
+/// Waits until the page shows that it belongs to this Member.
 async fn belongs_to(browser: &Browser, name: &str) {
     browser.until(&format!("return document.querySelector('header')?.textContent.includes('{name}') ?? false")).await;
 }
@@ -294,7 +294,7 @@ async fn who_signs_out_while_the_page_reconnects_stays_signed_out() {
     let mut world = World::new(&[]).await;
     let browser = Browser::open(world.address).await;
     browser.sign_in("bob", 0).await;
-    // The next try to connect waits until the test makes it.
+    // The page retries the connection only when the test lets it.
     browser
         .eval(
             "globalThis.tries = []; globalThis.opened = 0; globalThis.setTimeout = (act) => tries.push(act);
@@ -316,7 +316,7 @@ async fn a_second_press_of_try_again_makes_no_second_connection() {
     let world = World::new(&[]).await;
     let browser = Browser::open(world.address).await;
     browser.wait("#sign-in").await;
-    // Once signed in, the first look whether one is gets no answer.
+    // After the sign-in, the first check whether there is a session gets no answer.
     browser
         .eval(
             "const plain = fetch; let looks = 0; globalThis.opened = 0;
@@ -363,7 +363,7 @@ async fn what_went_wrong_is_said_once_and_stays_until_it_is_dismissed() {
     browser.close().await;
 }
 
-/// From now on the page resumes from where no journal is: what one restored from an earlier copy refuses.
+/// From now on the page resumes from an offset beyond the journal, which a journal restored from a backup refuses.
 pub async fn no_offset_of_the_journals(browser: &Browser) {
     browser
         .eval(

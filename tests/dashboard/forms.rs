@@ -1,4 +1,4 @@
-//! Forms: what they send, what they say while an answer is awaited, and what becomes of one that was lost.
+//! Forms: what they send, what they show while waiting for an answer, and what happens when an answer is lost.
 
 use countersign::access::scope::ScopeSet;
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use super::connection::LIVE;
 use super::queue::{asked, keys};
 use super::world::{World, key};
 
-/// Until the form says that its answer was lost, and the page is connected again.
+/// Waits until the form says that its answer was lost, and the page is connected again.
 async fn is_lost(browser: &Browser, world: &mut World) {
     world.restart().await;
     browser.until("return document.querySelector('form .problem').textContent.includes('connection was lost')").await;
@@ -134,7 +134,7 @@ async fn what_the_server_would_refuse_for_its_size_is_marked_in_the_form() {
         browser.fill(&name, &letters).await;
         assert_eq!(marked(&name).await, json!(yes), "{letters}");
     }
-    // A number that the page could not hold as it is.
+    // A number that a JavaScript number cannot represent.
     browser.fill(&format!("{form} input[type=number]"), "9007199254740993").await;
     assert_eq!(marked(&format!("{form} input[type=number]")).await, json!(true));
     let id = asked(&mut world.bot(1).await, "1").await;

@@ -77,7 +77,7 @@ async fn rule_23_a_policy_is_removed_from_what_then_lacks_approvers_once_that_is
     let browser = Browser::open(world.address).await;
     browser.sign_in("alice", 1).await;
     browser.go("#/policies").await;
-    // The first request is judged by the policy of withdrawals again once this one is gone, and that asks for two votes.
+    // Without this policy the first request is judged by the one for withdrawals again, which needs two votes.
     browser.click("[data-workflow=manage_policies] button.danger").await;
     browser.press("Request removal").await;
     browser
@@ -213,7 +213,7 @@ async fn an_invitation_that_waits_for_approval_says_so() {
     let token = alice.call("invite_member", dora).await["invitation"].take();
     let browser = Browser::open(world.address).await;
     browser.sign_in("bob", 0).await;
-    // In the page of somebody who is signed in, too.
+    // Also in the page of somebody who is signed in.
     browser.go(&format!("#/invitation/{}", token.as_str().unwrap())).await;
     browser.fill("input[type=password]", PASSWORD).await;
     browser.press("Continue").await;
@@ -341,7 +341,7 @@ async fn a_freeze_from_the_page_is_seen_and_ended_by_others() {
     assert!(bot.refused("withdraw", withdrawal.clone()).await.starts_with("EGovernance:Frozen"));
     browser.click("#freeze").await;
     assert!(browser.text("dialog p").await.contains("by you: a key leaked"));
-    // It is completed by votes alone, so no way is offered to complete it at once.
+    // Only votes can complete it, so the page must not offer to complete it at once.
     assert_eq!(browser.eval("return document.querySelectorAll('dialog input').length").await, json!(1));
     browser.fill("dialog input", "the key is revoked").await;
     browser.press("Request unfreeze").await;
@@ -410,7 +410,7 @@ async fn a_list_drawn_anew_leaves_the_keyboard_on_its_row_however_much_is_named_
     browser.close().await;
 }
 
-/// What the page asks for that no other test does. Bob approves with one code what waits for somebody.
+/// The page's calls that no other test covers. Bob approves all waiting requests with one code.
 #[tokio::test]
 async fn each_change_that_the_page_offers_is_asked_for_and_takes_effect() {
     let mut people = people();

@@ -1,4 +1,4 @@
-//! History: what the page lists of the past, and how it follows what happens to that.
+//! History: what the page lists of the past, and how it updates the list.
 
 use countersign::access::scope::ScopeSet;
 use serde_json::{Value, json};
@@ -63,7 +63,7 @@ async fn the_past_is_drawn_once_for_what_came_as_one_and_leaves_the_keyboard_whe
             link(&ids[1])
         ))
         .await;
-    // Its pending requests end in one entry of the journal.
+    // Its pending requests end in the same journal entry.
     alice.call("edit_service_user", json!({"service_user_id": "SVC1", "disabled": true, "otp": code(0)})).await;
     browser.until(&count("canceled", 3)).await;
     // Usually all of it is one frame.
@@ -142,7 +142,7 @@ async fn what_ended_while_the_connection_was_lost_is_shown_also_when_it_was_lost
         };";
     browser.eval(record).await;
     is_lost(&browser, &mut world).await;
-    // It is lost again before it has resumed.
+    // The connection is lost again before it has resumed.
     browser.hold("subscribe").await;
     browser.eval("tries[0]()").await;
     browser.held(1).await;

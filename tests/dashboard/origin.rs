@@ -1,4 +1,4 @@
-//! Other pages and changed files: what must not work.
+//! Foreign pages and modified files: what must not work.
 
 use std::net::SocketAddr;
 
@@ -11,7 +11,7 @@ use super::browser::Browser;
 use super::client::http;
 use super::world::{World, key};
 
-/// A page of somebody else's, on another port of the same machine: the browser sends it the cookie's site.
+/// Another party's page, on another port of the same machine: for cookies the browser treats it as the same site.
 async fn foreign_page() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

@@ -1,4 +1,4 @@
-//! The queue, live: what arrives, what leaves, and what a lost server costs.
+//! The queue, live: what arrives, what leaves, and what happens when the server is lost.
 
 use countersign::access::scope::ScopeSet;
 use countersign::engine::members::Kyc;
@@ -10,7 +10,7 @@ use super::client::{Client, ballot, code};
 use super::genesis::people;
 use super::world::{World, key};
 
-/// Counts desktop notifications in the place of the desktop.
+/// Counts desktop notifications instead of showing them.
 pub const NOTIFICATIONS: &str = "globalThis.notes = []; globalThis.Notification = class {
     static permission = 'granted'; constructor(title, options) { notes.push(options.body); } };";
 
@@ -39,7 +39,7 @@ pub async fn asked_by_a_key_of_her_own() -> (World, Browser, String) {
     (world, browser, id)
 }
 
-/// Until a request stands in the queue, or no longer does.
+/// Waits until a request is in the queue, or no longer is.
 pub async fn listed(browser: &Browser, id: &str, there: bool) {
     let found = format!("document.querySelector('[data-request=\"{id}\"]') !== null");
     browser.until(&format!("return ({found}) === {there}")).await;
@@ -145,7 +145,7 @@ async fn what_arrives_moves_nothing_under_the_pointer_and_covers_little() {
     listed(&browser, &first, true).await;
     let link = format!("document.querySelector('[data-request={first}]')");
     browser.eval(&format!("globalThis.link = {link}; link.focus()")).await;
-    // However long it takes, none goes for its age.
+    // However long the test takes, no message disappears because of its age.
     browser.eval("const later = setTimeout; globalThis.setTimeout = (act, ms) => ms < 6000 && later(act, ms)").await;
     let mut last = String::new();
     for number in [1, 1, 2, 3, 4] {
@@ -239,7 +239,7 @@ async fn the_page_says_that_the_server_is_lost_and_resumes_by_itself() {
     world.stop().await;
     browser.wait("#connection[data-state=lost], #connection[data-state=connecting]").await;
     world.start().await;
-    // Something happens before the page is back: it must not be missed.
+    // Something happens before the page has reconnected: it must not be missed.
     let mut bot = world.bot(1).await;
     let second = asked(&mut bot, "2").await;
     browser.wait("#connection[data-state=live]").await;
@@ -347,7 +347,7 @@ async fn whether_one_may_vote_is_asked_of_what_is_selected_when_the_answer_comes
     browser.close().await;
 }
 
-/// Whether that request, alone, is selected.
+/// Whether that request, and no other, is selected.
 async fn chosen(browser: &Browser, id: &str, yes: bool) {
     let shown = "const box = document.querySelector(`input[data-select=${id}]`);
         return [box.checked, !box.closest('tr').querySelector('.full').hidden, !document.querySelector('form.bar').hidden]";
@@ -409,7 +409,7 @@ async fn a_request_can_be_decided_with_the_keyboard_alone() {
     let browser = Browser::open(world.address).await;
     browser.sign_in("bob", 0).await;
     listed(&browser, &id, true).await;
-    // From the top of the page on, Tab alone reaches the request, then the code, then Approve.
+    // From the top of the page, the Tab key alone reaches the request, then the code, then Approve.
     tab_to(&browser, &format!("document.activeElement.dataset.request === '{id}'")).await;
     keys(&browser, "\u{e007}").await;
     browser.wait("#payload .digest.good").await;

@@ -1,4 +1,4 @@
-//! A Service User through an approval: asked for by one, approved by another, claimed once, used on a socket.
+//! A Service User through an approval: requested by one Member, approved by another, claimed once, used on a socket.
 
 use countersign::access::scope::ScopeSet;
 use countersign::gateway::credentials::decode_secret;
@@ -31,7 +31,7 @@ async fn a_created_key_is_approved_claimed_and_used() {
     let mut bob = world.member("bob").await;
     let request = bob.call("request_info", json!({"request_id": id})).await;
     bob.call("approve", json!({"requests": ballot(&request), "otp": code(0)})).await;
-    // The page learns of the approval by itself, and offers the secret to who asked.
+    // The page learns of the approval by itself, and offers the secret to the Member who asked.
     browser.wait("#state.approved").await;
     browser.fill("#claim input[name=otp]", &code(1)).await;
     browser.press("Show the secret").await;
@@ -108,7 +108,7 @@ async fn a_key_whose_request_was_executed_later_is_claimed() {
     browser.close().await;
 }
 
-/// Alice looks closely at the one Service User, and has another client beside the page.
+/// Alice's page shows the details of the only Service User; she also has a client besides the page.
 async fn looked_at() -> (World, Client, Browser) {
     let world = World::new(&[key(ScopeSet::ALL)]).await;
     let alice = world.member("alice").await;

@@ -1,4 +1,4 @@
-//! What a Member sees: everything that matters, safely, on any screen; and the digest computed from it.
+//! What a Member is shown: everything that matters, safely, on any screen; and the digest computed from it.
 
 use countersign::access::scope::ScopeSet;
 use countersign::gateway::credentials::decode_secret;
@@ -10,7 +10,7 @@ use super::demo::Demo;
 use super::queue::{NOTIFICATIONS, asked, listed, made_by};
 use super::world::{World, key};
 
-/// A name that wants to be read as another one, or as markup.
+/// A name that tries to be read as a different one, or as markup.
 const HOSTILE: &str = "<img src=x onerror=alert(1)> p\u{430}ypal \u{202e}txt\u{200b}";
 
 #[tokio::test]
@@ -92,7 +92,7 @@ async fn d3_34_a_request_that_is_not_what_its_digest_says_cannot_be_approved_her
     let world = World::new(&[key(ScopeSet::ALL)]).await;
     let mut bot = world.bot(1).await;
     let browser = Browser::open(world.address).await;
-    // A server, or something in between, that shows one address and has another one signed.
+    // A server, or something in between, that shows one address but has another one signed.
     browser
         .eval("const read = JSON.parse; JSON.parse = (text) => read(text.replaceAll('bc1qcold', 'bc1qevil'));")
         .await;
@@ -107,7 +107,7 @@ async fn d3_34_a_request_that_is_not_what_its_digest_says_cannot_be_approved_her
     browser.close().await;
 }
 
-/// Whether a place shows more than its title.
+/// Whether a view shows more than its title.
 const DRAWN: &str = "const main = document.querySelector('main');
     return main !== null && main.querySelector('h1') !== null && main.children.length > 1";
 /// Cells of several parts: on a phone each would take the place of the next one's name.
@@ -190,7 +190,7 @@ async fn a_page_is_named_in_its_title_and_marked_in_the_navigation() {
         browser.go(&format!("#/{place}")).await;
         browser.until(&format!("return document.title === '{title} – Countersign'")).await;
     }
-    // Colours that a Member forces on the page show every border that there is.
+    // With forced colours every border is visible.
     let marked = "return [...document.querySelectorAll('nav a')]
         .filter((link) => getComputedStyle(link).borderBottomWidth !== '0px').map(({ textContent }) => textContent)";
     assert_eq!(browser.eval(marked).await, json!(["Queue"]));

@@ -1,5 +1,5 @@
-//! Random Members, Service Users, policies, votes and clock jumps, played against the model of `model.rs`: after
-//! every step both agree on what was accepted and on every request.
+//! Random Members, Service Users, policies, votes and clock jumps, run against the model in `model.rs`: after every
+//! step both agree on what was accepted and on every request.
 
 use countersign::access::scope::ScopeSet;
 use countersign::access::workflow::{Permission, Workflow};
@@ -101,7 +101,7 @@ pub struct Pair {
 
 const WORKFLOWS: [Workflow; 4] = Workflow::ALL;
 
-/// What is withdrawn; the rule is between the two.
+/// The amount of a withdrawal; the rule's limit lies between the two.
 fn amount(large: bool) -> &'static str {
     if large { "0.003" } else { "0.001" }
 }
@@ -155,7 +155,7 @@ impl Pair {
         Pair { stage, model }
     }
 
-    /// Asks both; the model's answer decides what the engine's has to be.
+    /// Sends it to both; the model's answer determines what the engine's must be.
     fn asks(&mut self, by: Option<usize>, kind: Kind, change: Change) {
         let large = kind == Kind::Withdraw { large: true };
         let expected = self.model.asks(by, kind);
@@ -321,7 +321,7 @@ impl Pair {
     }
 
     pub fn agree(&mut self) {
-        // Codes take half a minute each, and the stage's clock is the one that counts.
+        // Codes take half a minute each; the stage's clock is the one that counts.
         self.stage.tick(0);
         for at in 0..self.model.asked.len() {
             let expired = self.stage.now >= self.model.expires_at(&self.model.asked[at]);

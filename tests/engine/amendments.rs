@@ -1,4 +1,4 @@
-//! Orders changed after they were placed, markets closed to some, and what cannot be.
+//! Orders changed after they were placed, markets closed to some orders, and invalid changes.
 
 use countersign::domain::ids::OrderId;
 use countersign::domain::markets::MarketStatus;
@@ -86,7 +86,7 @@ fn a_trigger_and_a_slice_can_be_amended() {
     floor.amend(alice, &slice("0.1")).unwrap();
     assert_eq!(floor.book(Side::Buy), [(20_000, 10_000_000)], "less at once");
 
-    // Each slice is a fill of its own: a quantity that grows must not make thousands of them.
+    // Each slice is a fill of its own: increasing the quantity must not create thousands of them.
     let grown = |size: Option<&str>| AmendOrder {
         order_qty: Some(decimal("2")),
         display_qty: size.map(decimal),
@@ -97,7 +97,7 @@ fn a_trigger_and_a_slice_can_be_amended() {
     assert_eq!(floor.venue.run(|t| edit(t, alice, &asked)).unwrap_err().field, Some("display_qty"));
     floor.amend(alice, &grown(Some("0.2"))).unwrap();
 
-    // What is beyond any sum is blamed on what was asked for.
+    // An overflow is blamed on the field that was given.
     let dear = Some(decimal("900000000000000000"));
     let asked = AmendOrder { limit_price: dear, ..amendment(iceberg) };
     assert_eq!(floor.amend(alice, &asked).unwrap_err().field, Some("limit_price"));

@@ -164,7 +164,7 @@ fn rule_20_the_stricter_policy_counts_and_its_digest_is_new() {
     let mut stage = Stage::new(&[key(ScopeSet::ALL)], true);
     let request = stage.withdrawal(&bot(1), withdraw("1", None)).request.unwrap();
     let before = stage.request(request).digest.clone();
-    // Two eligible Members there are: Alice and Bob.
+    // There are two eligible Members: Alice and Bob.
     stage.initiate(&member(1), policy(Workflow::InitiateWithdrawal, terms(2))).unwrap();
     assert_ne!(stage.request(request).digest, before);
     let stale = vec![Ballot { request, digest: before }];
@@ -208,7 +208,7 @@ fn rule_20_what_has_its_quorum_once_all_have_voted_takes_an_approval_given_anew(
     assert_eq!(votes, [(2, Decision::Approve), (number, Decision::Reject), (1, Decision::Approve)]);
 }
 
-/// Rule 39: its time is over, whether or not a tick has come since.
+/// Rule 39: its time is over, even if no tick has run since.
 #[test]
 fn rule_20_a_looser_policy_does_not_bring_back_what_has_expired() {
     let mut stage = Stage::new(&[key(ScopeSet::ALL)], false);
@@ -300,7 +300,7 @@ fn rule_23_a_policy_is_not_removed_from_what_then_lacks_approvers_unless_that_is
     stage.initiate(&member(1), policy(Workflow::ManagePolicies, terms(1))).unwrap();
     let tighter = stage.initiate(&member(1), policy(Workflow::InitiateWithdrawal, terms(2))).unwrap();
     assert_eq!(stage.vote(&member(2), Decision::Approve, tighter.id).unwrap().state, RequestState::Approved);
-    // Without a policy of its own, it is judged under that of withdrawals again, which asks for two votes by now.
+    // Without its own policy it is judged by that of withdrawals again, which needs two votes by now.
     let remove = Change::Policies(PolicyChange::Remove { workflow: Workflow::ManagePolicies });
     let refusal = stage.initiate(&member(1), remove.clone()).unwrap_err();
     assert_eq!((refusal.code, refusal.field), (Code::ImpossibleQuorum, Some("strand_pending")));
@@ -309,7 +309,7 @@ fn rule_23_a_policy_is_not_removed_from_what_then_lacks_approvers_unless_that_is
     else {
         panic!("a request")
     };
-    // Who approves sees that it is accepted.
+    // Approvers are shown that this is accepted.
     assert!(removed.payload.to_json().contains(r#""strand_pending":true"#), "{:?}", removed.payload);
     assert!(!waiting.payload.to_json().contains("strand_pending"), "{:?}", waiting.payload);
     assert_eq!(stage.vote(&member(2), Decision::Approve, removed.id).unwrap().state, RequestState::Approved);

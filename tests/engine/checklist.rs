@@ -1,5 +1,5 @@
-//! Section D3 of the checklist: approvals, each item by its number. What needs sockets or a browser is in the
-//! other suites under the same numbers.
+//! Section D3 of the checklist: approvals, each item by its number. What needs sockets or a browser is in the other
+//! suites under the same numbers.
 
 use std::collections::BTreeSet;
 
@@ -88,7 +88,7 @@ fn d3_29_no_path_lets_the_requester_complete_a_request() {
         let _ = stage.run(&by, command);
         assert_eq!(stage.state_of(own), RequestState::Pending);
     }
-    // Not through a role of one's own making.
+    // Not by raising one's own permissions.
     let dora = joined(&mut stage, "dora", &[Permission::Initiate]);
     let raise = stage.initiate(&member(dora), edit(dora, everywhere(&Permission::ALL), None));
     assert_eq!(raise.unwrap_err().code, Code::OwnRequest);
@@ -103,7 +103,7 @@ fn d3_29_no_path_lets_the_requester_complete_a_request() {
     assert_eq!((stage.state_of(own), status(&stage, own)), (RequestState::Pending, WithdrawalStatus::Initial));
 }
 
-/// A Member takes the first key in hand.
+/// A Member edits the first key, and so counts as one of its managers.
 fn rename_key(stage: &mut Stage, by: u32) {
     let (name, settings) = (Some("Renamed".to_owned()), Default::default());
     let edit = KeyChange::Edit { service_user: ServiceUserId(1), name, scopes: None, settings, disabled: None };

@@ -1,4 +1,4 @@
-//! Properties of numbers as text: what is written is read as the same, and what is read is written as it was.
+//! Properties of numbers as text: writing and reading give the same number, reading and writing the same text.
 
 use countersign::domain::decimal::{Decimal, units_text};
 use proptest::prelude::*;
@@ -16,7 +16,7 @@ fn counts() -> impl Strategy<Value = i64> {
 }
 
 proptest! {
-    /// Amounts, quantities and prices are all written by their units. Nothing has so little as the least of 64 bits.
+    /// Amounts, quantities and prices are all written from their units. None is ever as low as the minimum of 64 bits.
     #[test]
     fn d5_60_units_that_are_written_are_read_as_the_same(count in counts(), decimals in 0..=18u8) {
         let text = units_text(count, decimals);

@@ -1,5 +1,5 @@
-//! Fees and holds of orders without a limit, in random books of orders small enough that every rounding shows
-//! (rule 34). A failure prints its seed, and `FEES_SEED=…` plays it again.
+//! Fees and holds of orders without a limit, in random books of orders so small that every rounding is visible (rule
+//! 34). A failure prints its seed, and `FEES_SEED=…` repeats it.
 
 use countersign::domain::decimal::Decimal;
 use countersign::domain::markets::Market;
@@ -16,7 +16,7 @@ use super::venue::{BTC, USD, Venue, limit, market, usual};
 
 const TRADERS: u32 = 4;
 
-/// A price times a quantity is a hundredth of a unit of money, so most fills lose a part of one.
+/// One price unit times one quantity unit is a hundredth of a quote unit, so most fills lose a fraction by rounding.
 fn coarse(taker_ppm: u32) -> Market {
     let (qty_min, cost_min) = (Quantity(1), Amount(0));
     Market { price_decimals: 1, qty_decimals: 3, qty_min, cost_min, maker_ppm: taker_ppm / 2, taker_ppm, ..usual() }
@@ -52,7 +52,7 @@ fn order(random: &mut StdRng) -> PlaceOrder {
     PlaceOrder { terms: Some(Box::new(terms)), ..order }
 }
 
-/// Every fill of what was just placed pays its fee, and no hold goes below nothing.
+/// Every fill of the last order pays its fee, and no hold becomes negative.
 fn judge(events: &[Event], of: &Market) -> usize {
     let mut taken = Vec::new();
     let mut held = None;

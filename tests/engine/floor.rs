@@ -83,7 +83,7 @@ impl Floor {
         refusal.code
     }
 
-    /// A trade at a price: Carol buys the least from Bob, who has nothing better to sell.
+    /// A trade at a price: Carol buys the minimum from Bob, whose offer is the best.
     pub fn print(&mut self, price: &str) {
         let sell = self.place(self.bob, &limit(Side::Sell, "0.001", price));
         self.place(self.carol, &PlaceOrder { time_in_force: TimeInForce::Ioc, ..limit(Side::Buy, "0.001", price) });
@@ -100,7 +100,7 @@ impl Floor {
         self.venue.run(triggers::tick);
     }
 
-    /// What happened since the last look, of orders, in words: `n` counts orders by id from 1.
+    /// The order events since the last call, in words: `n` counts orders by id from 1.
     pub fn told(&mut self) -> Vec<String> {
         let seen = std::mem::replace(&mut self.seen, self.venue.events.len());
         assert_eq!(self.venue.state.ledger.check(), Ok(()));

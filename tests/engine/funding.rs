@@ -1,5 +1,4 @@
-//! Funding: deposits over their life, pools of addresses, what stays of withdrawals that ended (rules 10, 21, 30, 36,
-//! 37, 40).
+//! Funding: the life of deposits, pools of addresses, what remains of ended withdrawals (rules 10, 21, 30, 36, 37, 40).
 
 use countersign::access::operation::Operation;
 use countersign::access::scope::ScopeSet;
@@ -136,7 +135,7 @@ fn the_transaction_ids_of_ethereum_and_solana_are_taken_whole() {
     }
 }
 
-/// A balance that is at its end would take the credit and lose it.
+/// A balance at its maximum would accept the credit and lose it.
 #[test]
 fn a_deposit_beyond_what_balances_can_hold_is_refused() {
     let mut stage = stage(1);

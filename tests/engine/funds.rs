@@ -140,7 +140,7 @@ fn rule_35_a_halt_stops_money_and_leaves_cancels() {
     stage.run(&bot(1), cancel(order)).unwrap();
 }
 
-/// Who repeats must learn that the first one stands; to be told of a halt reads as if nothing was done.
+/// A repeated command must show that the first one stands; a refusal by the halt would read as if nothing was done.
 #[test]
 fn rule_30_what_repeats_a_client_id_is_answered_during_a_halt() {
     let mut stage = Stage::new(&[key(ScopeSet::ALL)], true);

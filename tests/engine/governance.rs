@@ -52,7 +52,7 @@ pub fn invite(name: &str, permissions: PermissionSets) -> Change {
     Change::Members(MemberChange::Invite { name, email, permissions })
 }
 
-/// Invites a Member who accepts, confirms and is verified; the Member's number.
+/// Invites a Member who accepts, confirms and is verified; returns the Member's number.
 pub fn joined(stage: &mut Stage, name: &str, permissions: &[Permission]) -> u32 {
     let request = stage.initiate(&member(1), invite(name, everywhere(permissions))).unwrap();
     assert_eq!(request.state, RequestState::Executed, "no policy governs");
@@ -254,7 +254,7 @@ fn d3_41_the_rolling_total_cannot_be_split_around() {
     assert_eq!(first, [1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2], "released ones count like pending ones");
     let bytes = postcard::to_allocvec(stage.state()).unwrap();
     stage.engine = Engine::new(postcard::from_bytes::<State>(&bytes).unwrap());
-    // The wall clock goes back: the stamp does not, and the window with it.
+    // The wall clock is set back: the stamp does not go back, nor does the window.
     let now = stage.now;
     stage.now = now.minus_us(2 * DAY);
     assert_eq!(needed(&mut stage), 2, "over a restart and a clock that went back");
@@ -490,7 +490,7 @@ fn rule_23_what_was_asked_for_since_counts_when_a_policy_comes_into_force() {
     };
     assert_eq!(stage.vote(&member(2), Decision::Approve, request.id).unwrap().state, RequestState::Approved);
     assert_eq!(stage.request(asked).policy.as_ref().unwrap().quorum, 2);
-    // What sets the policy of its own workflow is not in its own way: by then only Dora could ask for more.
+    // A request that changes its own workflow's policy does not block itself: afterwards only Dora could ask for more.
     let own = stage.initiate(&member(1), set(Workflow::ManagePolicies, PolicyTerms::of(2))).unwrap();
     assert_eq!(stage.vote(&member(2), Decision::Approve, own.id).unwrap().state, RequestState::Approved);
 }

@@ -76,7 +76,7 @@ fn rule_39_what_an_expired_key_takes_along_is_gone_before_an_edit_revives_it() {
     stage.placed(&bot(1), limit(Side::Buy, "1", "10", None));
     let withdrawal = stage.withdrawal(&bot(1), withdraw("1", None));
     stage.now = end;
-    // It strands no request, for there is none any more.
+    // It leaves no request without approvers, since none is left.
     stage.initiate(&member(1), edit(1, expiry(end.plus_us(DAY)), None, None)).unwrap();
     assert_eq!(stage.state().keys.service_user(ServiceUserId(1)).status, KeyStatus::Active);
     assert_eq!(stage.state().orders.open(AccountId(1)).len(), 0);
@@ -235,7 +235,7 @@ fn rule_23_who_takes_a_key_in_hand_leaves_its_requests_enough_approvers_or_says_
         stage.initiate(&member(1), rename(1, "Again")).expect("it makes nothing worse");
         assert_eq!(stage.state_of(asked), RequestState::Pending);
     }
-    // What comes between asking and approving counts as well; what takes Withdraw strands nothing, for it cancels.
+    // What happens between asking and approving counts too; removing Withdraw strands nothing, since it cancels.
     let mut stage = Stage::new(&[key(ScopeSet::ALL)], false);
     stage.initiate(&member(1), set(Workflow::InitiateWithdrawal, PolicyTerms::of(2))).unwrap();
     stage.initiate(&member(1), set(Workflow::ManageAccess, PolicyTerms::of(1))).unwrap();
@@ -314,7 +314,7 @@ fn rule_22_of_those_who_edited_a_key_the_last_alone_does_not_decide_on_its_reque
     stage.initiate(&member(dora), rename(1, "Hers")).unwrap();
     assert!(refused(&mut stage, dora, first));
     assert_eq!(stage.vote(&member(1), Decision::Approve, first).unwrap().state, RequestState::Approved);
-    // Who rotated it stays excluded: they may know its secret.
+    // Whoever rotated it stays excluded: they may know its secret.
     stage.initiate(&member(1), rotate(1)).unwrap();
     stage.initiate(&member(dora), rename(1, "Hers again")).unwrap();
     let rotated = Principal { credential: Credential::Key(2), ..bot(1) };

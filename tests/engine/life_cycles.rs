@@ -1,4 +1,4 @@
-//! The lives of orders, event by event. `tests/system/order_types.rs` has every type as it is told.
+//! The lives of orders, event by event. `tests/system/order_types.rs` has every type as clients see it.
 
 use countersign::domain::orders::{OrderType, Side, TimeInForce};
 use countersign::domain::terms::{FeeCurrency, PriceReference, PriceType, SelfTrade};

@@ -1,5 +1,5 @@
-//! A small model of the rules of governance, independent of the engine: who may ask, whose vote counts, what a
-//! policy comes to. `agreement.rs` plays both against each other.
+//! A small model of the governance rules, independent of the engine: who may ask, whose vote counts, what a policy
+//! requires. `agreement.rs` runs both against each other.
 
 use countersign::domain::ids::RequestId;
 use countersign::domain::time::Moment;
@@ -28,7 +28,7 @@ pub struct Terms {
 }
 
 impl Terms {
-    /// Rule 21: what they come to for one request.
+    /// Rule 21: the terms for one request.
     fn of(self, kind: &Kind) -> Terms {
         let large = self.large.filter(|_| *kind == Kind::Withdraw { large: true });
         Terms { quorum: large.unwrap_or(self.quorum), large: None, ..self }
@@ -213,7 +213,7 @@ impl Model {
         views(Model::workflow(&asked.kind)) || views(workflow) || asked.by == Some(of)
     }
 
-    /// Votes of one way that count.
+    /// The votes for or against that count.
     fn votes(&self, asked: &Asked, approve: bool) -> u32 {
         let counts = |(of, way, struck): &&(usize, bool, bool)| *way == approve && !struck && self.counts(asked, *of);
         asked.votes.iter().filter(counts).count() as u32
@@ -223,14 +223,14 @@ impl Model {
         asked.votes.iter().any(|(voter, _, struck)| *voter == of && !struck)
     }
 
-    /// Whether a request could get the votes that it lacks.
+    /// Whether a request could still get the votes that it lacks.
     fn can_pass(&self, asked: &Asked) -> bool {
         let (_, terms) = self.verdict(asked);
         let open = (0..self.people.len()).filter(|of| self.counts(asked, *of) && !Model::has_voted(asked, *of));
         self.votes(asked, true) + open.count() as u32 >= terms.quorum
     }
 
-    /// Rule 23: whether a change leaves pending requests without approvers, but for the one by which it is made.
+    /// Rule 23: whether a change would leave pending requests without approvers, except the request that makes it.
     fn strands(&self, kind: &Kind, by: Option<usize>, own: Option<RequestId>) -> bool {
         let mut after = self.clone();
         after.apply(kind, by);
@@ -239,7 +239,7 @@ impl Model {
         others.any(|(now, then)| self.can_pass(now) && !after.can_pass(then))
     }
 
-    /// Whether a change is sound as of now, asked for by `by`; `own` is the request that it is made by.
+    /// Whether a change asked for by `by` is valid now; `own` is the request that makes it.
     pub fn sound(&self, kind: &Kind, by: Option<usize>, strands: bool, own: Option<RequestId>) -> bool {
         let keeps_approvers = || strands || !self.strands(kind, by, own);
         match kind {
@@ -267,7 +267,7 @@ impl Model {
             Kind::Rename { from } => self.key.is_some() && self.renamed == *from && keeps_approvers(),
             Kind::Key { named, to } => {
                 let differs = to.map_or(self.key.is_some(), |on| self.key == Some(!on));
-                // Where the key stops, its requests end.
+                // If the key stops, its requests end.
                 differs && self.renamed == *named && (*to != Some(true) || keeps_approvers())
             }
             Kind::Address { add } => self.listed != *add,
@@ -275,7 +275,7 @@ impl Model {
         }
     }
 
-    /// Rule 23: how many votes a policy asks for beyond those that anybody's request could get.
+    /// Rule 23: how many votes a policy requires beyond those that a request could get.
     pub fn lacking(&self, workflow: usize, terms: Terms) -> usize {
         let approvers = self.approvers(workflow);
         let members = (0..self.people.len()).filter(|of| self.may(*of, workflow, INITIATE));
@@ -335,7 +335,7 @@ impl Model {
         pending.filter(|asked| which(asked)).for_each(|asked| asked.state = state);
     }
 
-    /// Rule 20: a changed policy may ask for fewer votes against a request than it has.
+    /// Rule 20: under a changed policy the votes against a request may now be enough.
     fn recount(&mut self) {
         for at in 0..self.asked.len() {
             let asked = &self.asked[at];
@@ -370,7 +370,7 @@ impl Model {
         Some((kind, governing))
     }
 
-    /// Rule 25: what was approved is done if it still holds.
+    /// Rule 25: an approved change is carried out if it is still sound.
     pub fn complete(&mut self, at: usize, state: RequestState) {
         let Asked { id, kind, by, strands, .. } = self.asked[at].clone();
         if self.entitled(by, &kind) && self.sound(&kind, by, strands, Some(id)) {
@@ -387,7 +387,7 @@ impl Model {
 
     pub fn vote(&mut self, by: usize, which: usize, approve: bool) -> bool {
         let asked = &self.asked[which];
-        // Who approved may do so again while the request has enough for it.
+        // Whoever approved may do so again while the request has enough approvals.
         let again = asked.votes.iter().any(|(voter, approved, struck)| {
             let enough = || approve && *approved && self.votes(asked, true) >= self.verdict(asked).1.quorum;
             *voter == by && !struck && !enough()

@@ -1,5 +1,5 @@
-//! What a Member is offered on a request: exactly what the engine would do, in random Organizations that may be frozen,
-//! with the venue halted or not, and with time that no Tick has looked at. A failure prints its script.
+//! What a Member is offered for a request: exactly what the engine would accept, in random Organizations that may be
+//! frozen, with the venue halted or not, and before Tick has noticed the time. A failure prints its script.
 
 use countersign::access::principal::Principal;
 use countersign::engine::approvals::{Decision, Request};
@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use super::agreement::{Pair, person, step};
 use super::world::{SECOND, Stage, venue};
 
-/// What a copy of the engine does of all that can be done with a request.
+/// Which of all possible actions on a request a copy of the engine accepts.
 fn done(stage: &Stage, by: &Principal, request: &Request) -> Can {
     // Later than every code that was spent.
     let step = stage.now.0 / (30 * SECOND) + 1;
@@ -30,12 +30,12 @@ fn done(stage: &Stage, by: &Principal, request: &Request) -> Can {
     }
 }
 
-/// Compares all offers to Members who have signed in; how many there were.
+/// Compares all offers to Members who have signed in; returns how many there were.
 fn compare(stage: &mut Stage) -> usize {
     let mut offers = 0;
     for by in (0..5).map(person) {
         stage.sign_in(&by);
-        // Who is suspended is offered nothing.
+        // A suspended Member is offered nothing.
         let Ok(View::Requests(seen, _)) = stage.ask(&by, &Query::Requests(RequestFilter::default())) else { continue };
         for (request, can) in seen {
             let done = done(stage, &by, &request);

@@ -55,7 +55,7 @@ fn fill_or_kill_fills_whole_or_leaves_no_trace_in_the_book() {
     stage.placed(&bot(1), fill_or_kill(Side::Buy, "1.5", "101"));
     assert_eq!((trades(&stage), ends(&stage, CancelReason::FillOrKill)), (2, 2));
     assert!(stage.state().orders.open(AccountId(1)).is_empty());
-    // An order of one's own in the way is not counted on.
+    // An order of the same Organization in the way does not count.
     stage.placed(&bot(1), limit(Side::Sell, "1", "100", None));
     stage.placed(&bot(1), fill_or_kill(Side::Buy, "0.2", "101"));
     assert_eq!((trades(&stage), ends(&stage, CancelReason::FillOrKill)), (2, 3));
@@ -167,7 +167,7 @@ fn d4_58_the_switch_fires_once_at_its_time_unless_it_is_armed_anew() {
     stage.run(&bot(1), arm(60)).unwrap();
     stage.tick(59 * SECOND);
     assert_eq!(ends(&stage, CancelReason::DeadMansSwitch), 0, "each call begins anew");
-    // The server is away across its time, and starts from what was stored.
+    // The server is down at that time, and starts from what was stored.
     let bytes = postcard::to_allocvec(stage.state()).unwrap();
     stage.engine = countersign::engine::Engine::new(postcard::from_bytes(&bytes).unwrap());
     stage.tick(SECOND);
@@ -294,7 +294,7 @@ fn rule_30_a_repeat_is_answered_at_the_limits_as_well() {
         assert_eq!(repeats(first), [true]);
         let both = stage.run(&bot(1), batch(&[0, 1])).unwrap();
         assert_eq!((repeats(both), stage.engine.rate()), (vec![true, true], None));
-        // What is left is the counter, of which cancels take nothing back.
+        // Only the counter remains; canceling does not reduce it.
         stage.run(&bot(1), Command::CancelAll).unwrap();
     }
     stage.now = stage.now.plus_us(SECOND);
@@ -304,7 +304,7 @@ fn rule_30_a_repeat_is_answered_at_the_limits_as_well() {
     assert_eq!(stage.engine.rate().unwrap().cost, 100, "two orders of a batch");
 }
 
-/// Its fill has happened, and nobody is there to be refused.
+/// The fill has happened, so nobody can be refused.
 #[test]
 fn a_closing_order_is_placed_at_the_limit_of_open_orders_and_counts() {
     let mut stage = stage();
@@ -352,7 +352,7 @@ fn an_order_that_is_named_twice_is_shown_once() {
     }
 }
 
-/// A deadline is of the clock that the client, or the gateway in its place, has read.
+/// A deadline is compared with the clock, which the client, or the gateway for it, has read.
 #[test]
 fn d6_74_a_clock_that_is_set_back_stops_no_orders() {
     let mut stage = stage();

@@ -36,11 +36,11 @@ enum Step {
         approve: bool,
         which: usize,
     },
-    /// Custody's word on the oldest withdrawal that it has.
+    /// Custody's report on its oldest withdrawal.
     Finish {
         paid: bool,
     },
-    /// The operator's word on one of a few deposits.
+    /// The operator's report on one of a few deposits.
     Credit {
         txid: u32,
         status: DepositStatus,
@@ -58,7 +58,7 @@ enum Step {
     Wait(u32),
 }
 
-/// A strategy with every stage there is, whose rewards are added.
+/// A strategy with every stage, whose rewards are compounded.
 fn slow() -> NewStrategy {
     NewStrategy {
         asset: asset("ETH"),
@@ -96,7 +96,7 @@ fn deposit_status() -> impl Strategy<Value = DepositStatus> {
 }
 
 fn play(stage: &mut Stage, step: &Step) {
-    // Refusals are part of the play; they change nothing, which the stage checks.
+    // Refusals are expected; they change nothing, which the stage checks.
     match step {
         Step::Order { bot: number, buy, qty, price } => {
             let side = if *buy { Side::Buy } else { Side::Sell };
@@ -151,7 +151,7 @@ fn pooled() -> DepositAddress {
     DepositAddress { address: "bc1qpool".to_owned(), tag: None }
 }
 
-/// What is held equals what open orders and waiting withdrawals hold (rule 31).
+/// The holds equal the sum held by open orders and waiting withdrawals (rule 31).
 fn holds_agree(state: &State) {
     for account in [AccountId(1), AccountId(2)] {
         for asset in [AssetId(1), AssetId(2), AssetId(3)] {
@@ -168,7 +168,7 @@ fn holds_agree(state: &State) {
     }
 }
 
-/// The Earn wallets hold exactly what the positions say, and the pool keeps nothing of a reward.
+/// The Earn wallets equal the positions, and nothing of a reward stays in the pool.
 fn positions_agree(state: &State) {
     for account in [AccountId(1), AccountId(2)] {
         let wallets = [Wallet::Flex, Wallet::Bonded].map(|wallet| {
@@ -181,7 +181,7 @@ fn positions_agree(state: &State) {
     assert_eq!(state.ledger.counter(Party::EarnPool, AssetId(3)), Amount::ZERO);
 }
 
-/// Every request that votes completed has a vote for it by somebody who did not ask (law 5).
+/// Every request completed by votes has one by somebody who did not ask for it (law 5).
 fn nobody_completes_their_own(state: &State, requests: &[RequestId]) {
     for request in requests.iter().filter_map(|id| state.approvals.get(*id)) {
         let own = |member| matches!(request.initiator, Initiator::Member(asker, _) if asker == member);

@@ -1,4 +1,4 @@
-//! What requests cost, as the protocol's tables have it.
+//! The cost of requests, as in the protocol's tables.
 
 use countersign::access::scope::ScopeSet;
 use countersign::access::tier::{Tier, Tiers};
@@ -13,7 +13,7 @@ use super::floor::amendment;
 use super::genesis::key;
 use super::world::{SECOND, Stage, bot, cancel, decimal, limit};
 
-/// From which age of an order in seconds on an amendment, an edit and a cancel cost so much, in hundredths.
+/// The extra cost of an amendment, an edit and a cancel, in hundredths, from this age of the order in seconds on.
 const COSTS: [(u64, [u64; 3]); 7] = [
     (0, [400, 700, 800]),
     (5, [300, 600, 600]),

@@ -1,5 +1,5 @@
-//! A book that anybody can follow: flat lists searched from end to end. What it does with orders is what the
-//! protocol says, in the plainest way; `reference_play.rs` fuzzes the engine against it.
+//! A book that is easy to follow: flat lists searched from end to end. It does what the protocol says, in the plainest
+//! way; `reference_play.rs` fuzzes the engine against it.
 
 use countersign::domain::orders::TimeInForce;
 use countersign::domain::terms::SelfTrade;
@@ -11,9 +11,9 @@ pub type Fill = (u64, u64, i64, i64);
 pub struct Trigger {
     pub rising: bool,
     pub at: i64,
-    /// The distance and the best price since, of a trailing stop.
+    /// The distance of a trailing stop, and the best price since it began.
     pub trail: Option<(i64, i64)>,
-    /// How far from where it fires the limit will be, of a trailing stop-limit.
+    /// The distance of a trailing stop-limit's limit from the price at which it fires.
     pub limit: Option<i64>,
 }
 
@@ -30,13 +30,13 @@ pub struct Entry {
     pub limit: Option<i64>,
     pub left: i64,
     pub filled: i64,
-    /// Slice size and what is left of the present one.
+    /// The slice size, and what is left of the current slice.
     pub slice: Option<(i64, i64)>,
     pub trigger: Option<Trigger>,
     pub patience: TimeInForce,
     pub ends: Option<u64>,
     pub self_trade: SelfTrade,
-    /// Its turn within its price; `None` while it is in no queue.
+    /// Its position within its price; `None` while it is in no queue.
     pub turn: Option<u64>,
 }
 
@@ -57,7 +57,7 @@ pub struct Naive {
     pub turns: u64,
     pub now: u64,
     pub fills: Vec<Fill>,
-    /// Trades whose consequences have not been looked at.
+    /// Trades whose consequences have not been processed yet.
     pub news: Vec<i64>,
 }
 
@@ -66,7 +66,7 @@ impl Naive {
         self.orders.iter().position(|order| order.id == id).unwrap()
     }
 
-    /// The order that one of this side meets first.
+    /// The order that an order of this side meets first.
     fn best_against(&self, buys: bool) -> Option<usize> {
         let queued = self.orders.iter().enumerate().filter(|(_, order)| {
             order.buys != buys && order.turn.is_some() && order.ends.is_none_or(|end| end > self.now)
@@ -88,8 +88,8 @@ impl Naive {
         Some(self.turns)
     }
 
-    /// Whether it could be filled whole without meeting an own order that would stop it.
-    /// Tried out on a copy: an iceberg's later slices may lie behind what ends the order.
+    /// Whether it could be filled completely without meeting an own order that would stop it. Tried on a copy: an
+    /// iceberg's later slices may come after what ends the order.
     fn fills_whole(&self, order: &Entry) -> bool {
         let mut trial = self.clone();
         let at = trial.at(order.id);
@@ -100,7 +100,7 @@ impl Naive {
         filled == order.left
     }
 
-    /// Whether the order was taken.
+    /// Whether the order was accepted.
     pub fn place(&mut self, order: Entry, post_only: bool) -> bool {
         let mut order = order;
         if let Some(trigger) = &mut order.trigger {
@@ -184,7 +184,7 @@ impl Naive {
         }
     }
 
-    /// Lets trades move trailing stops and reach triggers, and what goes live trade in turn.
+    /// Lets trades move trailing stops and reach triggers; orders that go live trade in turn.
     fn settle(&mut self) {
         let mut seen = 0;
         while seen < self.news.len() {
@@ -223,7 +223,7 @@ impl Naive {
         rising.or(falling).map(|(_, id)| id)
     }
 
-    /// Whether the amendment was taken: a new quantity, a new limit or distance of one.
+    /// Whether the amendment was accepted: a new quantity, a new limit or a new distance of the limit.
     pub fn amend(&mut self, id: u64, whole: Option<i64>, limit: Option<i64>) -> bool {
         let at = self.at(id);
         let before = self.orders[at].clone();

@@ -1,8 +1,8 @@
 //! The engine against the reference book: random orders of all types, amendments, cancels and time give the same
 //! fills and the same queues.
 //!
-//! `REFERENCE_OPERATIONS=10000000 cargo test --test engine the_engine_trades` plays longer; a failure prints its
-//! seed, and `REFERENCE_SEED=…` plays it again.
+//! `REFERENCE_OPERATIONS=10000000 cargo test --test engine the_engine_trades` runs longer; a failure prints its seed,
+//! and `REFERENCE_SEED=…` repeats it.
 
 use countersign::domain::decimal::Decimal;
 use countersign::domain::ids::{OrderId, OrganizationId};
@@ -187,7 +187,7 @@ impl Play {
         (count > 0).then(|| self.naive.orders[self.random.random_range(0..count)].clone())
     }
 
-    /// Equal fills since the last look, equal queues.
+    /// Checks that the fills since the last check are equal, and the queues.
     fn compare(&mut self, whole: bool) {
         let fills: Vec<Fill> = self.venue.events[self.compared..]
             .iter()
@@ -213,7 +213,7 @@ impl Play {
         self.sound();
     }
 
-    /// Holds are those of the open orders, and the money is all there.
+    /// Checks that holds are those of the open orders, and that no money is missing.
     fn sound(&self) {
         let state = &self.venue.state;
         state.ledger.check().unwrap();
@@ -227,13 +227,13 @@ impl Play {
         }
     }
 
-    /// A copy from the stored form is the same, and goes on in the same way.
+    /// Checks that a copy restored from the stored form is the same, and behaves the same.
     fn restore(&mut self) {
         let bytes = postcard::to_allocvec(&self.venue.state).unwrap();
         let copy: State = postcard::from_bytes(&bytes).unwrap();
         assert_eq!(copy.digest(), self.venue.state.digest());
         self.venue.state = copy;
-        // What is compared is only what comes; replay has a test of its own.
+        // Only new events are compared; replay has its own test.
         self.venue.events.clear();
         self.compared = 0;
     }
@@ -254,7 +254,7 @@ fn d5_65_the_engine_trades_as_the_reference_does() {
         if operation % 5_000 == 0 {
             play.restore();
         }
-        // The reference searches everything each time.
+        // The reference searches everything each time, so keep it small.
         if play.naive.orders.len() > 400 {
             for order in std::mem::take(&mut play.naive.orders) {
                 let trader = play.trader(order.who);
@@ -271,12 +271,12 @@ enum Sent {
     Plainly,
     Named,
     InBatches,
-    /// Each Organization on one side, so that none meets itself, with this way of preventing it.
+    /// Each Organization on one side, so that none meets itself, with this kind of self-trade prevention.
     Apart(SelfTrade),
 }
 
-/// What ids, tags and batches must not change: the fills of a flow by account, and what each trader has in the end
-/// (available, held, total) of each asset.
+/// What ids, tags and batches must not change: the fills by account, and each trader's final balances (available, held,
+/// total) of each asset.
 type Course = (Vec<(u32, u32, i64, i64)>, Vec<(i64, i64, i64)>);
 
 fn sent(seed: u64, how: Sent) -> Course {

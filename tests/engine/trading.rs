@@ -138,7 +138,7 @@ fn an_organization_never_trades_with_itself() {
     assert!(matches!(venue.events.last().unwrap().1, Event::OrderCanceled { reason: CancelReason::SelfTrade, .. }));
     assert_eq!(venue.state.orders.open(bob.account).iter().map(|order| order.id).collect::<Vec<_>>(), [own]);
     assert_eq!(venue.balance(bob, USD).1, 0);
-    // Nor does another key of it, on another account (rule 7). What it would find is reckoned without its own as well.
+    // Nor does another key of it, on another account (rule 7). What it would find excludes its own orders as well.
     let colleague = ServiceCaller { organization: bob.organization, ..venue.trader(4) };
     venue.fund(colleague, USD, 10_000_000);
     let whole = PlaceOrder { time_in_force: TimeInForce::Fok, ..limit(Side::Buy, "0.2", "31000") };
@@ -197,7 +197,7 @@ fn validate_repeats_no_order_and_finds_its_client_id_taken() {
     assert_eq!(refused(&mut venue, alice, &checked).code, Code::ClientOrderIdNotUnique);
 }
 
-/// Of deposits of five units: sound, one unit from nowhere, one unit below zero or of what is held, one unit too much told.
+/// Deposits of five units: sound, one unit from nowhere, one below zero or below the hold, one too many reported.
 #[test]
 fn d5_61_one_unit_that_is_wrong_halts_in_the_same_entry() {
     let (venue, [seller, ..]) = funded();
@@ -281,7 +281,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec((0..3usize, any::<bool>(), 1..400i64, 95..105i64, 0..10u8), 1..80)
 }
 
-/// The book as one would write it in an afternoon: a list, searched from end to end.
+/// The simplest possible book: a list, searched from end to end.
 #[derive(Default)]
 struct Naive {
     resting: Vec<(usize, Side, i64, i64)>,
@@ -397,7 +397,7 @@ proptest! {
             let account = venue.trader(number).account;
             prop_assert_eq!(copy.orders.open(account), venue.state.orders.open(account), "oldest first");
         }
-        // The client id is free by now, and forgotten with the next order.
+        // The client id is free by now, and is forgotten with the next order.
         venue.now = venue.now.plus_us(60_000_000);
         let at = venue.events.len();
         placed(&mut venue, probe, &limit(Side::Sell, "3", "90"));

@@ -1,4 +1,4 @@
-//! A small venue to play on: BTC/USD, Organizations with funds, one Service User each.
+//! A small venue for tests: BTC/USD, Organizations with funds, one Service User each.
 
 use countersign::access::scope::ScopeSet;
 use countersign::domain::assets::Asset;
@@ -105,7 +105,7 @@ impl Venue {
         (ledger.available(account, asset).0, ledger.held(account, asset).0, ledger.total(account, asset).0)
     }
 
-    /// What replaying everything that happened gives.
+    /// The state after replaying everything that happened.
     pub fn replayed(&self) -> State {
         let mut state = State::default();
         self.events.iter().for_each(|(at, event)| state.apply(*at, event));

@@ -1,4 +1,4 @@
-//! A script's stage: an engine on the small world, a clock, and everything that happened.
+//! The stage of a script: an engine with the small world, a clock, and everything that happened.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -133,7 +133,7 @@ impl Stage {
         self.engine.state()
     }
 
-    /// Lets a Member whose session has ended, or who is new, sign in again if they may.
+    /// Makes a Member who is new, or whose session has ended, sign in again if they may.
     pub fn sign_in(&mut self, by: &Principal) {
         let Actor::Member(member) = by.actor else { return };
         let cookie_hash = cookie_hash(member);
@@ -192,7 +192,7 @@ impl Stage {
         }
     }
 
-    /// How a Member asks for a change: with a fresh code, and with what the gateway draws for it.
+    /// How a Member asks for a change: with a fresh code, and with what the gateway generates for it.
     pub fn asked(&mut self, change: &Change) -> Initiation {
         let step = self.step();
         let drawn = match change.governed().needs() {
@@ -212,7 +212,7 @@ impl Stage {
         }
     }
 
-    /// A vote on a request as it stands; the request afterwards.
+    /// A vote on a request in its current form; returns the request afterwards.
     pub fn vote(&mut self, by: &Principal, decision: Decision, id: RequestId) -> Result<Request, Reject> {
         let digest = self.request(id).digest.clone();
         let step = Some(self.step()).filter(|_| decision == Decision::Approve);

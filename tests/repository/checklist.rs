@@ -1,5 +1,5 @@
-//! The checklist that SECURITY.md and docs/checklist.md speak of: each item has a test that carries its number, or a
-//! row in SECURITY.md that says what is done instead.
+//! The checklist of SECURITY.md and docs/checklist.md: each item has a test with its number, or a row in SECURITY.md
+//! that says what is done instead.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use crate::source::{files, read};
 const PARTS: [(u8, std::ops::RangeInclusive<u8>); 7] =
     [(1, 1..=15), (2, 16..=28), (3, 29..=47), (4, 48..=59), (5, 60..=67), (6, 68..=76), (7, 77..=86)];
 
-/// The names that it makes up below are of no test.
+/// The sample names in this file do not belong to tests.
 const SELF: &str = "tests/repository/checklist.rs";
 
 #[test]
@@ -40,12 +40,12 @@ fn the_checklist_is_told_whole() {
     assert_eq!(told, items, "docs/checklist.md has each item once and in order");
 }
 
-/// The items that a line's function carries in its name: 4 for `fn d1_04_…`, 31 and 32 for `fn d3_31_and_d3_32_…`.
+/// The items in the name of a line's function: 4 for `fn d1_04_…`, 31 and 32 for `fn d3_31_and_d3_32_…`.
 fn numbers(line: &str) -> Vec<u8> {
     words(line).windows(2).filter_map(|pair| item(pair[0], pair[1])).collect()
 }
 
-/// Whether the name tells an item without its part, as `fn d3_31_and_32_…` does: who looks for `d3_32` misses it.
+/// Whether the name has an item without its part, as in `fn d3_31_and_32_…`: a search for `d3_32` would miss it.
 fn shortens(line: &str) -> bool {
     let words: Vec<&str> = words(line).into_iter().filter(|word| *word != "and").collect();
     words.windows(3).any(|words| words[1..].iter().all(|number| item(words[0], number).is_some()))
@@ -56,7 +56,7 @@ fn words(line: &str) -> Vec<&str> {
     name.split('_').collect()
 }
 
-/// The item that two words of a name stand for.
+/// The item that two words of a name denote.
 fn item(part: &str, number: &str) -> Option<u8> {
     let part: u8 = part.strip_prefix('d')?.parse().ok()?;
     let (_, items) = PARTS.iter().find(|(of, _)| *of == part)?;

@@ -1,4 +1,4 @@
-//! The fuzz targets understand what they start from, and every file of their corpora passes.
+//! The fuzz targets understand their seeds, and every file of their corpora passes.
 
 #[path = "../../fuzz/src/lib.rs"]
 #[allow(dead_code, unused_imports, clippy::unwrap_used, reason = "the targets are a crate of their own")]
@@ -12,12 +12,12 @@ use targets::seeds::seeds;
 
 const TARGETS: [&str; 5] = ["frame_dispatch_inbound", "handshake", "journal", "rest", "session"];
 
-/// Not carried out in any conversation, or not under these names.
+/// Operations that succeed in no conversation, or not under these names.
 const NEVER_DONE: [Operation; 14] = [
     // Answered as `pong` and as `add_order`.
     Operation::Ping,
     Operation::SettlePosition,
-    // They look into history, which is read from disk and never comes in time there.
+    // They read history, which comes from disk and is never ready in time there.
     Operation::QueryOrders,
     Operation::ClosedOrders,
     Operation::TradesHistory,
@@ -33,7 +33,7 @@ const NEVER_DONE: [Operation; 14] = [
     Operation::FailWithdrawal,
 ];
 
-/// Puts an input through a target; whether it was understood.
+/// Runs an input through a target; returns whether it was understood.
 fn run(target: &str, bytes: &[u8]) -> bool {
     match target {
         "frame_dispatch_inbound" => !targets::frame_dispatch_inbound(bytes).is_empty(),
@@ -83,7 +83,7 @@ fn every_file_of_the_corpora_passes() {
             println!("{}", file.display());
             let name = file.file_name().unwrap().to_str().unwrap();
             let understood = run(target, &std::fs::read(&file).unwrap());
-            // What fuzzing found need only pass; what it started from is understood, as it was written then.
+            // Inputs found by fuzzing need only pass; seeds must be understood as they were when written.
             assert!(understood || !seeds(target).iter().any(|(seed, _)| seed == name), "{} is not", file.display());
         }
     }

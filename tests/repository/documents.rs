@@ -80,8 +80,7 @@ fn fields(text: &str, name: &str) -> Vec<(String, String)> {
     pairs.map(|(name, kind)| (name.to_owned(), kind.to_owned())).collect()
 }
 
-/// The names that the text does not show as code: `` `name` ``, or a line of its own with at most a
-/// remark behind it.
+/// The names that the text does not have as code: `` `name` ``, or a line of its own, possibly with a remark after it.
 fn unnamed(text: &str, names: &[&str]) -> Vec<String> {
     let alone = |line: &str, name: &str| {
         line.trim().strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.trim_start().starts_with("# "))

@@ -21,7 +21,7 @@ mod schemas;
 mod source;
 mod tokens;
 
-/// Fails with every finding on a line of its own, so that one run shows all there is to mend.
+/// Fails with every finding on a line of its own, so that one run shows everything to fix.
 #[track_caller]
 fn assert_none(rule: &str, findings: &[String]) {
     assert!(findings.is_empty(), "{rule}\n  {}\n", findings.join("\n  "));

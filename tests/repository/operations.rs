@@ -1,7 +1,7 @@
 //! The table of operations as a reader sees it: README's table, and a grid of who may do what.
 //!
-//! Both are rendered from `Operation` and compared with what is committed, so that a widened right
-//! is a changed character in a review. A test that fails leaves the present form beside the build.
+//! Both are rendered from `Operation` and compared with the committed files, so that a widened right is a changed
+//! character in a review. A failing test writes the current form to the build directory.
 
 use std::fmt::Write as _;
 use std::fs;

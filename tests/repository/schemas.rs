@@ -1,4 +1,4 @@
-//! The schemas in the repository are those that the wire types give.
+//! The schemas in the repository are those generated from the wire types.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -25,7 +25,7 @@ fn the_committed_schemas_are_fresh() {
     }
 }
 
-/// A schema that refuses what the server takes is wrong for who checks requests with it.
+/// A schema that refuses what the server accepts misleads clients that validate their requests.
 #[test]
 fn the_schemas_have_the_other_names_of_fields() {
     let conditional = json!({"order_type": "stop-loss", "stop_price": "10"});
@@ -37,7 +37,7 @@ fn the_schemas_have_the_other_names_of_fields() {
     }
 }
 
-/// What the schema of a method's request has against these params.
+/// What the schema of a method's request finds wrong with these params.
 fn problem(name: &str, params: &Value) -> Option<String> {
     let message = json!({"method": name, "params": params});
     jsonschema::validate(&schema(&format!("{name}.request")), &message).err().map(|problem| problem.to_string())
@@ -84,7 +84,7 @@ fn the_schemas_list_the_words_of_answers_too() {
     assert_eq!(scopes.as_array().map(Vec::len), Some(Scope::ALL.len()));
 }
 
-/// Whoever reads a schema has neither the rules nor the protocol's chapters.
+/// The reader of a schema does not have the rules or the protocol's documentation.
 #[test]
 fn no_schema_cites_what_its_reader_does_not_have() {
     let cites = |text: &str| ["(rule", "(protocol"].iter().any(|citation| text.contains(citation));

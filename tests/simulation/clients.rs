@@ -1,4 +1,4 @@
-//! Who asks what next: Service Users of two Organizations, Members, the venue operator, and nobody in particular.
+//! The next requests of everybody: Service Users of two Organizations, Members, the venue operator, and strangers.
 
 use countersign::access::operation::Operation;
 use countersign::access::principal::{Actor, Credential, Principal};
@@ -13,7 +13,7 @@ use super::known::Known;
 use super::world::{SECOND, SERVER, VENUE, by};
 use super::{governors, operator, readers, traders, treasury};
 
-/// Requests that are remembered to be sent again.
+/// Requests that are kept to be sent again.
 const SENT_KEPT: usize = 64;
 
 /// What is asked.
@@ -33,8 +33,7 @@ pub struct Clients {
 }
 
 impl Clients {
-    /// The next request. Some of them are sent again whatever the first answer was, and some are given by somebody
-    /// whose business they are not.
+    /// The next request. Some are sent again whatever the first answer was, and some are sent by somebody who may not.
     pub fn next(&mut self, dice: &mut Dice, now: Moment) -> (Principal, Asked) {
         if dice.one_in(30)
             && let Some((by, command)) = dice.any(&self.sent)
@@ -64,7 +63,7 @@ impl Clients {
         (principal, Asked::Command(command))
     }
 
-    /// One of the first bots mostly, by a credential that is now and then an older one.
+    /// Mostly one of the first bots, now and then with an older credential.
     fn service_user(&self, dice: &mut Dice) -> Principal {
         let all = self.known.keys.len().max(1) as i64;
         let number = if dice.one_in(10) { dice.within(1, all) } else { dice.within(1, all.min(4)) };
@@ -78,7 +77,7 @@ impl Clients {
         self.known.keys.get(id.index()).map_or(AccountId(1), |(_, account)| *account)
     }
 
-    /// The Member in their session; or nobody, to sign in, while they have none.
+    /// The Member in their session; without one, nobody, to sign in.
     fn member(&mut self, dice: &mut Dice, now: Moment) -> (Principal, Command) {
         let (member, command) = self.member_command(dice, now);
         match self.known.sessions.get(&member) {
@@ -107,7 +106,7 @@ impl Clients {
         (MemberId(number as u32), command)
     }
 
-    /// A one-time code that was not used, but for some.
+    /// A one-time code, usually one that was not used.
     fn step(&mut self, dice: &mut Dice, number: usize, now: Moment) -> u64 {
         if self.steps.len() <= number {
             self.steps.resize(number + 1, 0);
@@ -153,7 +152,7 @@ impl Clients {
                 let (Actor::ServiceUser(id), Credential::Key(version)) = (actor, credential) else {
                     unreachable!("it is one")
                 };
-                // Often by a secret that has a successor.
+                // Often with a secret that has a successor.
                 let version = if dice.one_in(4) { version.saturating_sub(1) } else { version };
                 self.nonce += dice.below(3);
                 let nonce = self.nonce.saturating_sub(dice.below(8));

@@ -15,7 +15,7 @@ use countersign::engine::withdrawals::WithdrawalStatus;
 
 use super::kinds::Kind;
 
-/// Paths that faults and small sizes open; the suite fails if one was not taken.
+/// Paths that need faults and small sizes; the suite fails if one was not taken.
 pub const RARE: [&str; 27] = [
     "append refused",
     "append unanswered",
@@ -46,7 +46,7 @@ pub const RARE: [&str; 27] = [
     "clock set forward by days",
 ];
 
-/// What no run brings about: there are no positions to settle (rule 13).
+/// Never happens in a run: there are no positions to settle (rule 13).
 const NEVER: (&str, &str) = (Command::OF, "SettlePosition");
 
 /// Private channels, as [`Query::Subscribe`] names them.
@@ -66,8 +66,8 @@ const CHANNEL: &str = "channel";
 
 #[derive(Clone, Debug, Default)]
 pub struct Coverage {
-    /// How often each kind was seen, by what it is a kind of: commands that were done, queries that were answered with
-    /// what was asked for, events.
+    /// How often each kind was seen, by category: commands that succeeded, queries that were answered with what was
+    /// asked for, events.
     seen: BTreeMap<&'static str, BTreeMap<&'static str, u64>>,
     refusals: BTreeMap<Code, u64>,
 }

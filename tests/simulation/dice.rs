@@ -1,5 +1,5 @@
-//! Everything that is left to chance in a run, from one seed (SplitMix64): the same on every machine and in every
-//! release, so that a seed in a report stays good.
+//! All randomness of a run, from one seed (SplitMix64): the same on every machine and in every release, so that a seed
+//! in a report stays valid.
 
 /// A sequence of numbers that a seed gives.
 pub struct Dice(u64);

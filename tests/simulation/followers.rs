@@ -1,5 +1,5 @@
-//! Clients that follow a private channel, leave, and come back for what they missed: over the real rings, rebuilt at
-//! each start from the journal as the server rebuilds them (law 8, rules 41, 42).
+//! Clients that follow a private channel, leave, and come back for what they missed: with the real rings, rebuilt from
+//! the journal at each start as the server does (law 8, rules 41, 42).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ type Address = (Owner, Operation);
 
 struct Follower {
     address: Address,
-    /// The last offset it was told.
+    /// The last offset that it received.
     last: u64,
     connected: bool,
 }
@@ -29,7 +29,7 @@ pub struct Followers {
     rings: BTreeMap<Address, Ring>,
     /// Rings are complete from here on.
     start: Seq,
-    /// Every offset that each channel ever told.
+    /// Every offset that each channel ever had.
     told: BTreeMap<Address, Vec<u64>>,
     all: Vec<Follower>,
 }
@@ -49,7 +49,7 @@ impl Followers {
         Followers { ring_items, rings: BTreeMap::new(), start: Seq(0), told: BTreeMap::new(), all }
     }
 
-    /// The next event: noted in the rings, and told to whoever follows.
+    /// The next event: added to the rings, and sent to the followers.
     pub fn tell(&mut self, stamped: &Arc<Stamped>) {
         routes(stamped.seq, stamped.at, &stamped.event, &mut |route| {
             let (address, offset) = ((route.owner, route.channel), route.offset(stamped.seq));
@@ -63,7 +63,7 @@ impl Followers {
         });
     }
 
-    /// A server that starts anew reads its rings back from the end of the journal; every socket is gone.
+    /// A server that restarts reads its rings back from the end of the journal; every socket is gone.
     pub fn restart(&mut self, recent: &[Arc<Stamped>], at: Seq) {
         self.start = recent.first().map_or(at, |first| Seq(first.seq.0 - 1));
         self.rings.clear();
@@ -76,7 +76,7 @@ impl Followers {
         self.all.iter_mut().for_each(|of| of.connected = false);
     }
 
-    /// One of them leaves, or comes back and gets exactly what it missed, or a word that a snapshot follows.
+    /// One of them leaves, or comes back and gets exactly what it missed, or is told that a snapshot follows.
     pub fn step(&mut self, dice: &mut Dice, at: Seq, coverage: &mut Coverage) {
         let number = dice.below(self.all.len() as u64) as usize;
         let follower = &mut self.all[number];

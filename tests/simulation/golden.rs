@@ -1,5 +1,5 @@
-//! The golden journal: a file that an earlier build wrote, and the state that each later one must make of it. An event
-//! that was changed without a new format, or a format that is no longer read, shows here.
+//! The golden journal: a file that an earlier build wrote, and the state that each later build must derive from it. It
+//! reveals an event changed without a new format, and a format that is no longer read.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -12,9 +12,9 @@ use countersign::storage::{JournalReader, Storage};
 use super::kinds::Kind as _;
 use super::run::{Faults, Plan, play};
 
-/// What the journal comes from when it is written anew: every kind of event is in it.
+/// The run that generates the journal when it is written again: it has every kind of event.
 const PLAN: Plan = Plan { seed: 302, requests: 10_000, faults: Faults::Bounded };
-/// Its last event, the chain there, and the digest of the state, which is another with each format of snapshots.
+/// Its last event, the chain there, and the digest of the state, which changes with each snapshot format.
 const SEQ: u64 = 6669;
 const CHAIN: &str = "4e1fc98c1c5e74bf38d5696a20c15307189430c6cb99d1f6678d0a264bf1850e";
 const STATE: (u16, &str) = (7, "6c2fde97e490990b02cee3b6f67ed750e84cbde58cc233a3e833667bbcbb0464");
@@ -23,7 +23,7 @@ fn golden() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/simulation/golden/format-5.sqlite")
 }
 
-/// `WRITE_GOLDEN=1` writes the file anew first, which only a new format of the journal is a reason for.
+/// `WRITE_GOLDEN=1` first writes the file again, which is right only for a new journal format.
 #[test]
 fn the_golden_journal_replays_to_the_state_that_it_was_written_of() {
     let written = std::env::var_os("WRITE_GOLDEN").map(|_| play(PLAN).journal);

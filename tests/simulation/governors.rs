@@ -1,4 +1,4 @@
-//! What Members ask: changes of every workflow, votes, Execute, freezes.
+//! Requests of Members: changes of every workflow, votes, Execute, freezes.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ use super::known::Known;
 use super::treasury::{asset, client_id, withdrawal};
 use super::world::SECOND;
 
-/// Pending requests above which Members rather decide than ask.
+/// Above this many pending requests Members prefer deciding to asking.
 const BACKLOG: usize = 12;
 
 pub fn command(dice: &mut Dice, known: &Known, organization: OrganizationId, step: u64, now: Moment) -> Command {
@@ -62,7 +62,7 @@ fn request(dice: &mut Dice, known: &Known) -> RequestId {
     dice.any(&all).copied().unwrap_or(RequestId(1))
 }
 
-/// On what waits, now and then on a text that was not what is there.
+/// On waiting requests, now and then with the digest of a different text.
 fn ballots(dice: &mut Dice, known: &Known, organization: OrganizationId) -> Vec<Ballot> {
     let own = known.requests.iter().filter(|(_, (of, _))| *of == organization || known.requests.len() == 1);
     let all: Vec<(&RequestId, &String)> = own.map(|(id, (_, digest))| (id, digest)).collect();

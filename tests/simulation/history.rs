@@ -1,4 +1,4 @@
-//! Every request of a run: when it was given, by whom, and what became of it.
+//! Every request of a run: when it was sent, by whom, and what became of it.
 
 use std::collections::VecDeque;
 
@@ -29,7 +29,7 @@ pub struct History {
 }
 
 impl History {
-    /// Notes a request that is about to be given. Its ticket.
+    /// Records a request that is about to be sent; returns its ticket.
     pub fn invoke(&mut self, by: Principal, asked: Asked) -> usize {
         let ticket = self.given;
         self.given += 1;
@@ -37,20 +37,20 @@ impl History {
         ticket
     }
 
-    /// Takes these back: there was no room for them.
+    /// Removes these again: there was no room for them.
     pub fn revoke(&mut self, refused: &[usize]) {
         self.operations.retain(|of| of.taken_at.is_some() || !refused.contains(&of.ticket));
     }
 
-    /// The sequencer moved: it has taken everything that was in the queue but for the last `waiting`.
+    /// The sequencer has run: it has taken everything in the queue except the last `waiting`.
     pub fn take(&mut self, now: Moment, waiting: usize) {
         let taken = self.operations.len() - waiting;
         self.operations.range_mut(self.taken..taken).for_each(|of| of.taken_at = Some(now));
         self.taken = taken;
     }
 
-    /// The request that is answered next. Answers come in the order in which requests were accepted: whoever was
-    /// answered before another one asked stands before it, which is the real-time order of linearizability.
+    /// The request that is answered next. Answers come in the order in which requests were accepted: one answered
+    /// before another was sent comes before it, which is the real-time order of linearizability.
     pub fn answer(&mut self, ticket: usize) -> Operation {
         let operation = self.next().expect("an answer to nothing");
         assert_eq!(ticket, operation.ticket, "an answer out of order, or a second one");
@@ -58,14 +58,14 @@ impl History {
         operation
     }
 
-    /// The next request without an answer, whose outcome the journal tells.
+    /// The next request without an answer, whose outcome is in the journal.
     pub fn next(&mut self) -> Option<Operation> {
         let next = self.operations.pop_front()?;
         self.taken = self.taken.saturating_sub(1);
         Some(next)
     }
 
-    /// Takes out the next so many requests, whose outcome only a start could tell.
+    /// Removes the next `count` requests, whose outcome only a start can show.
     pub fn set_aside(&mut self, count: usize) -> Vec<Operation> {
         (0..count).map(|_| self.next().expect("a request without an answer")).collect()
     }

@@ -1,5 +1,5 @@
-//! The keys of Service Users as events tell of them: whether the one that acts is good at that moment and holds the scope
-//! (laws 3 and 6), and which Members have a hand in it, whose votes on its requests do not count (law 5).
+//! The keys of Service Users according to events: whether an acting key is valid at that moment and has the scope (laws
+//! 3 and 6), and which Members manage it, so that their votes on its requests do not count (law 5).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,7 +23,7 @@ pub struct Keys {
     managers: BTreeMap<ServiceUserId, BTreeSet<MemberId>>,
     /// Who edited it last.
     editors: BTreeMap<ServiceUserId, MemberId>,
-    /// The key that was made last. The request that made it comes right behind.
+    /// The key that was made last. The request that made it follows immediately.
     made: Option<ServiceUserId>,
     /// Organizations whose keys are refused (rule 27).
     frozen: BTreeSet<OrganizationId>,
@@ -57,7 +57,7 @@ impl Keys {
         }
     }
 
-    /// The record of a key that is good now, whether or not a tick has looked at it since.
+    /// The record of a key that is valid now, even if no tick has run since.
     fn good(&self, id: ServiceUserId, stamped: &Stamped) -> &ServiceUser {
         let user = self.records.get(&id).unwrap_or_else(|| panic!("law 6: {id} was never told of: {stamped:?}"));
         assert_eq!(user.status, KeyStatus::Active, "law 6: {id} acts: {stamped:?}");
@@ -81,7 +81,7 @@ impl Keys {
         assert!(user.scopes.holds(needed), "law 3: {id} has no scope for it: {stamped:?}");
     }
 
-    /// From the end of a change of a key on, who asked for it has a hand in it.
+    /// After a change of a key, the Member who asked for it counts as its manager or editor.
     fn carried_out(&mut self, request: &Request) {
         let done = matches!(request.state, RequestState::Approved | RequestState::Executed);
         let (true, Change::Keys(change), Some(asker)) = (done, &request.change, asking_member(&request.initiator))
@@ -96,7 +96,7 @@ impl Keys {
         }
     }
 
-    /// Rule 9: what a key asked for waits no longer than the key is good and has the scope for it.
+    /// Rule 9: a key's request waits no longer than the key is valid and has the scope for it.
     pub fn let_wait(&self, request: &Request) {
         let Initiator::ServiceUser(key, _) = request.initiator else { return };
         let ServiceUser { status, scopes, .. } = &self.records[&key];
@@ -104,7 +104,7 @@ impl Keys {
         assert!(waits, "rule 9: {status:?} with {scopes:?}: {request:?}");
     }
 
-    /// Whether a request ends because its key, which is good still, has lost the scope.
+    /// Whether a request ends because its key, which is still valid, has lost the scope.
     pub fn lost_scope(&self, event: &Event) -> bool {
         let Event::RequestChanged { request, .. } = event else { return false };
         let Initiator::ServiceUser(key, _) = request.initiator else { return false };
@@ -116,8 +116,8 @@ impl Keys {
         self.managers.entry(key.expect("a key was made")).or_default().insert(member);
     }
 
-    /// Law 5 for what a key asked for: a vote that is new, and the votes that complete it, are of others than those who have it
-    /// in hand, while that is asked for.
+    /// Law 5 for a key's requests: a new vote, and the votes that complete the request, come from Members who do not
+    /// manage the key, while the policy requires that.
     pub fn judge(&self, now: &Request, before: Option<&Request>) {
         let (Initiator::ServiceUser(key, _), Some(policy)) = (&now.initiator, &now.policy) else { return };
         if !policy.exclude_key_managers {

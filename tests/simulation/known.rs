@@ -1,4 +1,4 @@
-//! What the simulated clients have learned: only from events that were shown, as real ones do.
+//! What the simulated clients know: only from events that were shown, as for real clients.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ use countersign::engine::exports::ExportChange;
 use countersign::engine::withdrawals::WithdrawalStatus;
 use countersign::sequencer::Stamped;
 
-/// Orders that clients remember; some of them are gone.
+/// Orders that clients remember; some of them have ended.
 const ORDERS_KEPT: usize = 256;
 
 #[derive(Default)]
@@ -20,10 +20,10 @@ pub struct Known {
     pub assets: Vec<AssetCode>,
     pub markets: Vec<Symbol>,
     pub halted: bool,
-    /// How many Earn strategies there are.
+    /// The number of Earn strategies.
     pub strategies: u16,
     pub orders: Vec<(OrderId, AccountId)>,
-    /// Pending requests with the digest that approvers see.
+    /// Pending requests with the digest that approvers are shown.
     pub requests: BTreeMap<RequestId, (OrganizationId, String)>,
     /// Keys that asked for one of them.
     pub askers: BTreeMap<RequestId, ServiceUserId>,
@@ -137,7 +137,7 @@ pub fn has_vote(request: &Request, vote: &Vote) -> bool {
     request.votes.iter().any(|other| (other.member, other.at) == (vote.member, vote.at))
 }
 
-/// The votes that it did not have before; one may stand in the place of an earlier one.
+/// The votes that it did not have before; one may replace an earlier one.
 pub fn new_votes<'a>(now: &'a Request, before: Option<&'a Request>) -> impl Iterator<Item = &'a Vote> {
     now.votes.iter().filter(move |vote| !before.is_some_and(|before| has_vote(before, vote)))
 }

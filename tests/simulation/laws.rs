@@ -1,4 +1,4 @@
-//! The laws of the design over everything that was shown, kept by accounts of their own: the engine is not asked.
+//! The laws of the design checked on everything that was shown, with books of their own: the engine is not asked.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -21,7 +21,7 @@ use countersign::sequencer::Stamped;
 use super::keys::Keys;
 use super::known::{asking_member, has_vote, new_votes};
 
-/// Somebody's own id for something: it names one thing, for ever (rules 30, 37).
+/// Somebody's own id for something: it denotes one thing, for ever (rules 30, 37).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Name {
     Withdrawal(ServiceUserId, ClientId),
@@ -50,13 +50,13 @@ pub struct Laws {
     frozen: BTreeSet<OrganizationId>,
     /// Organizations whose withdrawals are under a policy.
     governed: BTreeSet<OrganizationId>,
-    /// Released to custody, and the request that lets them go was not shown yet.
+    /// Released to custody, while the request that approves them was not shown yet.
     released: BTreeSet<WithdrawalId>,
     named: BTreeMap<Name, u64>,
 }
 
 impl Laws {
-    /// Looks at the next event. `state` only tells what a market's assets are.
+    /// Checks the next event. `state` is only used for a market's assets.
     pub fn see(&mut self, stamped: &Stamped, state: &State) {
         self.seq += 1;
         assert_eq!(stamped.seq.0, self.seq, "law 8: a gap or a repeat in what was shown");
@@ -84,7 +84,7 @@ impl Laws {
             }
             Event::MemberChanged(member) => {
                 self.members.insert(member.id, member.organization);
-                // The code that confirms an invitation is told of by the record alone.
+                // Only the record shows the code that confirms an invitation.
                 let last = self.codes.entry((member.id, CodePurpose::SignIn)).or_default();
                 *last = (*last).max(member.sign_in_step);
             }
@@ -219,7 +219,7 @@ impl Laws {
         }
     }
 
-    /// The end of a batch, and so of whatever was done in it.
+    /// The end of a batch, and so of every command in it.
     pub fn end(&self) {
         assert!(self.released.is_empty(), "law 7: {:?} were released without their quorum", self.released);
         let pending = self.requests.values().filter(|request| request.state == RequestState::Pending);
@@ -264,7 +264,7 @@ impl Laws {
     }
 }
 
-/// Whether it is an order, a trade, something of Earn, or a withdrawal that comes or goes; votes are looked at one by one.
+/// Whether it is an order, a trade, an Earn step, or a withdrawal created or released; votes are checked singly.
 fn stops_at_halt(event: &Event) -> bool {
     match event {
         Event::OrderPlaced { .. }
@@ -280,13 +280,13 @@ fn stops_at_halt(event: &Event) -> bool {
     }
 }
 
-/// Law 7: what a key gives changes nothing that Members decide, and no vote.
+/// Law 7: a key's commands change nothing that Members decide, and cast no vote.
 fn service_users_never_govern(stamped: &Stamped) {
     let Actor::ServiceUser(by) = stamped.by else { return };
     let its_own = match &stamped.event {
         Event::RequestChanged { request, .. } => {
             let asked = matches!(request.initiator, Initiator::ServiceUser(id, _) if id == by);
-            // Any key of the account may take a withdrawal back that a key asked for.
+            // Any key of the account may cancel a withdrawal that a key asked for.
             let withdrawn = request.state == RequestState::Canceled && request.withdrawal.is_some();
             let at_once = request.state == RequestState::Executed && request.policy.is_none();
             let new = request.state == RequestState::Pending && request.votes.is_empty();

@@ -57,7 +57,7 @@ fn a_seed_replays_exactly() {
     assert_ne!(play(plan(5)).trace, play(plan(6)).trace);
 }
 
-/// Any number of seeds: `scripts/simulate [SEEDS [FIRST]]`. By itself one that nobody tried before.
+/// Any number of seeds: `scripts/simulate [SEEDS [FIRST]]`. By default one new random seed.
 #[test]
 fn as_many_seeds_as_asked_for() {
     let asked = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());

@@ -1,10 +1,10 @@
 //! The single-threaded model that histories are checked against: one engine, no queue, no batches, no disk, no crash.
 //!
-//! The order is known, because there is one writer and answers come in its order; only the server's own ticks float
-//! between requests. So the check need not search: each answered request is put to the model at its place and must
-//! get the same answer and the same events. After a crash, what the journal holds beyond what was shown must be a
-//! beginning of the requests that were not answered: nothing acknowledged is lost, nothing is done twice, and nothing
-//! is there that nobody asked for.
+//! The order is known, because there is one writer and answers come in its order; only the server's own ticks may lie
+//! anywhere between requests. So the check need not search: each answered request is given to the model at its place
+//! and must get the same answer and the same events. After a crash, what the journal has beyond what was shown must
+//! come from the first of the unanswered requests: nothing acknowledged is lost, nothing is done twice, and nothing
+//! exists that nobody asked for.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -28,13 +28,13 @@ use super::clients::Asked;
 use super::history::{History, Operation};
 use super::world::SERVER;
 
-/// Of how many refusals one is looked at with the state's digest, which takes long.
+/// One in this many refusals is checked with the state's digest, which takes long.
 const DIGESTED: u64 = 512;
 
 pub struct Model {
     engine: Engine,
     tiers: Tiers,
-    /// Events that were shown and are not accounted for yet.
+    /// Events that were shown and not matched yet.
     shown: VecDeque<Arc<Stamped>>,
     refusals: u64,
 }
@@ -48,19 +48,19 @@ impl Model {
         self.engine.state()
     }
 
-    /// A server that starts anew forgets what no event tells: the counters of keys. The engine as it was.
+    /// Models a restart, which loses what no event contains: the counters of keys. Returns the previous engine.
     pub fn restart(&mut self) -> Engine {
         let anew = Engine::new(self.state().clone()).with_tiers(self.tiers.clone());
         std::mem::replace(&mut self.engine, anew)
     }
 
-    /// Goes back to an engine of before a restart that no event followed.
+    /// Restores the engine of before a restart that no event followed.
     pub fn go_back(&mut self, engine: Engine) {
         assert_eq!(engine.state().seq, self.state().seq);
         self.engine = engine;
     }
 
-    /// Accounts for a batch: every answer, and every event.
+    /// Matches a batch: every answer, and every event.
     pub fn released(&mut self, batch: &Released<usize>, history: &mut History) {
         self.shown.extend(batch.events.iter().cloned());
         for (ticket, outcome) in &batch.answers {
@@ -80,7 +80,7 @@ impl Model {
     fn answered(&mut self, operation: &Operation, told: &Outcome) {
         let now = operation.taken_at.expect("what is answered was taken");
         let Asked::Command(command) = &operation.asked else { return self.queried(operation, now, told) };
-        // A tick that came before may be what the answer rests on. One that could as well stand after stays there.
+        // The answer may depend on a tick before it. A tick that could also come later stays there.
         while self.shown.front().is_some_and(|next| ticked(next)) {
             let mut trial = self.engine.clone();
             let outcome = put(&mut trial, now, operation, command);
@@ -108,7 +108,7 @@ impl Model {
         assert_eq!(outcome, *told, "the model answers otherwise (left) to {operation:?}");
     }
 
-    /// What the server asked itself, as the next event shown is its own.
+    /// Handles a command of the server itself, if the next event shown is its own.
     fn server(&mut self) {
         let next = self.shown.front().expect("an event of the server");
         let at = next.at;
@@ -117,7 +117,7 @@ impl Model {
         self.account(Actor::Server);
     }
 
-    /// Takes the events of the command that the model has just done off those that were shown.
+    /// Removes the events of the model's last command from those that were shown.
     fn account(&mut self, by: Actor) {
         let (at, last) = (self.state().at, self.state().seq.0);
         let first = last + 1 - self.engine.events().len() as u64;
@@ -140,8 +140,8 @@ impl Model {
         }
     }
 
-    /// Accounts for what the journal holds beyond what was shown, after a crash: requests without an answer, from the
-    /// first on. Those after them are lost. The events, which clients learn when they resume.
+    /// Matches what the journal has beyond what was shown, after a crash, with unanswered requests, from the first one
+    /// on. The later ones are lost. Returns the events, which clients learn when they resume.
     pub fn crashed(&mut self, rows: &[Row], history: &mut History) -> Vec<Arc<Stamped>> {
         assert!(self.shown.is_empty(), "everything shown is accounted for");
         let mut found = Vec::new();
@@ -178,8 +178,8 @@ impl Model {
     }
 }
 
-/// Whether an event comes of the server's own ticks. What else the server asks for is that an export is made, and
-/// that the orders of who is gone are canceled.
+/// Whether an event comes from the server's own ticks. Its only other commands report that an export is made, and
+/// cancel the orders of a disconnected Service User.
 fn ticked(stamped: &Stamped) -> bool {
     let asked = match &stamped.event {
         Event::ExportChanged { change, .. } => matches!(change, ExportChange::Made),
@@ -189,7 +189,7 @@ fn ticked(stamped: &Stamped) -> bool {
     stamped.by == Actor::Server && !asked
 }
 
-/// Asks as the sequencer does.
+/// Executes it as the sequencer does.
 fn put(engine: &mut Engine, now: Moment, operation: &Operation, command: &Command) -> Outcome {
     engine.handle(now, &operation.by, command).map(|reply| Answer::Reply(reply, engine.rate()))
 }

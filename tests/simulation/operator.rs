@@ -1,4 +1,4 @@
-//! What the venue operator asks for, who sets everything up and answers for custody, and what the server itself reports.
+//! Commands of the venue operator, who sets everything up and acts for custody, and reports of the server itself.
 
 use countersign::domain::decimal::Decimal;
 use countersign::domain::ids::{MemberId, OrganizationId, WithdrawalId};
@@ -97,7 +97,7 @@ fn create_organization(dice: &mut Dice) -> Command {
     Command::CreateOrganization { name: format!("O{number}"), members }
 }
 
-/// Something new to own, to trade or to earn with, now and then something that cannot be.
+/// Something new to own, to trade or to earn with, now and then invalid.
 fn set_up(dice: &mut Dice, known: &Known) -> Command {
     match dice.below(3) {
         0 => {
@@ -125,7 +125,7 @@ fn set_up(dice: &mut Dice, known: &Known) -> Command {
 fn market(dice: &mut Dice, known: &Known) -> NewMarket {
     let (base, quote) = (any_asset(dice, known), any_asset(dice, known));
     let (price_decimals, qty_decimals) = (dice.of(&[0, 1, 1, 1, 2, 5, 12, 13]), dice.of(&[0, 3, 3, 4, 8, 12]));
-    // Nothing is no increment and no quantity, but one of the fees may be everything.
+    // Zero is invalid as an increment and as a quantity, but a fee may be the whole amount.
     let units = |dice: &mut Dice| if dice.one_in(20) { 0 } else { dice.within(1, 5) };
     NewMarket {
         symbol: symbol(&format!("{base}/{quote}")),

@@ -1,4 +1,4 @@
-//! What is only read: by Service Users, Members, the venue operator, the server, and who has a token or a cookie.
+//! Queries: by Service Users, Members, the venue operator, the server, and holders of a token or a cookie.
 
 use countersign::access::operation::Operation;
 use countersign::domain::ids::{RequestId, ServiceUserId};

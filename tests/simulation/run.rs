@@ -25,10 +25,10 @@ use super::model::Model;
 use super::server::{Life, Server, Settings, Told};
 use super::world::{DAY, SECOND, SERVER, START, VENUE, genesis};
 
-/// What a run may meet.
+/// The faults that a run may meet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Faults {
-    /// Anything at any time: no law may break, and nothing is said of progress.
+    /// Any fault at any time: no law may be broken, and progress is not required.
     Any,
     /// None in its second half: everything accepted is answered, and everything due happens.
     Bounded,
@@ -42,23 +42,23 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Whether its clients ask for more at once, at one time, than a batch takes. That is costly, and so seldom.
+    /// Whether its clients sometimes send more at once than a batch can take. That is expensive, so it is rare.
     fn bursts(self) -> bool {
         self.seed % 16 == 5
     }
 }
 
-/// What came of a run.
+/// The result of a run.
 #[derive(Debug)]
 pub struct Report {
-    /// That the engine handled. Those that found no room, and those that were lost, are not among them.
+    /// Commands that the engine handled, without those that found no room or were lost.
     pub commands: u64,
     pub answered: u64,
     pub survived: u64,
     pub lost: u64,
     pub events: u64,
     pub coverage: Coverage,
-    /// The same for the same plan.
+    /// Equal for equal plans.
     pub trace: String,
     pub journal: JournalReader,
 }
@@ -71,7 +71,7 @@ const BURST: usize = 20_000;
 const BATCH_FULL: usize = 8_192;
 /// More turns than anything accepted needs to be answered.
 const TURNS_MAX: usize = 1_000;
-/// Ticks within which a server that only reads has tried whether it may write again.
+/// Ticks within which a read-only server has tried whether it can write again.
 const PROBED: usize = 8;
 
 struct Run {
@@ -85,9 +85,9 @@ struct Run {
     laws: Laws,
     followers: Followers,
     coverage: Coverage,
-    /// Shown since the server was last started: on the disk whatever happens.
+    /// Events shown since the server was last started: they are on disk whatever happens.
     shown: Vec<Arc<Stamped>>,
-    /// The disk failed, so only queries are answered: the requests whose batch it was, and the engine that they met.
+    /// After a disk failure only queries are answered: the requests of the failed batch, and the engine that ran them.
     read_only: Option<(Vec<Operation>, Engine)>,
     hurried: bool,
     /// A burst is still to come.
@@ -98,7 +98,7 @@ struct Run {
     trace: u64,
 }
 
-/// Says how to see a failure again.
+/// Prints how to reproduce a failure.
 struct Again(Plan);
 
 impl Drop for Again {
@@ -201,7 +201,7 @@ impl Run {
         if !faulty {
             return;
         }
-        // While only reads are served, which is seldom, an end comes sooner.
+        // The rare time in which only reads are served is ended sooner.
         match self.dice.below(if self.read_only.is_some() { 60 } else { 400 }) {
             0 => {
                 self.coverage.hit("kill");
@@ -239,7 +239,7 @@ impl Run {
         self.server.set_clock(self.now);
     }
 
-    /// Several clients ask at once, each one read's worth.
+    /// Several clients send at once, each one read's worth.
     fn give(&mut self) {
         let reads = if self.dice.one_in(50) { self.dice.below(12) } else { self.dice.below(3) };
         for _ in 0..reads {
@@ -250,7 +250,7 @@ impl Run {
         }
     }
 
-    /// More at once than a batch takes, nearly all of it cheap.
+    /// More at once than a batch can take, nearly all of it cheap.
     fn burst(&mut self) {
         for _ in 0..BURST / 500 {
             let next = |_| match self.dice.one_in(20) {
@@ -303,13 +303,13 @@ impl Run {
         }
     }
 
-    /// Takes what was let out to everybody who follows it.
+    /// Sends what was released to all followers.
     fn hear(&mut self, life: Life) {
         let mut failed = 0;
         for told in self.server.told() {
             match told {
                 Told::Released(batch) if life == Life::Failed && nothing_done(&batch) => {
-                    // They stood behind those whose outcome only a start tells.
+                    // They came after those whose outcome only a start can show.
                     let unknown = self.history.set_aside(failed);
                     batch.answers.iter().for_each(|(ticket, _)| drop(self.history.answer(*ticket)));
                     self.history.put_back(unknown);
@@ -325,7 +325,7 @@ impl Run {
                     let (lost, _) = self.read_only.take().expect("only reads were served");
                     self.history.lost += lost.len() as u64;
                 }
-                // Reads go on without a start: what was shown is there, and the rest is as good as forgotten.
+                // Reads continue without a start: what was shown exists, and the rest was dropped.
                 Told::Accepting(false) => {
                     self.coverage.hit("only reads served");
                     self.read_only = Some((self.history.set_aside(std::mem::take(&mut failed)), self.model.restart()));
@@ -371,7 +371,7 @@ impl Run {
         self.shown.push(Arc::clone(event));
     }
 
-    /// Lets go of the server in order: whatever it accepted is answered, unless the disk fails now.
+    /// Stops the server in order: whatever it accepted is answered, unless the disk fails now.
     async fn stop(&mut self) {
         self.server.stop();
         for _ in 0..TURNS_MAX {
@@ -389,7 +389,7 @@ impl Run {
         panic!("the server does not stop");
     }
 
-    /// With the faults over: everything accepted is answered, and what is due happens.
+    /// Without faults, everything accepted is answered, and what is due happens.
     async fn settle(&mut self) {
         self.server.disk.heal();
         self.server.disk.slow(0);
@@ -398,7 +398,7 @@ impl Run {
             self.server.tick().await;
         }
         assert!(self.read_only.is_none(), "liveness: the disk has room and no command is taken");
-        // A halt is no fault, and nobody else would end it.
+        // A halt is not a fault, and nobody else would end it.
         self.submit(vec![(VENUE, Asked::Command(Command::Resume))]);
         for days in [0, 1, 40] {
             self.now = self.now.plus_us(days * DAY).max(self.model.state().at);
@@ -411,7 +411,7 @@ impl Run {
                 }
             }
             assert!(self.history.is_empty(), "liveness: a request was accepted and is never answered");
-            // A slow append that nobody waits for may be on its way still, and the tick behind it.
+            // A slow append that nobody waits for may still be under way, and the tick after it.
             for _ in 0..SLOWEST {
                 self.turn().await;
             }
@@ -429,7 +429,7 @@ impl Run {
     }
 }
 
-/// Whether a batch only tells that nothing was done: there is no writing any more.
+/// Whether a batch only reports that nothing was done: nothing is written any more.
 fn nothing_done(batch: &Released<usize>) -> bool {
     let mut outcomes = batch.answers.iter().map(|(_, outcome)| outcome);
     batch.events.is_empty() && outcomes.all(|told| told.as_ref().is_err_and(|reject| reject.code == Code::ReadOnly))

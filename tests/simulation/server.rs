@@ -1,4 +1,4 @@
-//! The real sequencer on a simulated disk and clock: moved only when the run says so, and killed at any point.
+//! The real sequencer on a simulated disk and clock: runs only when told to, and may be killed at any point.
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
@@ -26,7 +26,7 @@ thread_local! {
     static CLOCK: Cell<Moment> = const { Cell::new(Moment(0)) };
 }
 
-/// How often the sequencer asks whether something is due.
+/// How often the sequencer checks whether something is due.
 const TICK: Duration = Duration::from_millis(250);
 
 /// What a server is started with: the same for a whole run.
@@ -36,9 +36,9 @@ pub struct Settings {
     pub tiers: Tiers,
     /// Events after which the shadow saves a snapshot.
     pub snapshot_events: u64,
-    /// Items that each private channel keeps for who comes back.
+    /// Items that each private channel keeps for clients that reconnect.
     pub ring_items: usize,
-    /// The clock hardly goes on between requests.
+    /// The clock hardly advances between requests.
     pub hurried: bool,
 }
 
@@ -58,7 +58,7 @@ impl Settings {
     }
 }
 
-/// What was let out, in order.
+/// What was released, in order.
 pub enum Told {
     Released(Released<usize>),
     Failed(Vec<usize>),
@@ -84,7 +84,7 @@ impl Release for Probe {
     }
 }
 
-/// How it goes after a move.
+/// The state of the sequencer after a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Life {
     Running,
@@ -112,7 +112,7 @@ impl Server {
         Server { disk, settings, told: Arc::default(), handle: None, run: None, shadow: None, recovered: None }
     }
 
-    /// The digest of the state that the last start began with; `None` if it did not get so far.
+    /// The digest of the state of the last start; `None` if it did not get that far.
     pub fn recovered(&self) -> Option<Digest> {
         self.recovered
     }
@@ -121,7 +121,7 @@ impl Server {
         CLOCK.set(now);
     }
 
-    /// Recovers from the disk, and asks for what was due, as the program does before it listens.
+    /// Recovers from the disk and runs the first tick, as the program does before it listens.
     pub async fn start(&mut self, queue_max: usize, genesis: Option<Command>) -> Result<(), RecoveryError> {
         let journal = Journal::Memory(self.disk.journal()?);
         let (reader, snapshots) = (self.reader(), self.snapshots());
@@ -145,7 +145,7 @@ impl Server {
         Snapshots::Memory(self.disk.clone())
     }
 
-    /// The tickets of those that the queue had no room for.
+    /// Returns the tickets of those for which the queue had no room.
     pub fn submit(&self, submissions: Vec<Submission<usize>>) -> Vec<usize> {
         let refused = match &self.handle {
             Some(handle) => handle.submit(submissions).map_or_else(|Unavailable(refused)| refused, |()| Vec::new()),
@@ -159,7 +159,7 @@ impl Server {
         self.handle.as_ref().map_or(0, Handle::waiting)
     }
 
-    /// Moves the sequencer as far as it gets by itself.
+    /// Runs the sequencer as far as it gets by itself.
     pub async fn turn(&mut self) -> Life {
         let Some(run) = self.run.as_mut() else { return Life::Stopped };
         let mut run = tokio::task::unconstrained(run);
@@ -183,7 +183,7 @@ impl Server {
         life
     }
 
-    /// Lets the time of the next tick come, at which the shadow looks too.
+    /// Advances the time to the next tick, at which the shadow checks, too.
     pub async fn tick(&mut self) {
         if let Some(shadow) = &mut self.shadow {
             shadow.catch_up().await.expect("the journal holds what was written");
@@ -191,17 +191,17 @@ impl Server {
         tokio::time::advance(TICK).await;
     }
 
-    /// What was let out since the last time.
+    /// What was released since the last call.
     pub fn told(&self) -> Vec<Told> {
         std::mem::take(&mut *self.told.lock().unwrap())
     }
 
-    /// Lets go of the queue: an orderly stop, once it has been turned far enough.
+    /// Closes the queue: an orderly stop, once it has run far enough.
     pub fn stop(&mut self) {
         self.handle = None;
     }
 
-    /// Gone at once, whatever was on its way.
+    /// Kills it at once, whatever is under way.
     pub fn kill(&mut self) {
         self.handle = None;
         self.run = None;

@@ -1,4 +1,4 @@
-//! What Service Users ask of the books: every type of order, and every way to change or cancel one.
+//! Orders of Service Users: every order type, and every way to change or cancel an order.
 
 use countersign::domain::decimal::Decimal;
 use countersign::domain::ids::{AccountId, OrderId};
@@ -14,9 +14,9 @@ use super::dice::Dice;
 use super::known::Known;
 use super::world::SECOND;
 
-/// Open orders below which clients rather ask for more than cancel.
+/// With fewer open orders than this, clients prefer placing to canceling.
 const FEW: usize = 8;
-/// Tenths around which prices lie.
+/// Prices lie around this many tenths.
 const MIDDLE: i64 = 1_000;
 
 pub fn symbol(name: &str) -> Symbol {
@@ -75,7 +75,7 @@ fn side(dice: &mut Dice) -> Side {
     dice.of(&[Side::Buy, Side::Sell])
 }
 
-/// Few enough that they meet again.
+/// Few different ones, so that they repeat.
 pub fn client_order_id(dice: &mut Dice) -> ClientOrderId {
     ClientOrderId::from(&format!("c{}", dice.below(200))).unwrap()
 }

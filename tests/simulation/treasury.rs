@@ -1,4 +1,4 @@
-//! What moves funds and tells of them: Earn, deposits, withdrawals and exports of Service Users.
+//! Funds of Service Users: Earn, deposits, withdrawals and exports.
 
 use countersign::domain::decimal::Decimal;
 use countersign::domain::exports::{Format, Report};

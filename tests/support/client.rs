@@ -61,7 +61,7 @@ pub fn check(frame: &Value) {
         (None, Some(method)) => format!("{method}.reply"),
         (None, None) => panic!("neither a channel nor a method: {frame}"),
     };
-    // What was not understood has no schema of its own beyond the refusal's members.
+    // A malformed request has no schema of its own, only the refusal's members.
     let Some(schema) = SCHEMAS.get(&name) else {
         assert!(frame["success"] == json!(false) && frame["error"].is_string(), "no schema {name} for {frame}");
         return;
@@ -93,7 +93,7 @@ pub struct Client {
     socket: WebSocketStream<TcpStream>,
     seen: VecDeque<Value>,
     requests: i64,
-    /// For another frame than a heartbeat.
+    /// Time spent waiting for a frame other than a heartbeat.
     waited: Duration,
 }
 
@@ -115,7 +115,7 @@ impl Client {
         Client::signed_over(stream, api_key, secret).await
     }
 
-    /// On a connection that is there already.
+    /// Over an existing connection.
     pub async fn signed_over(stream: TcpStream, api_key: &str, secret: &[u8]) -> Result<Client, Refused> {
         let nonce = next_nonce();
         let sign = Signed::handshake(&nonce).sign(secret);
@@ -128,7 +128,7 @@ impl Client {
         Client::with_cookie(address, &cookie).await
     }
 
-    /// Signs in with the code `steps` away from now: the cookie.
+    /// Signs in with the code `steps` away from now; returns the cookie.
     pub async fn sign_in(address: SocketAddr, email: &str, steps: i64) -> String {
         let body = json!({"email": email, "password": PASSWORD, "otp": code(steps)}).to_string();
         let origin = format!("http://{address}");
@@ -148,7 +148,7 @@ impl Client {
         Client::over(TcpStream::connect(address).await.unwrap(), headers).await
     }
 
-    /// On a connection that is there already.
+    /// Over an existing connection.
     pub async fn over(stream: TcpStream, headers: &[(&'static str, &str)]) -> Result<Client, Refused> {
         let address = stream.peer_addr().unwrap();
         let mut request = format!("ws://{address}/v2").into_client_request().unwrap();
@@ -250,7 +250,7 @@ impl Client {
         soon(channel, frame).await
     }
 
-    /// The next item of a channel that is as wanted.
+    /// The next item of a channel that is `wanted`.
     pub async fn item(&mut self, channel: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let item = async {
             loop {
@@ -264,7 +264,7 @@ impl Client {
         soon(&format!("item of {channel} as wanted"), item).await
     }
 
-    /// The frames that came before the last answer and were not asked for.
+    /// The frames that arrived before the last answer and were not awaited.
     pub fn kept(&mut self) -> Vec<Value> {
         self.seen.drain(..).collect()
     }
@@ -282,7 +282,7 @@ impl Client {
         }
     }
 
-    /// Sends all in one write; `false` when nobody takes it any more.
+    /// Sends all in one write; `false` when nobody receives it any more.
     pub async fn burst(&mut self, messages: impl IntoIterator<Item = Value>) -> bool {
         for message in messages {
             if self.socket.feed(Message::text(message.to_string())).await.is_err() {
@@ -342,7 +342,7 @@ impl Client {
     }
 }
 
-/// Waits for something in particular, and no longer than a minute: whatever comes instead is no reason to wait for ever.
+/// Waits for something in particular, but no longer than a minute: other messages must not make it wait for ever.
 pub async fn soon<T>(what: &str, comes: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE * 3, comes).await.unwrap_or_else(|_| panic!("no {what} within a minute"))
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// How long it may write nothing before it is ready.
+/// How long it may print nothing before it is ready.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A demo that is ready.
@@ -36,7 +36,7 @@ impl Demo {
         let mut demo = Demo { child, ready: Value::Null };
         let lines = BufReader::new(demo.child.stdout.take().unwrap()).lines();
         let (sender, written) = mpsc::channel();
-        // What comes after it is ready goes nowhere, but the pipe must not fill up.
+        // Later output is discarded, but the pipe must not fill up.
         std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| drop(sender.send(line))));
         let mut told = Vec::new();
         while !told.last().is_some_and(|line: &String| line.contains("Ctrl-C ends the demo")) {

@@ -18,7 +18,7 @@ use countersign::engine::policy::{Policy, PolicyTerms};
 use countersign::engine::service_users::{KeyStatus, ServiceUser, ServiceUserChange, VenueKey};
 use countersign::engine::withdrawals::WithdrawalAddress;
 
-/// A key that a test wants.
+/// A key for a test.
 #[derive(Clone)]
 pub struct Wanted {
     pub scopes: ScopeSet,
@@ -40,7 +40,7 @@ pub fn with(settings: KeySettings) -> Wanted {
     Wanted { scopes: ScopeSet::ALL, settings, organization: 1 }
 }
 
-/// A Member that a test wants, of Acme.
+/// A Member of Acme for a test.
 #[derive(Clone)]
 pub struct Person {
     pub name: String,
@@ -69,7 +69,7 @@ pub fn api_key(number: u8) -> String {
     format!("key-{number}")
 }
 
-/// What only the gateway can make: sealed API secrets, and a Member's password hash and sealed second factor.
+/// What only the gateway can create: sealed API secrets, and a Member's password hash and sealed second factor.
 pub struct Secrets<'a> {
     pub sealed: &'a dyn Fn(u8) -> Vec<u8>,
     pub member: &'a dyn Fn(MemberId) -> (Option<String>, Option<Vec<u8>>),

@@ -1,5 +1,5 @@
-//! A Postgres of the tests' own: private directory, Unix socket, no port. It ends with the process that asked for
-//! it, however that ends: a shell waits for the end of its input and then takes all of it away.
+//! A private Postgres for the tests: its own directory, a Unix socket, no port. It ends with the process that started
+//! it, however that ends: a shell waits for the end of its input and then removes everything.
 
 use std::fs::Permissions;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Runs the server until the end of its input, then takes it away with its data.
+/// Runs the server until its input ends, then removes it with its data.
 const SCRIPT: &str = include_str!("../../scripts/postgres");
 
 const HINT: &str = "this test needs Postgres: apt-get install postgresql (scripts/test does it)";
@@ -22,7 +22,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Makes a directory the server's own, and lets it through the private one around it.
+    /// Makes the server the owner of a directory, and lets it through the private one around it.
     #[allow(dead_code, reason = "each suite uses its part")]
     pub fn give(&self, outer: &Path, dir: &Path) {
         std::fs::set_permissions(outer, Permissions::from_mode(0o711)).unwrap();
@@ -84,7 +84,7 @@ pub fn cut_others(url: &str) {
     assert_eq!(sql(url, cut), "t");
 }
 
-/// Runs a statement on a database, and gives what it says.
+/// Runs a statement on a database, and returns its output.
 #[allow(dead_code, reason = "each suite uses its part")]
 pub fn sql(url: &str, statement: &str) -> String {
     let server = SERVER.get_or_init(start);
@@ -93,11 +93,11 @@ pub fn sql(url: &str, statement: &str) -> String {
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
-/// A lock on a database; it is let go when this is dropped.
+/// A lock on a database, released when dropped.
 #[allow(dead_code, reason = "each suite uses its part")]
 pub struct Lock(Child);
 
-/// Has every write to a table wait.
+/// Makes every write to a table wait.
 #[allow(dead_code, reason = "each suite uses its part")]
 pub fn lock(url: &str, table: &str) -> Lock {
     let server = SERVER.get_or_init(start);
@@ -114,7 +114,7 @@ pub fn lock(url: &str, table: &str) -> Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // At the end of its input it ends, and the transaction with it.
+        // At the end of its input it ends, and so does the transaction.
         drop(self.0.stdin.take());
         let _ = self.0.wait();
     }

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 /// How long it may take to start, and to end.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How often is looked whether it has ended: nothing tells.
+/// The interval of checks whether it has ended: there is no notification.
 #[allow(dead_code, reason = "each suite uses its part")]
 const LOOK: Duration = Duration::from_millis(5);
 
@@ -21,12 +21,12 @@ pub struct Served {
 }
 
 impl Served {
-    /// Starts with a settings file and waits until it listens; `log` is from which level on is logged, and where.
+    /// Starts with a settings file and waits until it listens; `log` is the log level, and where the log goes.
     pub async fn start(settings: &Path, log: (&str, Stdio)) -> Served {
         Served::spawned(Served::serving(settings, log)).await
     }
 
-    /// The same of a command that is made ready.
+    /// The same with a prepared command.
     pub async fn spawned(command: Command) -> Served {
         let (mut served, line) = Served::first_line(command).await;
         let listening = line.trim().strip_prefix("listening on ").and_then(|url| url.split_once("://"));
@@ -34,17 +34,17 @@ impl Served {
         served
     }
 
-    /// Starts the same way; with the first line that it writes, or nothing if it ends without one.
+    /// Starts the same way; returns the first line that it prints, empty if it ends without one.
     pub async fn first_line(mut command: Command) -> (Served, String) {
         let child = command.stdout(Stdio::piped()).spawn().unwrap();
-        // From here on it is killed whatever happens, which ends the wait for its word too.
+        // From here on it is killed whatever happens, which also ends the wait for its output.
         let mut served = Served { child, address: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)) };
         let mut told = BufReader::new(served.child.stdout.take().unwrap());
         let first = move || {
             let mut line = String::new();
             told.read_line(&mut line).map(|_| line)
         };
-        // Not here: a server of this process that made the data may have something left to write.
+        // Not on this thread: a server in this process that made the data may still have something to write.
         let line = timeout(PATIENCE, tokio::task::spawn_blocking(first)).await.expect("it starts").unwrap().unwrap();
         (served, line)
     }
@@ -82,7 +82,7 @@ impl Served {
         assert!(told.success());
     }
 
-    /// Waits until it has ended: how.
+    /// Waits until it has ended; returns how.
     #[allow(dead_code, reason = "each suite uses its part")]
     pub async fn ended(&mut self) -> ExitStatus {
         let mut look = tokio::time::interval(LOOK);

@@ -54,7 +54,7 @@ impl World {
         World::made(keys, people, true, |_| {}).await
     }
 
-    /// All of these chosen.
+    /// With all of these given.
     pub async fn made(keys: &[Wanted], people: &[Person], policy: bool, change: impl FnOnce(&mut Config)) -> World {
         let dir = tempfile::tempdir().unwrap();
         let master = MasterKey::from_text(MASTER).unwrap();
@@ -88,8 +88,8 @@ impl World {
         (self.server, self.address) = (Some(server), address);
     }
 
-    /// Waits until the lock of the data is free. A child that another test starts has a copy of every open file until it runs
-    /// its own program, and so the lock of a server that has stopped meanwhile.
+    /// Waits until the lock of the data is free. Until a child that another test starts runs its own program, it has a
+    /// copy of every open file, and so the lock of a server that has stopped in the meantime.
     pub async fn unlocked(&self) {
         let Ok(lock) = File::open(self.config.data_dir.join("lock")) else { return };
         let began = Instant::now();
@@ -102,7 +102,7 @@ impl World {
         self.dir.path()
     }
 
-    /// Stops in order and tries to start under another master key: what the operator is told.
+    /// Stops in order and tries to start with another master key; returns what the operator is told.
     pub async fn restart_with(&mut self, master: &str) -> String {
         self.stop().await;
         let config = Config::at(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), self.dir.path().to_owned());
@@ -124,14 +124,14 @@ impl World {
     }
 }
 
-/// Sets the clock on of a server that shares the test's one thread, so that nobody waits.
+/// Advances the clock of a server that shares the test's only thread, so that nobody really waits.
 pub async fn passes(seconds: u64) {
     tokio::time::pause();
     tokio::time::advance(Duration::from_secs(seconds)).await;
     tokio::time::resume();
 }
 
-/// Tests that are not about rates trade as fast as they can.
+/// In tests that are not about rates, keys trade as fast as they can.
 fn unlimited(address: SocketAddr, dir: &Path) -> Config {
     let mut config = Config::at(address, dir.to_owned());
     config.rates = Tiers::all(Tier::Unlimited);

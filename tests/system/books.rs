@@ -22,10 +22,10 @@ fn tenths(price: &Value) -> i64 {
     digits(price, 1).parse().unwrap()
 }
 
-/// One side of a book by price, what is best last; asks by their negative.
+/// One side of a book by price, the best last; asks by negative price.
 type Side<T> = BTreeMap<i64, T>;
 
-/// What a frame leaves of a side: the best levels. A snapshot has no more from the start.
+/// Keeps what a frame leaves of a side: the best levels. A snapshot has no more from the start.
 fn cut<T>(side: &mut Side<T>, depth: usize, frame: &Value) {
     assert!(side.len() <= depth || frame["type"] == "update", "more levels than were asked for: {frame}");
     while side.len() > depth {
@@ -48,7 +48,7 @@ pub struct Levels {
 }
 
 impl Levels {
-    /// Follows a frame; a snapshot replaces what was there.
+    /// Applies a frame; a snapshot replaces everything.
     pub fn take(&mut self, frame: &Value, depth: usize) {
         if frame["type"] == "snapshot" {
             *self = Levels::default();
@@ -75,7 +75,7 @@ pub struct Queues {
 }
 
 impl Queues {
-    /// Follows a frame; a snapshot replaces what was there.
+    /// Applies a frame; a snapshot replaces everything.
     pub fn take(&mut self, frame: &Value, depth: usize) {
         if frame["type"] == "snapshot" {
             *self = Queues::default();
@@ -102,7 +102,7 @@ impl Queues {
     }
 }
 
-/// The price that ends the play: nothing else is ever there.
+/// The price that ends the play; no other order is ever there.
 const LAST: f64 = 5_000.0;
 
 fn ends(frame: &Value) -> bool {
@@ -125,7 +125,7 @@ impl Play {
         Play { random: StdRng::seed_from_u64(seed), bots, open: Vec::new() }
     }
 
-    /// More levels on each side than the least depth shows, beyond all prices that come.
+    /// Adds more levels on each side than the smallest depth shows, beyond all later prices.
     async fn begin(&mut self) {
         for step in 0..12 {
             self.bots[0].call("add_order", limit("buy", "0.05", 980 - step)).await;
@@ -170,7 +170,7 @@ impl Play {
     }
 }
 
-/// Who follows one of the books.
+/// A follower of one of the books.
 struct Watcher {
     client: Client,
     channel: &'static str,
@@ -200,7 +200,7 @@ impl Watcher {
         assert_eq!(acknowledged, json!({"channel": channel, "symbol": "BTC/USD", "depth": depth, "snapshot": true}));
     }
 
-    /// Rebuilds the book to the end: how many frames there were, and how many levels of bids each snapshot had.
+    /// Rebuilds the book to the end; returns how many frames there were, and how many levels of bids each snapshot had.
     async fn rebuild(&mut self) -> (usize, Vec<usize>) {
         let (mut levels, mut queues, mut frames, mut begun) = (Levels::default(), Queues::default(), 0, Vec::new());
         loop {
@@ -277,7 +277,7 @@ async fn an_order_that_goes_from_the_last_level_shown_to_the_best_is_told_to_hav
     assert_eq!(told, [(json!("delete"), moved.clone(), 910), (json!("add"), moved, 1_010)]);
 }
 
-/// The snapshots of three channels, each with who asked, and all that they say but when they were taken.
+/// The snapshots of three channels, each with its client, and all their contents but the time.
 async fn shown(world: &World) -> (Vec<(Client, Value)>, Vec<Value>) {
     let (mut told, mut said) = (Vec::new(), Vec::new());
     for channel in ["book", "level3", "ticker"] {
@@ -305,7 +305,7 @@ async fn rule_44_books_are_the_same_after_a_restart_and_go_on_from_there() {
     iceberg["display_qty"] = json!("0.1");
     maker.call("add_order", iceberg).await;
     maker.call("add_order", limit("sell", "0.1", 1_005)).await;
-    // The next slice of the iceberg comes behind that.
+    // The iceberg's next slice comes after that.
     bot.call("add_order", limit("buy", "0.1", 1_005)).await;
     let first = maker.call("add_order", order("limit", "sell", 1_010)).await["order_id"].clone();
     maker.call("add_order", order("limit", "sell", 1_010)).await;

@@ -78,7 +78,7 @@ async fn d1_13_a_key_that_expires_takes_its_open_sockets_along() {
     following.subscribe("executions").await;
     let token = token_of(world.address, (&api_key(1), &secret(1)), &next_nonce()).await["result"]["token"].take();
     bare.call("key_info", json!({"token": token})).await;
-    // Whatever they are there for, and what opened them.
+    // Whatever the sockets do, and however they were opened.
     for socket in [&mut following, &mut still, &mut bare] {
         assert_eq!(socket.closed().await, (4002, "key expired".to_owned()));
         assert!(wall_clock() >= expiry, "not before its time");
@@ -90,7 +90,7 @@ async fn d1_13_a_key_that_expires_takes_its_open_sockets_along() {
     world.bot(2).await.call("key_info", json!({})).await;
 }
 
-/// Brings a nonce in a handshake or in a token call; whether it was accepted.
+/// Uses a nonce in a handshake or in a token call; returns whether it was accepted.
 async fn accepted(address: SocketAddr, nonce: u64, in_handshake: bool) -> bool {
     let refused = match in_handshake {
         true => open(address, 1, nonce).await.err().map(|refused| refused.error),
@@ -103,8 +103,8 @@ async fn accepted(address: SocketAddr, nonce: u64, in_handshake: bool) -> bool {
     refused.is_none()
 }
 
-/// Each nonce comes three times at once, in any order, with others. The server is killed before it has answered all, again
-/// and again; what it did not acknowledge comes again after the next start.
+/// Each nonce is used three times at once, in any order, with others. The server is killed before it has answered all,
+/// again and again; what it did not acknowledge is sent again after the next start.
 #[tokio::test]
 async fn d2_17_a_nonce_is_accepted_once_in_handshakes_and_token_calls_and_never_again_after_a_kill() {
     const WINDOW: u64 = 64;
@@ -115,7 +115,7 @@ async fn d2_17_a_nonce_is_accepted_once_in_handshakes_and_token_calls_and_never_
     let mut dice = StdRng::seed_from_u64(seed);
     let window = KeySettings { nonce_window: WINDOW, ..KeySettings::default() };
     let (_world, settings) = handed_over(&[with(window)], "").await;
-    // No two are further apart than the window, so each is good whatever came before it.
+    // No two are further apart than the window, so each is valid whatever came before it.
     let mut captured: Vec<u64> = (FIRST..=FIRST + WINDOW).collect();
     captured.shuffle(&mut dice);
     let (mut acknowledged, mut tried) = (BTreeSet::new(), Vec::new());
@@ -136,7 +136,7 @@ async fn d2_17_a_nonce_is_accepted_once_in_handshakes_and_token_calls_and_never_
         }
         // The rest is under way.
         server.kill();
-        // What the last part brings is new to the server.
+        // The nonces of the last part are new to the server.
         assert!(round < KILLS || part.iter().all(|nonce| acknowledged.contains(nonce)), "{acknowledged:?}");
     }
     let server = Served::start(&settings, ("warn", Stdio::inherit())).await;

@@ -1,4 +1,4 @@
-//! The commands as an operator runs them, and the unit by which systemd does.
+//! The commands as an operator runs them, and the unit with which systemd runs the server.
 
 use std::fs::File;
 use std::os::unix::fs::PermissionsExt as _;
@@ -76,7 +76,7 @@ fn an_init_that_fails_can_be_done_again_and_says_what_is_in_the_way() {
 fn an_init_that_cannot_write_a_file_leaves_none_and_can_be_done_again() {
     for file in ["countersign.toml", "master.key"] {
         let dir = tempfile::tempdir().unwrap();
-        // Nothing that it points to is there, and none can be made there.
+        // The link's target does not exist and cannot be created.
         std::os::unix::fs::symlink("nowhere/file", dir.path().join(file)).unwrap();
         let failed = countersign(&["init"], dir.path());
         assert!(failed.status.code() == Some(1) && err(&failed).contains(file), "{file}: {failed:?}");
@@ -118,7 +118,7 @@ fn init_puts_the_data_where_it_is_told_and_a_journal_without_a_first_entry_is_re
     }
 }
 
-/// Its command and its directory are the ones of the page that hands it out.
+/// Its command and directory are those of the page with the unit.
 #[test]
 fn the_systemd_unit_is_sound_and_its_command_is_understood() {
     let read = |path: &str| std::fs::read_to_string(path).unwrap();
@@ -144,7 +144,7 @@ fn the_systemd_unit_is_sound_and_its_command_is_understood() {
     assert!(missing.status.code() == Some(1) && err(&missing).contains("nowhere/countersign.toml"), "{missing:?}");
 }
 
-/// It is told before the port opens; were it opened, the first line would say so.
+/// It is reported before the port opens; otherwise the first line would be about the port.
 #[tokio::test]
 async fn d1_14_serve_does_not_listen_off_loopback_without_tls_or_consent_nor_with_half_of_a_certificate() {
     let (dir, _) = initialised();

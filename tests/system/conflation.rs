@@ -1,5 +1,5 @@
-//! A reader of market data that stands still: what waits for it is bounded, and once it reads on it is given snapshots in
-//! place of what it missed and goes on from there.
+//! A reader of market data that stops reading: what waits for it is bounded, and once it reads again it gets snapshots
+//! instead of what it missed and continues from there.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -15,16 +15,16 @@ use super::world::{World, api_key, key, other, secret};
 
 const CHANNELS: [&str; 4] = ["book", "level3", "trade", "ticker"];
 const DEPTH: usize = 100;
-/// What a socket's queue holds of market data, less what is no frame; and what its session may have taken from it for one
-/// write.
+/// The market data that a socket's queue can hold, minus what is not a frame, plus what its session may have taken from
+/// it for one write.
 const QUEUED: u64 = 60;
 const TAKEN: u64 = 4 + 64;
-/// What the server reckons a part at that waits; a frame counts as so many as its length makes.
+/// The size that the server assumes for a waiting part; a frame counts as several, according to its length.
 const PART_BYTES: u64 = 512;
 /// Of the bots, who read.
 const OTHERS: u64 = 16;
 
-/// A client whose socket takes little that is not read.
+/// A client whose socket has small buffers.
 pub async fn narrow(address: SocketAddr) -> Client {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4_096).unwrap();
@@ -44,7 +44,7 @@ impl Market {
         Market { maker: world.bot(1).await, taker: world.bot(2).await, changes: 0 }
     }
 
-    /// New quotes instead of those before, and a trade with one of them; this changes every channel, and the books much.
+    /// Replaces all quotes and trades with one of them; this changes every channel, and the books much.
     async fn change(&mut self) {
         self.changes += 1;
         let first = 1_000 + self.changes % 40;
@@ -58,7 +58,7 @@ impl Market {
     }
 }
 
-/// What a client makes of the frames of all channels.
+/// What a client builds from the frames of all channels.
 #[derive(Default)]
 struct Picture {
     levels: Levels,
@@ -72,7 +72,7 @@ struct Picture {
 }
 
 impl Picture {
-    /// Takes a frame: a snapshot replaces what was there, an update follows it without a gap.
+    /// Applies a frame: a snapshot replaces everything, an update must follow without a gap.
     fn take(&mut self, frame: &Value) {
         let (channel, snapshot) = (frame["channel"].as_str().unwrap(), frame["type"] == "snapshot");
         if snapshot {
@@ -95,7 +95,7 @@ impl Picture {
         }
     }
 
-    /// Reads until every channel has begun so often, and all frames of the last change are there.
+    /// Reads until every channel has begun `begun` times, and all frames of the last change have arrived.
     async fn read(&mut self, client: &mut Client, begun: usize, last_trade: u64) {
         let all = |picture: &Picture| {
             let snapshots = CHANNELS.map(|channel| picture.snapshots.get(channel).copied().unwrap_or(0));
@@ -119,10 +119,10 @@ async fn parts_waiting(world: &World) -> u64 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reader_of_market_data_that_stood_still_gets_snapshots_and_goes_on() {
     let keys = [key(ScopeSet::ALL), other(), key(ScopeSet::NONE)];
-    // Who reads nothing answers no ping either.
+    // A client that reads nothing answers no ping either.
     let world = World::configured(&keys, |config| config.limits.ping_s = 300).await;
     let mut market = Market::new(&world).await;
-    // The snapshot of `trade` is none before there is a trade.
+    // Before there is a trade, `trade` has no snapshot.
     market.change().await;
     let mut still = narrow(world.address).await;
     for channel in CHANNELS {

@@ -1,5 +1,5 @@
-//! D4-49: wherever a connection breaks, what a client has and what it gets when it resumes make the uncut stream.
-//! The reader is a bare TCP socket, so that the break falls on a byte and not on a frame.
+//! D4-49: wherever a connection breaks, what a client has and what it gets when it resumes add up to the uncut stream.
+//! The reader is a plain TCP socket, so that the break comes after any byte and not only between frames.
 
 use std::collections::BTreeSet;
 
@@ -44,14 +44,14 @@ fn masked(text: &str) -> Vec<u8> {
     frame
 }
 
-/// The items in the whole frames of a byte stream that ends anywhere.
+/// The items in the complete frames of a byte stream that may end anywhere.
 fn items(mut bytes: &[u8]) -> Vec<Value> {
     let mut found = Vec::new();
     loop {
         let (length, head) = match bytes {
             [_, 126, high, low, ..] => (usize::from(u16::from_be_bytes([*high, *low])), 4),
             [_, length @ ..=125, ..] => (usize::from(*length), 2),
-            // No frame of this run is so long that it takes eight bytes to say.
+            // No frame of this run is so long that its length takes eight bytes.
             _ => return found,
         };
         let Some(frame) = bytes.get(head..head + length) else { return found };
@@ -63,8 +63,8 @@ fn items(mut bytes: &[u8]) -> Vec<Value> {
     }
 }
 
-/// What the first `limit` bytes of a connection that resumes from an offset hold, or all up to the item `last`; and
-/// how many bytes there were. The connection is gone afterwards.
+/// The items in the first `limit` bytes of a connection that resumes from an offset, or all up to the item `last`; and
+/// how many bytes there were. The connection is closed afterwards.
 async fn cut(world: &World, from: u64, last: &Value, limit: u64) -> (Vec<Value>, usize) {
     let asked = json!({"method": "subscribe", "params": {"channel": "executions", "from_offset": from}});
     let read = async {

@@ -1,5 +1,5 @@
-//! A key's query dates, on every path to the past: what happened at the very start counts, what happened at the very end
-//! does not (rule 10).
+//! A key's query dates, on every path to the past: events at the very start are included, events at the very end are
+//! not (rule 10).
 
 use std::collections::BTreeSet;
 
@@ -19,12 +19,12 @@ const FILLS: usize = 7;
 /// The fills that the dates begin and end with.
 const START: usize = 2;
 const END: usize = 5;
-/// The keys that are cut to the dates: by both, and by their start alone.
+/// The keys with dates: one with both, one with a start only.
 const DATED: u8 = 3;
 const BEGUN: u8 = 4;
 const CUT: &str = "entries before the key's query start date are left out";
 
-/// What a world with both keys has told a bot without dates.
+/// What a bot without dates received in a world with both keys.
 struct Past {
     world: World,
     /// Fills, oldest first.
@@ -65,7 +65,7 @@ impl Past {
         Past { fills, entries, frames, world }
     }
 
-    /// What the dates leave of some items, by name.
+    /// The names of the items that lie within the dates.
     fn within<'a>(&self, items: &'a [Value], name: &str, until: Option<usize>) -> BTreeSet<&'a str> {
         let start = at(&self.fills[START]);
         let end = until.map(|fill| at(&self.fills[fill]));
@@ -83,7 +83,7 @@ fn names<'a>(items: impl IntoIterator<Item = &'a Value>, name: &str) -> BTreeSet
     items.into_iter().map(|item| item[name].as_str().unwrap()).collect()
 }
 
-/// Everything of a channel that is kept, which is so many items.
+/// Everything kept of a channel, which is `count` items.
 async fn replayed(bot: &mut Client, channel: &str, count: usize) -> Vec<Value> {
     let acknowledged = bot.call("subscribe", json!({"channel": channel, "from_offset": 0})).await;
     assert_eq!(acknowledged["warnings"], json!([CUT]), "{channel}");
@@ -111,7 +111,7 @@ async fn d2_22_each_query_shows_what_happened_at_the_start_and_not_what_happened
     ] {
         for (number, until) in [(DATED, Some(END)), (BEGUN, None)] {
             let mut bot = past.world.bot(number).await;
-            // Of the question's own dates the end is that of the last fill, which does not count either.
+            // If the question has its own dates, its end is that of the last fill, which is not included either.
             let until = until.or(params.get("end").map(|_| FILLS - 1));
             let told = bot.call(method, params.clone()).await;
             let told = told[list].as_array().unwrap();
@@ -123,7 +123,7 @@ async fn d2_22_each_query_shows_what_happened_at_the_start_and_not_what_happened
     }
 }
 
-/// Once the end is over these streams are refused, so what comes after it is told to nobody.
+/// Once the end is over these streams are refused, so nobody receives what comes after it.
 #[tokio::test]
 async fn d2_22_past_fills_and_replays_begin_with_what_happened_at_the_start() {
     let past = Past::new().await;
@@ -151,7 +151,7 @@ async fn d2_22_past_fills_and_replays_begin_with_what_happened_at_the_start() {
     }
 }
 
-/// What is told of present state beside it is `d2_22_a_start_date_bounds_no_live_item_of_present_state`'s.
+/// Live items of present state are tested in `d2_22_a_start_date_bounds_no_live_item_of_present_state`.
 #[tokio::test]
 async fn d2_22_what_has_a_time_and_what_has_ended_is_told_live_only_within_the_dates() {
     let hour = Some(wall_clock().plus_us(3_600_000_000));

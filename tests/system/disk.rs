@@ -1,5 +1,5 @@
-//! A data directory on a disk that is full, turns read-only or does not sync, each for real: what is told, what is
-//! served, and what is there afterwards.
+//! A data directory on a disk that is full, becomes read-only or does not sync, each for real: the answers, what is
+//! still served, and what is stored afterwards.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -33,7 +33,7 @@ pub(super) fn order(number: usize) -> Value {
         "limit_price": 1_000 + number % 100, "order_userref": number / GROUP})
 }
 
-/// Orders until one is not acknowledged; those that were, and what the first other one was told.
+/// Places orders until one is not acknowledged; collects those that were, returns the answer to the first other one.
 pub(super) async fn order_until_refused(bot: &mut Client, acknowledged: &mut Vec<Value>) -> String {
     loop {
         let reply = bot.reply("add_order", order(acknowledged.len())).await;
@@ -62,7 +62,7 @@ pub(super) async fn system(bot: &mut Client) -> Value {
     bot.frame("status").await["data"][0]["system"].clone()
 }
 
-/// A world whose data lies on what `mount` makes, and a bot there with the orders that it was acknowledged.
+/// A world whose data is on what `mount` creates, and a bot there with its acknowledged orders.
 async fn begun<D>(mount: impl FnOnce(&Path) -> D) -> (World, D, Client, Vec<Value>) {
     let mut mounted = None;
     let configure = |config: &mut Config| mounted = Some(mount(&config.data_dir));
@@ -73,20 +73,20 @@ async fn begun<D>(mount: impl FnOnce(&Path) -> D) -> (World, D, Client, Vec<Valu
     for number in 0..20 {
         acknowledged.push(bot.call("add_order", order(number)).await["order_id"].clone());
     }
-    // The history tables may be a tenth of a second behind the burst that a start is. A query waits until they have all of it:
-    // on a failed disk they would stay behind, and queries of the past be refused.
+    // The history tables may be a tenth of a second behind the burst at a start. A query waits until they have all of
+    // it: on a failed disk they would stay behind, and queries of the past be refused.
     bot.call("closed_orders", json!({})).await;
     (world, mounted.unwrap(), bot, acknowledged)
 }
 
-/// A stream of the orders, those that are open first.
+/// A stream of the orders, beginning with the open ones.
 async fn watching(world: &World) -> Client {
     let mut watcher = world.bot(1).await;
     watcher.subscribe("executions").await;
     watcher
 }
 
-/// Orders until the disk fails, which is told.
+/// Places orders until the disk fails, which is reported.
 async fn order_until_it_fails(world: &World, bot: &mut Client, acknowledged: &mut Vec<Value>) {
     let refused = order_until_refused(bot, acknowledged).await;
     assert!(refused.starts_with("EService:Unavailable: the outcome is not known"), "{refused}");
@@ -94,7 +94,7 @@ async fn order_until_it_fails(world: &World, bot: &mut Client, acknowledged: &mu
     assert_reads_only(world, bot, acknowledged).await;
 }
 
-/// Waits until commands are taken again, and one is.
+/// Waits until commands are accepted again, and sends one.
 pub(super) async fn order_again(world: &World, bot: &mut Client, acknowledged: &mut Vec<Value>) {
     assert_eq!(system(bot).await, "online");
     let (status, _, body) = http(world.address, "GET", "/healthz", &[], "").await;
@@ -103,12 +103,12 @@ pub(super) async fn order_again(world: &World, bot: &mut Client, acknowledged: &
     assert_open(bot, acknowledged).await;
 }
 
-/// Stops a server whose disk fails: what it ends with.
+/// Stops a server whose disk fails; returns its error.
 pub(super) async fn stop(world: &mut World) -> String {
     soon("end of the server", world.server.take().unwrap().stop()).await.unwrap_err().to_string()
 }
 
-/// Starts one whose disk may still tell of an earlier failure, and waits until it takes commands.
+/// Starts one whose disk may still report an earlier failure, and waits until it accepts commands.
 async fn start(world: &mut World) {
     world.start().await;
     let mut bare = Client::bare(world.address).await;
@@ -133,7 +133,7 @@ async fn d6_70_a_full_disk_is_told_reads_go_on_nothing_acknowledged_is_lost_and_
     assert!(stopped.contains("the storage takes no writes"), "{stopped}");
     disk.fill();
     world.start().await;
-    // A nonce cannot be noted, so a key opens no session; a token needs none.
+    // A nonce cannot be recorded, so a key cannot open a session; a token needs none.
     let refused = Client::signed(world.address, &api_key(1), &secret(1)).await.err().expect("a refusal");
     assert_eq!((refused.status, refused.retry_after), (503, true), "{refused:?}");
     let mut bare = Client::bare(world.address).await;
@@ -144,7 +144,7 @@ async fn d6_70_a_full_disk_is_told_reads_go_on_nothing_acknowledged_is_lost_and_
     order_again(&world, &mut bare, &mut acknowledged).await;
 }
 
-/// Its end cannot be journalled, and nobody waits for that (rule 39).
+/// Its end cannot be journaled, and nobody waits for that (rule 39).
 #[tokio::test(flavor = "multi_thread")]
 async fn rule_16_a_session_that_idles_on_a_full_disk_admits_nothing_and_ends_when_there_is_room() {
     let mut mounted = None;
@@ -161,7 +161,7 @@ async fn rule_16_a_session_that_idles_on_a_full_disk_admits_nothing_and_ends_whe
     disk.fill();
     order_until_refused(&mut bot, &mut Vec::new()).await;
     carol.call("member_info", json!({})).await;
-    // Neither these nor a look at the session are uses of it.
+    // Neither these nor a check of the session count as its use.
     let signed_in = async || http(world.address, "GET", "/session", &[("Cookie", &cookie)], "").await.0;
     for _ in 0..30 {
         if signed_in().await == 401 {
@@ -185,7 +185,7 @@ async fn d6_70_history_that_finds_no_room_says_so_each_time_and_has_all_of_it_on
     let batch = |seq| HistoryBatch { audit: (seq * 10..(seq + 1) * 10).map(row).collect(), ..HistoryBatch::default() };
     disk.fill();
     let (mut seq, mut failed) = (1, 0);
-    // After two failures a third write over the same connection would be told as done, and never committed.
+    // After two failures a third write over the same connection would be reported as done, but never committed.
     while failed < 3 {
         let applied = writer.apply(&batch(seq), Head { seq, ..Head::default() }).await;
         assert_eq!(reader.checkpoint().await.unwrap() == seq, applied.is_ok(), "{applied:?}");
@@ -202,7 +202,7 @@ async fn d6_70_history_that_finds_no_room_says_so_each_time_and_has_all_of_it_on
     assert_eq!(told, (10..(seq + 1) * 10).rev().collect::<Vec<_>>());
 }
 
-/// `ulimit -f`, of which the system tells by a signal that ends who does not expect it.
+/// `ulimit -f`: the system reports it by a signal, which ends a process that does not handle it.
 #[tokio::test(flavor = "multi_thread")]
 async fn d6_70_files_that_may_not_grow_are_told_as_a_full_disk_and_the_process_goes_on() {
     let (_world, settings) = handed_over(&[key(ScopeSet::ALL)], "").await;
@@ -224,7 +224,7 @@ async fn d6_70_files_that_may_not_grow_are_told_as_a_full_disk_and_the_process_g
     assert_open(&mut bot, &acknowledged).await;
 }
 
-/// What holds while no command is taken: it is told, and queries are answered as of what is stored.
+/// Checks that commands are refused, that this is announced, and that queries are answered from what is stored.
 async fn assert_reads_only(world: &World, bot: &mut Client, acknowledged: &[Value]) {
     let refused = bot.refused("add_order", order(1)).await;
     assert!(refused.starts_with("EService:Unavailable: nothing was done"), "{refused}");
@@ -271,7 +271,7 @@ async fn d6_70_after_a_failed_sync_nothing_is_taken_until_all_was_written_anew_a
     assert_open(&mut world.bot(1).await, &acknowledged).await;
 }
 
-/// As [`begun`], with room in the log and none for the database file: it is a checkpoint's sync that fails.
+/// As [`begun`], with room in the log but none for the database file: a checkpoint's sync fails.
 async fn failed_at_a_checkpoint() -> (World, Device, Client, Vec<Value>) {
     let (world, device, mut bot, mut acknowledged) = begun(Device::mount).await;
     device.grow("journal.db-wal", 16 << 20);
@@ -336,7 +336,7 @@ async fn d6_69_a_journal_shorter_than_its_head_file_says_is_refused_by_the_serve
     world.start().await;
 }
 
-/// As a kill leaves it, within the second in which the head file does not yet tell of it.
+/// As after a kill, within the second in which the head file does not have it yet.
 #[tokio::test(flavor = "multi_thread")]
 async fn d6_69_a_log_damaged_in_its_midst_is_refused_by_the_server_and_by_verify() {
     let world = World::new(&[key(ScopeSet::ALL)]).await;

@@ -54,7 +54,7 @@ async fn a_bonded_allocation_lives_through_its_stages_and_a_restart() {
         (status["allocated"].to_string(), &status["exit_queue"][0]["operation_id"]),
         ("6.0".into(), &left["operation_id"])
     );
-    // The stages go on while nobody runs: the first tick of the next start finds them over, or later ones do.
+    // The stages continue while the server is down: the first tick of the next start finds them over, or later ones do.
     world.restart().await;
     let mut bot = world.bot(1).await;
     bot.call("subscribe", json!({"channel": "earn", "from_offset": left["offset"]})).await;

@@ -1,5 +1,5 @@
-//! A server whose journal fails for good: what is under way is answered, every socket is closed in order, and the end
-//! says why.
+//! A server whose journal fails for good: calls under way are answered, every socket is closed in order, and the close
+//! reason says why.
 
 use std::path::Path;
 
@@ -20,8 +20,8 @@ fn order() -> Value {
     limit("buy", 1, 10)
 }
 
-/// Writes a row behind the back of the server on `dir`, which finds it with its next one. Only without its lock does a
-/// second writer get so far.
+/// Writes a row without the server on `dir` knowing, which finds it when it appends its next one. A second writer gets
+/// this far only without the server's lock.
 async fn write_behind(dir: &Path) {
     std::fs::remove_file(dir.join("lock")).unwrap();
     let mut journal = Storage::Sqlite(dir.to_owned()).journal().await.unwrap();
@@ -79,7 +79,7 @@ async fn d6_70_a_process_whose_journal_fails_closes_its_sockets_and_then_ends_wi
     assert!(log.lines().last().unwrap().contains("another writer"), "{log}");
 }
 
-/// What the reason of an end says, and what was done to the files of a running server.
+/// A part of the close reason, and what was done to the files of a running server.
 type Harm = (&'static str, fn(&Path));
 
 const HARM: [Harm; 4] = [

@@ -16,7 +16,7 @@ use super::world::{World, api_key, key, other, secret, with};
 const TRADES: &str = "txid,ordertxid,pair,time,type,ordertype,price,cost,fee,vol,margin,misc,ledgers";
 const LEDGERS: &str = "txid,refid,time,type,subtype,aclass,asset,amount,fee,balance,wallet";
 
-/// Fills between the bots of two Organizations: the first one's own orders make some and take some.
+/// Fills between the bots of two Organizations: the first one is maker in some and taker in others.
 async fn traded(world: &World) -> (Client, Client) {
     let (mut bot, mut peer) = (world.bot(1).await, world.bot(2).await);
     for (at, (maker, taker)) in [("sell", "buy"), ("buy", "sell")].into_iter().enumerate() {
@@ -39,7 +39,7 @@ pub async fn ordered(bot: &mut Client, params: Value) -> String {
     bot.call("export_add", params).await["export_id"].as_str().unwrap().to_owned()
 }
 
-/// Asks for its status until the export is made: that status.
+/// Queries its status until the export is made; returns that status.
 pub async fn processed(bot: &mut Client, id: &str) -> Value {
     let made = async {
         loop {
@@ -69,7 +69,7 @@ async fn fetched(world: &World, bot: &mut Client, params: Value) -> Vec<String> 
     rows
 }
 
-/// All items of a list, page by page, as the text that came.
+/// All items of a list, page by page, as raw text.
 async fn paged(bot: &mut Client, method: &str, list: &str) -> Vec<Value> {
     let mut all = Vec::new();
     let mut params = json!({"limit": 3});
@@ -194,7 +194,7 @@ async fn fields_choose_and_order_the_columns_and_tsv_needs_no_quotes() {
     }
 }
 
-/// Entries on both sides of each edge: start counts, end does not.
+/// Entries on both sides of each edge: the start is included, the end is not.
 #[tokio::test]
 async fn d2_22_dates_bound_an_export_on_both_edges() {
     let world = World::new(&[key(ScopeSet::ALL), other()]).await;
@@ -212,7 +212,7 @@ async fn d2_22_dates_bound_an_export_on_both_edges() {
     assert!(!expected.is_empty() && expected.len() < told.len() - 1);
     let asked = json!({"report": "ledgers", "format": "csv", "fields": ["txid"], "start": start, "end": end});
     assert_eq!(fetched(&world, &mut bot, asked.clone()).await[1..], expected);
-    // The key's own dates do the same, whatever is asked for, and hide what reaches beyond them.
+    // The key's own dates do the same, whatever is requested, and hide exports that reach beyond them.
     let (mut wide, narrow) = (Vec::new(), asked);
     for beyond in [json!({"start": start}), json!({"end": end})] {
         let mut asked = json!({"report": "ledgers", "format": "csv"});
@@ -348,7 +348,7 @@ async fn an_order_for_an_export_survives_a_restart_and_a_lost_file_is_made_again
     bot.call("earn_allocate", json!({"strategy_id": "ESTRAT1", "amount": "1"})).await;
     drop((bot, peer));
     world.stop().await;
-    // As a crash in the middle leaves it: one file cut, one gone, one nobody's.
+    // As after a crash: one file truncated, one missing, one unknown.
     let files = world.dir().join("exports");
     std::fs::write(files.join(format!("{}.csv.part", ids[0])), "txid,ref").unwrap();
     let _ = std::fs::remove_file(files.join(format!("{}.csv", ids[1])));
@@ -383,7 +383,7 @@ async fn an_export_is_removed_while_it_waits_or_is_made_and_the_queue_is_bounded
     let world = World::new(&[key(ScopeSet::ALL)]).await;
     let mut bot = world.bot(1).await;
     let asked = json!({"report": "ledgers", "format": "csv"});
-    // All in one frame's worth of messages, so that none is made before it is removed.
+    // All in one read, so that none is made before it is removed.
     for req_id in 1_001..=1_010 {
         bot.send(json!({"method": "export_add", "req_id": req_id, "params": asked}).to_string()).await;
     }

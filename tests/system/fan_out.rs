@@ -1,4 +1,4 @@
-//! One channel that many sockets follow: each is told every item once and in order, whatever else goes on on it.
+//! One channel that many sockets follow: each gets every item once and in order, whatever else happens on the socket.
 
 use countersign::access::scope::ScopeSet;
 use serde_json::{Value, json};
@@ -41,9 +41,9 @@ async fn every_dashboard_is_told_every_item_once_and_in_order() {
         bot.burst(ids.clone().map(|id| json!({"method": "withdraw", "req_id": id, "params": params}))).await;
         for (number, (dashboard, told)) in dashboards.iter_mut().enumerate() {
             match (number + round as usize) % 4 {
-                // At work when an item comes.
+                // Busy when an item comes.
                 0 => drop(dashboard.burst((0..5).map(|_| json!({"method": "ping"}))).await),
-                // Away for a moment: nothing comes after the word that it has ended, and nothing is missed.
+                // Unsubscribed for a moment: nothing comes after the acknowledgement, and nothing is missed.
                 1 if round > 0 => {
                     dashboard.call("unsubscribe", json!({"channel": "approvals"})).await;
                     told.extend(offsets(&dashboard.kept()));

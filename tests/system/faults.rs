@@ -1,4 +1,4 @@
-//! Peers that vanish or ask for more than there is, and a stop in the midst of it (features D4 and D6).
+//! Peers that vanish or send more than there is room for, and a stop in the middle of it (features D4 and D6).
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -24,7 +24,7 @@ fn message(method: &str, req_id: usize, params: Value) -> Value {
     json!({"method": method, "req_id": req_id, "params": params})
 }
 
-/// D4-55. A socket that is not read answers no ping, like a peer that vanished without a word.
+/// D4-55. A socket that is not read answers no ping, like a peer that vanished.
 #[tokio::test]
 async fn d4_55_a_vanished_peer_is_gone_after_two_pings_and_its_orders_are_canceled_once() {
     let keys = [key(ScopeSet::ALL), key(ScopeSet::ALL)];
@@ -48,7 +48,7 @@ async fn d4_55_a_vanished_peer_is_gone_after_two_pings_and_its_orders_are_cancel
         let mut back = world.bot(1).await;
         back.call("subscribe", json!({"channel": "executions", "cancel_on_disconnect": true})).await;
         let order = back.call("add_order", limit("back")).await;
-        // Who answers pings stays, for longer than the other one did.
+        // A client that answers pings stays, for longer than the other one did.
         for _ in 0..4 {
             back.frame("heartbeat").await;
         }
@@ -64,14 +64,14 @@ async fn d4_55_a_vanished_peer_is_gone_after_two_pings_and_its_orders_are_cancel
     assert_eq!(vanished.closed().await.0, 1006, "nobody says good-bye to who is gone");
 }
 
-/// What a frame says of orders that were canceled.
+/// The canceled orders in a frame.
 fn canceled_of(frame: &Value) -> Vec<&Value> {
     let items = frame["data"].as_array().filter(|_| frame["channel"] == "executions");
     items.into_iter().flatten().filter(|item| item["exec_type"] == "canceled").collect()
 }
 
-/// The cancel of this order, which is the first that is told. Time is counted in the watcher's own heartbeats, one a
-/// second: a slow machine is slow for both sockets.
+/// Waits for the cancel of this order, which must be the first one. Time is counted in the watcher's own heartbeats,
+/// one a second: a slow machine is slow for both sockets.
 async fn canceled_within_beats(watcher: &mut Client, order: &Value) -> Value {
     let mut beats = 0;
     loop {
@@ -81,12 +81,12 @@ async fn canceled_within_beats(watcher: &mut Client, order: &Value) -> Value {
             return (*canceled).clone();
         }
         beats += usize::from(frame["channel"] == "heartbeat");
-        // Silence is looked at each second, so it is a ping after two and the end after four; then comes the cancel.
+        // Silence is checked every second, so there is a ping after two and the end after four; then comes the cancel.
         assert!(beats <= 8, "a peer that answers no ping is there still");
     }
 }
 
-/// D6-76. What comes in one read is submitted as one: twenty orders are more than the queue of eight has room for.
+/// D6-76. What arrives in one read is submitted together: twenty orders are more than the queue of eight has room for.
 #[tokio::test]
 async fn d6_76_a_full_queue_refuses_with_a_time_and_lets_cancels_and_votes_through() {
     let world = World::configured(&[key(ScopeSet::ALL)], |config| config.limits.submit_queue = 8).await;
@@ -136,7 +136,7 @@ async fn d6_76_a_full_queue_refuses_with_a_time_and_lets_cancels_and_votes_throu
     }
 }
 
-/// What answers a message that comes in one read with twenty questions, more than the queue has room for.
+/// The answer to a message that arrives in one read after twenty queries, more than the queue has room for.
 async fn behind_twenty(client: &mut Client, question: &str, method: &str, params: Value) -> Value {
     let mut asked: Vec<Value> = (0..20).map(|number| message(question, 1_000 + number, json!({}))).collect();
     asked.push(message(method, 2_000, params));
@@ -176,13 +176,13 @@ async fn d6_76_whatever_ends_or_stops_something_goes_through_a_full_queue() {
     assert_eq!(answer["success"], true, "{answer}");
 }
 
-/// Sends orders until the server closes the socket: the answers by client id, and how many were sent.
+/// Sends orders until the server closes the socket; returns the answers by client id, and how many were sent.
 pub async fn trade_until_closed(mut bot: Client, name: usize) -> (usize, BTreeMap<String, Value>) {
     const AT_ONCE: usize = 16;
     let id = |number: usize| format!("s{name}-{number}");
     let (mut sent, mut answers) = (0, BTreeMap::new());
     loop {
-        // The notice may have come, and the socket be closed: then there is nothing to write to.
+        // The notice may have come and the socket be closed: then writing fails.
         let orders = (sent..sent + AT_ONCE).map(|number| message("add_order", number, limit(&id(number))));
         let open = bot.burst(orders).await;
         sent += AT_ONCE;
@@ -199,7 +199,7 @@ pub async fn trade_until_closed(mut bot: Client, name: usize) -> (usize, BTreeMa
     }
 }
 
-/// D4-59, D6-68. Whatever was answered is there after the restart, and whatever was not was never taken.
+/// D4-59, D6-68. Whatever was answered exists after the restart, and whatever was not was never accepted.
 #[tokio::test]
 async fn d4_59_a_stop_under_load_leaves_no_unknown_outcome() {
     const SOCKETS: usize = 6;
@@ -260,7 +260,7 @@ async fn sockets_that_leave_with_answers_under_way_leave_nothing_behind() {
         Client::bare(world.address).await.burst([message("add_order", 1, order), subscribe]).await;
     }
     let mut open = u64::MAX;
-    // The last ones may be on their way still; one that is forgotten would stay for ever.
+    // The last ones may still be under way; one that is forgotten would stay for ever.
     for _ in 0..500 {
         open = alice.call("service_users", json!({})).await["service_users"][0]["open_connections"].as_u64().unwrap();
         if open == 0 {

@@ -1,4 +1,4 @@
-//! What belongs to another Organization: every method, subscription and offset answers as if it were not there.
+//! Objects of another Organization: every method, subscription and offset answers as if they did not exist.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use super::client::{Client, PASSWORD, ballot, code, code_of, http};
 use super::scopes::sample;
 use super::world::{World, key, other};
 
-/// Ids of nothing, in the samples or in the place of what the samples name.
+/// Ids that do not exist, in the samples or in place of ids in the samples.
 const ORDER: &str = "OAAAAA-AAAAA-AAAAAA";
 const LEDGER: &str = "LAAAAA-AAAAA-AAAAAA";
 const EXPORT: &str = "XAAAAA-AAAAA-AAAAAA";
@@ -29,7 +29,7 @@ const NAMING: &str = "amend_order edit_order cancel_order batch_cancel open_orde
     rotate_service_user_key remove_service_user cancel_orders edit_member reset_member remove_member policy_explain
     addresses remove_address initiate_withdrawal";
 
-/// Methods whose sample names nothing, or not in each way that it could: these params do.
+/// For methods whose sample has no id, or not all possible ones: params that do.
 fn further() -> Vec<(Operation, Value)> {
     vec![
         (Operation::AmendOrder, json!({"cl_ord_id": CLIENT_ID, "order_qty": 2})),
@@ -49,13 +49,13 @@ fn further() -> Vec<(Operation, Value)> {
     ]
 }
 
-/// What a method is asked about something that is not there; the samples name what Acme has.
+/// The params of a method with ids that do not exist; the samples have Acme's.
 fn about_nothing(operation: Operation) -> Value {
     let text = sample(operation).to_string().replace("cold-1", ADDRESS).replace("nowhere", ADDRESS);
     serde_json::from_str(&text.replace("SVC1", SERVICE_USER).replace("MEM1", MEMBER)).unwrap()
 }
 
-/// Pairs of what is there and the invented id in its place.
+/// Pairs of existing things and the invented id that replaces each.
 struct Things(Vec<(String, &'static str)>);
 
 impl Things {
@@ -64,7 +64,7 @@ impl Things {
         serde_json::from_str(&text).unwrap()
     }
 
-    /// A reply without times and numbers of its own, about nothing.
+    /// A reply without its times and numbers, and with invented ids.
     fn blind(&self, mut reply: Value) -> String {
         for own in ["time_in", "time_out", "req_id"] {
             reply.as_object_mut().unwrap().remove(own);
@@ -82,7 +82,7 @@ async fn resting(bot: &mut Client, number: usize) -> [(String, &'static str); 2]
     [(placed, ORDER), (id, CLIENT_ID)]
 }
 
-/// What Acme has besides orders.
+/// Acme's objects other than orders.
 async fn things(bot: &mut Client) -> Vec<(String, &'static str)> {
     let withdrawal = bot.call("withdraw", json!({"asset": "BTC", "key": "cold-1", "amount": "1"})).await;
     let ledgers = bot.call("ledgers", json!({})).await;
@@ -100,7 +100,7 @@ async fn things(bot: &mut Client) -> Vec<(String, &'static str)> {
     .to_vec()
 }
 
-/// A Service User of Acme's that was approved and whose secret waits for Alice: the request.
+/// An approved Service User of Acme's whose secret waits for Alice; returns the request.
 async fn unclaimed(alice: &mut Client, bob: &mut Client) -> String {
     alice.call("set_policy", json!({"workflow": "manage_access", "quorum": 1, "otp": code(0)})).await;
     let request = alice.call("create_service_user", json!({"name": "Later", "scopes": []})).await;
@@ -181,7 +181,7 @@ async fn d2_23_every_method_answers_about_what_another_organization_has_as_if_it
         asked.insert(row.name);
         let mut owners = there.clone();
         if matches!(operation, Operation::Approve | Operation::Execute | Operation::ClaimSecret) {
-            // What is refused uses no code up, and the votes are: their digest is not the request's.
+            // A refusal does not use up a code, and these votes are refused: their digest is not the request's.
             let own = code(1);
             let foreign = code_of(&totp, 0);
             (owners["otp"], there["otp"], nothing["otp"]) = (json!(own), json!(foreign), json!(foreign));
@@ -189,13 +189,13 @@ async fn d2_23_every_method_answers_about_what_another_organization_has_as_if_it
         let told = things.blind(stranger.reply(row.name, there.clone()).await);
         assert!(!told.contains("Unknown method") && !told.contains("Unsupported field"), "{}: {told}", row.name);
         assert_eq!(told, things.blind(stranger.reply(row.name, nothing).await), "{} {there}", row.name);
-        // It is there: whoever has it is told something else.
+        // It exists: its owner gets a different answer.
         assert_ne!(told, things.blind(owner.reply(row.name, owners).await), "{} {there}", row.name);
     }
     assert_eq!(asked, NAMING.split_whitespace().collect(), "a new method that names something comes here");
 }
 
-/// Something of Acme's on each private channel.
+/// Causes something of Acme's on each private channel.
 async fn busy(world: &World, bot: &mut Client) {
     let mut venue = world.venue().await;
     bot.call("earn_allocate", json!({"strategy_id": "ESTRAT1", "amount": "1"})).await;
@@ -232,14 +232,14 @@ async fn d2_23_no_subscription_and_no_offset_leads_to_what_another_organization_
             client.call("unsubscribe", json!({"channel": channel})).await;
             client.reply("subscribe", from(offset)).await
         };
-        // An offset of Acme's is as unknown as one of nothing; to Acme it is not.
+        // To others an offset of Acme's is as unknown as one that does not exist; to Acme it is known.
         let refused = again(stranger, theirs).await["error"].take();
         assert!(
             refused.as_str().unwrap().starts_with("EGeneral:Invalid arguments:from_offset"),
             "{channel}: {refused}"
         );
         assert_eq!(refused, stranger.refused("subscribe", from(theirs / 256 * 256 + 200)).await, "{channel}");
-        // From before it, as a snapshot's offset may be, it comes to who has it alone.
+        // From an earlier offset, as a snapshot may have, only its owner gets it.
         let before = theirs / 256 * 256 - 1;
         assert_eq!(again(owner, before).await["success"], json!(true), "{channel}");
         assert_eq!(owner.frame(channel).await["data"][0]["offset"], json!(theirs), "{channel}");

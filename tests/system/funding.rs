@@ -23,7 +23,7 @@ fn refids(list: &Value) -> Vec<String> {
     list.as_array().unwrap().iter().map(|of| of["refid"].as_str().unwrap().to_owned()).collect()
 }
 
-/// Follows the cursor to the end; `between` is done between two pages.
+/// Follows the cursor to the end; `between` runs between two pages.
 async fn paged(bot: &mut Client, method: &str, list: &str, mut between: impl AsyncFnMut(usize)) -> Vec<String> {
     let (mut seen, mut cursor) = (Vec::new(), Value::Null);
     for number in 0.. {
@@ -60,7 +60,7 @@ async fn withdrawals_open_and_ended_are_one_list_without_gap_or_double_while_the
     }
     let open: Vec<String> = expected.iter().step_by(2).cloned().collect();
     let seen = paged(&mut reader, "withdraw_status", "withdrawals", async |page| {
-        // A new one comes, and the oldest that is open becomes history, which the pages have not reached.
+        // A new one is added, and the oldest open one becomes history, which the pages have not reached.
         bot.call("withdraw", asked.clone()).await;
         bot.call("withdraw_cancel", json!({"refid": open[open.len() - 1 - page % 2]})).await;
     })
@@ -81,7 +81,7 @@ async fn withdrawals_open_and_ended_are_one_list_without_gap_or_double_while_the
     let told = reader.call("withdraw_status", json!({"limit": 500})).await;
     world.stop().await;
     for file in ["history.db", "history.db-wal", "history.db-shm"] {
-        // The last two go with a server that stops in order.
+        // The last two are removed by a server that stops in order.
         let _ = std::fs::remove_file(world.dir().join(file));
     }
     world.start().await;
@@ -160,7 +160,7 @@ async fn d2_22_query_dates_bound_deposits_and_withdrawals_by_creation_on_every_p
         let shown = bot.call("deposit_status", json!({"refid": refid})).await["deposits"][0].clone();
         made.push((refid.as_str().unwrap().to_owned(), shown["time"].clone()));
     }
-    // Its creation counts, and not its end.
+    // Its creation counts, not its end.
     venue.call("credit_deposit", credit("t-early", "Success")).await;
     let newest_first = |range: std::ops::Range<usize>| -> Vec<String> {
         made[range].iter().rev().map(|(refid, _)| refid.clone()).collect()
@@ -190,7 +190,7 @@ async fn d2_22_query_dates_bound_deposits_and_withdrawals_by_creation_on_every_p
     let mut replayed = refids(&late.frame("deposits").await["data"]);
     replayed.reverse();
     assert_eq!(replayed, newest_first(1..4), "replay");
-    // A withdrawal that waits is present state; once it has ended, its creation counts.
+    // A waiting withdrawal is present state; once it has ended, its creation counts.
     let refid = json!({"refid": waiting["refid"]});
     let statuses = late.call("withdraw_status", refid.clone()).await;
     assert_eq!(refids(&statuses["withdrawals"]), [waiting["refid"].as_str().unwrap()]);

@@ -94,7 +94,7 @@ async fn a_created_key_shows_its_secret_once_and_to_its_maker_alone() {
     let secret = decode_secret(created["api_secret"].as_str().unwrap()).unwrap();
     let mut bot = Client::signed(world.address, created["api_key"].as_str().unwrap(), &secret).await.unwrap();
     assert_eq!(bot.call("key_info", json!({})).await["scopes"], json!(["query"]));
-    // Who repeats it needs no code, but none is taken that is wrong.
+    // Repeating it needs no code, but a wrong one is refused.
     for otp in [json!(code(0)), Value::Null] {
         made["otp"] = otp;
         let again = alice.call("create_service_user", made.clone()).await;
@@ -224,7 +224,7 @@ async fn a_member_resumes_with_what_may_be_viewed_and_nothing_else() {
     let ids: Vec<&Value> = frame["data"].as_array().unwrap().iter().map(|item| &item["request_id"]).collect();
     assert_eq!(ids, [&second["request_id"]], "the change of a policy is not hers to see");
     assert_eq!(alice.call("request_info", json!({"request_id": hidden["request_id"]})).await["state"], "executed");
-    // Not even whether it is there: the first event asked for nothing.
+    // Not even whether it exists: the id of the first event belongs to no request.
     let (hidden_id, none) = (&hidden["request_id"], json!(RequestId(1).to_string()));
     for method in ["request_info", "cancel_request"] {
         let refused = again.refused(method, json!({"request_id": hidden_id})).await;
@@ -237,7 +237,7 @@ async fn a_member_resumes_with_what_may_be_viewed_and_nothing_else() {
     assert_eq!(votes["requests"][0]["error"], votes["requests"][1]["error"]);
 }
 
-/// How a channel says that each of so many requests has ended: that member of its first item which is not as it begins.
+/// How a channel shows that each of `count` requests ended: `member` of its first item where that is not `begins`.
 async fn ends(
     client: &mut Client,
     channel: &str,
@@ -254,8 +254,8 @@ async fn ends(
     told
 }
 
-/// The bot cancels one after another from the first on, Alice rejects from the last on, and Bob approves all at once as soon
-/// as either has ended one.
+/// The bot cancels requests one by one from the first on, Alice rejects them from the last on, and Bob approves all at
+/// once as soon as either has ended one.
 #[tokio::test]
 async fn d3_33_cancels_rejections_and_approvals_at_once_end_each_request_in_one_state_for_all_observers() {
     const ASKED: usize = 30;

@@ -91,7 +91,7 @@ async fn d7_77_whatever_is_malformed_is_refused_and_changes_nothing() {
     assert_eq!(bot.call("open_orders", json!({})).await, json!({"orders": []}));
 }
 
-/// Which of the two would count is nobody's guess.
+/// It would be unclear which of the two counts.
 #[tokio::test]
 async fn d7_77_a_doubled_field_is_refused_by_its_name_wherever_it_stands() {
     let world = World::new(&[key(ScopeSet::ALL)]).await;
@@ -224,7 +224,7 @@ async fn a_media_type_is_read_in_either_case() {
     }
 }
 
-/// As kraken-async-rs sends whatever it asks; the answer is text, which is all that the client here takes for a frame.
+/// As kraken-async-rs sends every request; the answer must be text, which is all that this client accepts.
 #[tokio::test]
 async fn a_message_in_a_binary_frame_is_answered_as_one_in_a_text_frame_is() {
     let world = World::new(&[key(ScopeSet::ALL)]).await;
@@ -305,7 +305,7 @@ async fn an_asset_or_market_that_cannot_be_is_refused_with_the_field_that_is_wro
     }
 }
 
-/// The client has a part in it: all of this thread's time counts.
+/// This includes the client's own work: all of this thread's time counts.
 #[tokio::test]
 async fn d1_04_a_head_of_twenty_megabytes_takes_less_than_100_ms_of_processor_time() {
     let world = World::new(&[]).await;
@@ -313,7 +313,7 @@ async fn d1_04_a_head_of_twenty_megabytes_takes_less_than_100_ms_of_processor_ti
     let mut socket = TcpStream::connect(world.address).await.unwrap();
     let used = || Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap();
     let before = used();
-    // The server hangs up before all is sent, and what it said may be lost with the connection.
+    // The server closes before all is sent, and its answer may be lost with the connection.
     let hung_up = async {
         let _ = socket.write_all(head.as_bytes()).await;
         let _ = socket.read_to_end(&mut Vec::new()).await;

@@ -1,4 +1,4 @@
-//! What one client may take up: messages, sockets, subscriptions (rule 45; settings `limits.*`).
+//! What one client may use: messages, sockets, subscriptions (rule 45; settings `limits.*`).
 
 use std::collections::HashMap;
 use std::process::{Command, Stdio};
@@ -54,7 +54,7 @@ async fn d7_79_a_key_and_an_address_have_so_many_sockets() {
     world.bot(2).await.call("key_info", json!({})).await;
     second.call("key_info", json!({})).await;
     drop((first, third));
-    // The server sees the ends a moment later.
+    // The server notices the ends a moment later.
     let mut alice = world.member("alice").await;
     for _ in 0..1_000 {
         let users = alice.call("service_users", json!({})).await;
@@ -62,7 +62,7 @@ async fn d7_79_a_key_and_an_address_have_so_many_sockets() {
             break;
         }
     }
-    // The place is another one's.
+    // Its place is free for another one.
     world.bot(1).await.call("key_info", json!({})).await;
 
     let from = async |address: &str| Client::open(world.address, &[("X-Forwarded-For", address)]).await;
@@ -122,7 +122,7 @@ async fn d7_79_a_full_server_turns_connections_away_and_counts_them() {
     assert!(page.contains("countersign_handshakes_refused_total{status=\"503\"} 1"), "{page}");
 }
 
-/// Rule 40. The tables stand still, because somebody else writes to them; so whoever asks them waits two seconds.
+/// Rule 40. The tables do not advance, because somebody else has locked them; so queries of them wait two seconds.
 #[tokio::test]
 async fn d7_80_a_socket_asks_history_for_eight_things_at_once_and_is_not_read_meanwhile() {
     let world = World::configured(&[key(ScopeSet::ALL)], |_| ()).await;
@@ -149,7 +149,7 @@ async fn d7_80_a_socket_asks_history_for_eight_things_at_once_and_is_not_read_me
     sqlx::Connection::close(writer).await.unwrap();
 }
 
-/// What one read brings has one time; short answers are not counted.
+/// All that one read brings has the same time; short answers are not counted.
 #[tokio::test]
 async fn d7_81_a_socket_asks_for_eight_lists_at_once_and_is_not_read_meanwhile() {
     const ASKED: i64 = 100;
@@ -171,12 +171,12 @@ async fn d7_81_a_socket_asks_for_eight_lists_at_once_and_is_not_read_meanwhile()
     }
 }
 
-/// Rule 40. They ask for more than the buffers of their sockets hold and read nothing, each with queries under way.
+/// Rule 40. They request more than their sockets' buffers can hold and read nothing, each with queries under way.
 #[tokio::test]
 async fn d7_81_who_does_not_read_what_history_tells_keeps_it_from_nobody() {
     const SILENT: usize = 3;
     const ORDERS: usize = 10;
-    // Who reads nothing answers no ping either.
+    // A client that reads nothing answers no ping either.
     let world = World::configured(&[key(ScopeSet::ALL)], |config| config.limits.ping_s = 300).await;
     let (mut bot, mut silent) = (world.bot(1).await, Vec::new());
     let order = json!({"order_type": "limit", "side": "buy", "order_qty": "0.1", "limit_price": "10"});
@@ -216,7 +216,7 @@ async fn d7_81_who_does_not_read_what_history_tells_keeps_it_from_nobody() {
     assert_eq!(told["success"], true, "{told}");
 }
 
-/// The clock is set on by hand, so that nobody waits: only what was silent for a minute and follows nothing is closed.
+/// The clock is advanced by hand, without waiting: only sockets silent for a minute that follow nothing are closed.
 #[tokio::test]
 async fn d7_79_a_socket_that_is_silent_for_a_minute_is_closed_unless_it_follows_a_channel() {
     let world = World::new(&[]).await;
@@ -260,7 +260,7 @@ async fn d7_80_more_names_than_a_socket_may_follow_have_one_refusal() {
     }
 }
 
-/// What one read brings has one time: what it made the server render is counted by it.
+/// All that one read brings has the same time, which identifies what it made the server render.
 #[tokio::test]
 async fn d7_80_refusals_of_many_messages_are_written_before_there_are_many() {
     let world = World::new(&[]).await;
@@ -333,7 +333,7 @@ async fn d7_80_a_socket_follows_the_orders_of_two_hundred_symbols_and_no_more() 
     bot.call("subscribe", orders_of(&symbols[200..])).await;
 }
 
-/// Every public channel of a symbol in each form that it has, and `level3`, of which a socket follows one depth at a time.
+/// Every public channel of a symbol in each of its forms, and `level3`, which a socket follows at one depth at a time.
 fn streams_of(symbol: &str, order_depth: u32) -> Vec<Value> {
     let of = |channel: &str, name: &str, values: &[Value]| {
         let stream = |value: &Value| json!({"channel": channel, "symbol": [symbol], name: value});
@@ -349,7 +349,7 @@ fn streams_of(symbol: &str, order_depth: u32) -> Vec<Value> {
     all
 }
 
-/// Each round is one burst. The first half of them brings the server's memory to where it stays.
+/// Each round is one burst. In the first half the server's memory reaches its steady state.
 #[tokio::test]
 async fn d7_80_following_everything_and_ending_it_over_and_over_costs_no_memory_and_holds_nobody_up() {
     const ROUNDS: usize = 80;
@@ -388,7 +388,7 @@ async fn d7_80_following_everything_and_ending_it_over_and_over_costs_no_memory_
     }
     let growth = server.resident_kib().saturating_sub(before);
     assert!(growth < GROWTH_MAX_KIB, "{growth} KiB more");
-    // Market data takes what it is asked in order: what it still had to tell comes before a book that was not asked for.
+    // Market data handles requests in order: pending frames come before a book that was not requested.
     let fresh = json!({"channel": "book", "symbol": ["BTC/ETH"]});
     let is_fresh = |frame: &Value| frame["data"][0]["symbol"] == "BTC/ETH";
     greedy.call("subscribe", fresh.clone()).await;
@@ -403,7 +403,7 @@ async fn d7_80_following_everything_and_ending_it_over_and_over_costs_no_memory_
     assert!(is_fresh(&told), "it follows nothing else: {told}");
 }
 
-/// As much as is under way at once, over and over; the answers go past the session, but for refusals and what is behind one.
+/// The maximum of calls in flight, again and again; answers are written directly, except refusals and later ones.
 #[tokio::test]
 async fn d7_80_a_socket_with_all_under_way_that_it_may_have_reads_on_and_is_answered_in_order() {
     const ORDERS: i64 = 500;

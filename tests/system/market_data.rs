@@ -55,7 +55,7 @@ async fn orders_one_by_one_are_for_who_has_a_key_and_at_one_depth() {
     bot.call("subscribe", asked(10)).await;
 }
 
-/// As stock clients end what they follow: nautilus_trader leaves out the depth, the venue's Rust SDK the trigger.
+/// How stock clients unsubscribe: nautilus_trader leaves out the depth, the venue's Rust SDK the trigger.
 #[tokio::test]
 async fn an_unsubscribe_without_values_ends_what_the_socket_follows_and_one_with_values_only_that() {
     let world = World::new(&[key(ScopeSet::NONE)]).await;
@@ -76,13 +76,13 @@ async fn an_unsubscribe_without_values_ends_what_the_socket_follows_and_one_with
         assert!(over.ends_with("not subscribed"), "{channel}: {over}");
         bot.call("subscribe", on(channel, field, value)).await;
     }
-    // One that names a value ends that and nothing else, the default included.
+    // A request with a value means that topic alone, even if it is the default one.
     let other = bot.refused("unsubscribe", on("book", "depth", json!(10))).await;
     assert!(other.ends_with("not subscribed"), "{other}");
-    // The default is followed: it is what was meant.
+    // The default topic is followed, so it is the one meant.
     bot.call("subscribe", off("book")).await;
     assert_eq!(bot.call("unsubscribe", off("book")).await["depth"], 10);
-    // Each of what is left is acknowledged.
+    // Each of the remaining ones is acknowledged.
     bot.call("subscribe", on("book", "depth", json!(100))).await;
     bot.send(json!({"method": "unsubscribe", "req_id": 100, "params": off("book")}).to_string()).await;
     let depths = [bot.answer(100).await["result"]["depth"].clone(), bot.answer(100).await["result"]["depth"].clone()];
@@ -103,7 +103,7 @@ async fn rule_42_nothing_of_a_topic_comes_after_the_acknowledgement_of_its_end()
             _ => json!({"method": method, "params": {"channel": channel, "symbol": ["BTC/USD"], "snapshot": true}}),
         };
         let order = json!({"method": "add_order", "params": limit("sell", "0.1", price)});
-        // What is asked for first would be told before the other.
+        // What is requested first would be sent before the other.
         let other = if channel == "book" { "ticker" } else { "book" };
         let burst =
             [("subscribe", channel), ("unsubscribe", channel), ("subscribe", other)].map(|(how, of)| asked(how, of));
@@ -119,7 +119,7 @@ async fn rule_42_nothing_of_a_topic_comes_after_the_acknowledgement_of_its_end()
     }
 }
 
-/// Stock clients read the first item of every frame of these two, and lose their socket where there is none.
+/// Stock clients read the first item of every frame of these two, and lose their socket if there is none.
 #[tokio::test]
 async fn what_has_no_trades_yet_begins_without_a_snapshot_and_its_first_item_is_an_update() {
     let world = World::new(&[key(ScopeSet::ALL), other()]).await;
@@ -182,7 +182,7 @@ async fn candles_add_up_and_are_the_same_after_a_restart() {
     }
 }
 
-/// Adds as many events of no effect to the journal of a server that has stopped.
+/// Adds `count` events without effect to the journal of a server that has stopped.
 async fn pad(world: &World, count: usize) {
     let mut journal = Storage::Sqlite(world.dir().to_owned()).journal().await.unwrap();
     let mut body = Vec::new();
@@ -194,7 +194,7 @@ async fn pad(world: &World, count: usize) {
 /// The snapshots of `ticker` and `trade`.
 async fn traded(world: &World) -> (Value, Value) {
     let mut reader = Client::bare(world.address).await;
-    // Once candles are told, the past is there.
+    // Once there are candles, the past has been read.
     reader.call("subscribe", json!({"channel": "ohlc", "symbol": ["BTC/USD"], "interval": 1})).await;
     reader.frame("ohlc").await;
     reader.call("subscribe", json!({"channel": "ticker", "symbol": ["BTC/USD"]})).await;
@@ -262,7 +262,7 @@ async fn a_status_of_a_market_is_told_to_who_follows_instruments_and_to_who_asks
     assert_eq!(asked(world.address).await, "post_only");
     world.restart().await;
     assert_eq!(asked(world.address).await, "post_only");
-    // REST has no such word: a client that reads all pairs could not read any.
+    // REST has no such status: a client that reads all pairs could not parse any.
     world.venue().await.call("set_market_status", json!({"symbol": "BTC/USD", "status": "maintenance"})).await;
     assert_eq!(asked(world.address).await, "cancel_only");
     let mut bare = Client::bare(world.address).await;

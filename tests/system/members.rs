@@ -53,7 +53,7 @@ async fn denied(client: &mut Client, operation: Operation) -> (bool, Value) {
         }
         Kind::Read | Kind::Write => {
             let mut params = sample(operation);
-            // A wrong code is told before anything else.
+            // A wrong code is refused before anything else is checked.
             if operation == Operation::ClaimSecret {
                 params["otp"] = json!(code(0));
             }
@@ -71,7 +71,7 @@ async fn every_kind_of_member_and_the_venue_may_call_what_the_table_says_and_not
         let mut client = world.member(&person.name).await;
         let rights = Rights::Member { permissions: &person.permissions, verified: person.kyc == Kyc::Verified };
         for operation in Operation::ALL {
-            // Done, it would stop whoever comes after; rule 27 has tests of its own.
+            // If executed, it would stop the following ones; rule 27 has its own tests.
             if operation == Operation::Freeze && permit(rights, operation) {
                 continue;
             }
@@ -261,7 +261,7 @@ async fn d3_31_two_last_votes_at_once_release_once_and_d3_33_all_observers_agree
 async fn d3_46_a_dashboard_that_does_not_listen_changes_nothing() {
     let world = World::new(&[key(ScopeSet::ALL)]).await;
     let (mut bob, mut bot) = (world.member("bob").await, world.bot(1).await);
-    // One that never reads, and one that is gone without a word.
+    // One that never reads, and one that vanishes.
     let mut deaf = world.member("alice").await;
     deaf.subscribe("approvals").await;
     let mut gone = world.member("carol").await;
@@ -308,7 +308,7 @@ async fn d3_47_every_decision_is_in_the_audit_log_with_the_hash_of_its_journal_r
     venue.call("set_kyc", json!({"member_id": "MEM3", "kyc": "rejected"})).await;
     let freeze = json!({"scope": "withdrawals", "reason": "drill"});
     alice.call("freeze", freeze).await;
-    // Who is verified before signing up is verified, not invited again; who is suspended did not sign out.
+    // A Member verified before signing up is verified, not invited again; a suspended one did not sign out.
     alice
         .call("invite_member", json!({"name": "Dora", "email": "d@acme.test", "permissions": {}, "otp": code(0)}))
         .await;

@@ -1,4 +1,4 @@
-//! What the operator sees: `/metrics`, `/healthz`, the log, and what of it must never hold a secret.
+//! What the operator sees: `/metrics`, `/healthz`, the log, and which parts must never contain a secret.
 
 use std::fs::Permissions;
 use std::io::Read as _;
@@ -122,7 +122,7 @@ async fn serve_as(dir: &Path, arguments: &[&str]) -> (Served, (String, String)) 
     )
 }
 
-/// The data of a world with these keys, which is stopped, and a file of settings for a process that goes on with them.
+/// The data of a stopped world with these keys, and a settings file for a process that continues with them.
 pub async fn handed_over(keys: &[Wanted], limits: &str) -> (World, PathBuf) {
     let mut world = World::configured(keys, |config| config.data_dir.push("data")).await;
     world.stop().await;
@@ -135,7 +135,7 @@ pub async fn handed_over(keys: &[Wanted], limits: &str) -> (World, PathBuf) {
     (world, settings)
 }
 
-/// What was shown to those who have no right to a secret, and the secrets.
+/// What was shown to those without a right to a secret, and the secrets.
 #[derive(Default)]
 struct Canaries {
     shown: String,
@@ -160,7 +160,7 @@ impl Canaries {
     }
 }
 
-/// An invited Member sets password and second factor, signs in and opens a socket: that, and the factor's secret.
+/// An invited Member sets password and second factor, signs in and opens a socket; returns it and the factor's secret.
 async fn joined(address: SocketAddr, invited: &Value, email: &str, canaries: &mut Canaries) -> (Client, String) {
     let path = format!("/invitations/{}", canaries.secret(invited["invitation"].as_str().unwrap()));
     let password = canaries.secret(format!("canary password of {email}"));
@@ -193,7 +193,7 @@ async fn claimed(
     (claimed["api_key"].as_str().unwrap().to_owned(), decode_secret(&secret).unwrap().to_vec())
 }
 
-/// What is shown once is shown: the secrets of a created and of a rotated key, a token, the link of an export.
+/// Secrets that are shown once: those of a created and of a rotated key, a token, the link of an export.
 async fn issued(address: SocketAddr, mut members: [(Client, String); 2], canaries: &mut Canaries) {
     let asked = json!({"name": "Bot", "scopes": ["export_data"]});
     let (api_key, secret) = claimed(&mut members, ("create_service_user", asked, 0), canaries).await;
@@ -220,7 +220,7 @@ async fn issued(address: SocketAddr, mut members: [(Client, String); 2], canarie
     }
 }
 
-/// Two Members join and have secrets made; others fail at each step, with something that must not be told.
+/// Two Members join and have secrets made; others fail at each step, with data that must not be logged.
 async fn lives(address: SocketAddr, (api_key, secret): &(String, String), canaries: &mut Canaries) {
     canaries.secret(secret);
     let mut venue = Client::signed(address, api_key, &decode_secret(secret).unwrap()).await.unwrap();
@@ -374,7 +374,7 @@ async fn snapshots_and_dashboards_stand_back_for_those_that_trade() {
     }
 }
 
-/// What was acknowledged since the head file was written is all that a log which is damaged at its end can lose unseen.
+/// A log damaged at its end can hide only the loss of what was acknowledged since the head file was written.
 #[tokio::test]
 async fn d6_69_the_head_file_follows_the_journal_within_seconds() {
     let world = World::new(&[key(ScopeSet::ALL)]).await;
@@ -384,7 +384,7 @@ async fn d6_69_the_head_file_follows_the_journal_within_seconds() {
         let offset = value(&metrics(world.address).await, "countersign_journal_head_offset");
         let file = world.dir().join("head");
         let followed = async {
-            // Each look waits for an answer of the server.
+            // Each check waits for an answer of the server.
             while read_head(&file).unwrap().is_none_or(|head| Seq(head.seq).snapshot_offset() < offset) {
                 bot.call("key_info", json!({})).await;
             }
@@ -393,14 +393,14 @@ async fn d6_69_the_head_file_follows_the_journal_within_seconds() {
     }
 }
 
-/// Whoever scrapes has a head elsewhere, with which `verify` finds a cut tail.
+/// The scraper has a copy of the head, with which `verify` detects a truncated journal.
 #[tokio::test]
 async fn rule_47_metrics_have_the_head_that_is_in_the_head_file() {
     let world = World::new(&[]).await;
     let file = world.dir().join("head");
     let told = async {
         loop {
-            // Each look waits for an answer of the server.
+            // Each check waits for an answer of the server.
             let text = metrics(world.address).await;
             let told = text.lines().find(|line| line.starts_with("countersign_journal_head_info{")).map(str::to_owned);
             if let Some((told, head)) = told.zip(read_head(&file).unwrap()) {
@@ -439,7 +439,7 @@ async fn rule_36_the_venue_key_is_bound_to_the_networks_that_init_was_told() {
 
 #[tokio::test]
 async fn rule_36_the_venue_key_ends_when_init_was_told_and_takes_its_open_sockets_along() {
-    // A machine that is busy elsewhere may not be ready before the first end.
+    // On a busy machine the server may not be ready before the first end.
     for seconds in [15, 50] {
         let dir = tempfile::tempdir().unwrap();
         let end = wall_clock().plus_us(seconds * 1_000_000);

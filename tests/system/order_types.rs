@@ -34,13 +34,13 @@ fn words(items: &[(String, Value)]) -> Vec<&str> {
     items.iter().map(|(word, _)| word.as_str()).collect()
 }
 
-/// A trade at this price, from which triggers are reached.
+/// A trade at this price, which may reach triggers.
 async fn print(bot: &mut Client, maker: &mut Client, price: i64) {
     maker.call("add_order", limit("sell", "0.01", price)).await;
     bot.call("add_order", limit("buy", "0.01", price)).await;
 }
 
-/// What is told of an order until it is filled.
+/// The items of an order until it is filled.
 async fn life(bot: &mut Client, placed: &Value) -> Vec<String> {
     let mut words = Vec::new();
     while words.last().is_none_or(|word| word != "filled filled") {
@@ -50,7 +50,7 @@ async fn life(bot: &mut Client, placed: &Value) -> Vec<String> {
     words
 }
 
-/// Each sells to the maker: what can rest is met there, what waits sells once its trigger is reached.
+/// Each order sells to the maker: resting ones are met by it, waiting ones sell once their trigger is reached.
 #[tokio::test]
 async fn every_type_is_told_from_its_placing_to_its_last_fill() {
     let (_world, mut bot, mut maker) = traded().await;

@@ -1,4 +1,4 @@
-//! Orders ended in numbers, and what history keeps of them, over real sockets.
+//! Orders ended in large numbers, and what history has of them, over real sockets.
 
 use std::time::Duration;
 
@@ -140,12 +140,12 @@ async fn a_batch_is_sound_as_a_whole_and_then_each_order_stands_alone() {
         assert_eq!(error, expected);
     }
     assert_eq!(bot.call("open_orders", json!({})).await["orders"], json!([]), "none of it was placed");
-    // More than there is: the second is refused, the others are live.
+    // More than the funds: the second is refused, the others are live.
     let orders = vec![order(1.0, "a"), order(1e9, "b"), order(2.0, "c")];
     let reply = bot.reply("batch_add", batch(orders, false)).await;
     assert_eq!((&reply["success"], &reply["error"]), (&json!(false), &reply["result"][1]["error"]), "{reply}");
     assert!(reply["error"].as_str().unwrap().starts_with("EOrder:Insufficient funds"), "{reply}");
-    // Who could not read this row for want of it would not learn of the others.
+    // A client that cannot parse this row without it would not learn of the others.
     assert_eq!(reply["result"][1]["order_id"], "");
     assert_eq!((&reply["result"][0]["cl_ord_id"], &reply["result"][2]["cl_ord_id"]), (&json!("a"), &json!("c")));
     assert_eq!(bot.call("open_orders", json!({})).await["orders"].as_array().unwrap().len(), 2);
@@ -250,7 +250,7 @@ async fn d4_57_who_asked_for_it_loses_its_orders_with_its_last_socket() {
     assert_eq!((&told["order_id"], &told["reason"]), (&placed["order_id"], &json!("Canceled on disconnect")));
     assert!(told["timestamp"].as_str().unwrap() >= before.as_str(), "not before the last one left: {told}");
 
-    // A stock client's, which says good-bye: that is a disconnect as well.
+    // A stock client closes with a close frame: that is a disconnect as well.
     let mut set = Client::bare(world.address).await;
     let token = token(&world, 3, &next_nonce()).await["result"]["token"].take();
     let info = set.call("key_info", json!({"token": token})).await;
@@ -263,13 +263,13 @@ async fn d4_57_who_asked_for_it_loses_its_orders_with_its_last_socket() {
     assert_eq!(left, [&own["order_id"]], "others' orders stay");
 }
 
-/// Told that it does not read what it was sent, the server closes; a session is over before its close frame is sent.
+/// Makes the server close the socket, by bytes that are no text; the session is over before its close frame is sent.
 async fn leave(mut client: Client) {
     client.send_binary(vec![0xff]).await;
     assert_eq!(client.closed().await.0, 1007);
 }
 
-/// The order that is canceled next, which its owner's disconnect must be the reason of.
+/// The next canceled order; the reason must be its owner's disconnect.
 async fn canceled(watcher: &mut Client) -> Value {
     let item = watcher.item("executions", |item| item["exec_type"] == "canceled").await;
     assert_eq!(item["reason"], "Canceled on disconnect");
@@ -302,7 +302,7 @@ async fn d4_57_what_one_socket_asked_for_is_done_once_the_others_are_gone_too_un
     let _back = world.bot(2).await;
     leave(bots.remove(0)).await;
     passes(20).await;
-    // Its grace began last: those of the others are over as well.
+    // Its grace period began last, so those of the others are over as well.
     assert_eq!(canceled(&mut watcher).await, orders[2]);
     assert_eq!(open(&mut watcher).await, orders[..2]);
     leave(stays).await;
@@ -311,7 +311,7 @@ async fn d4_57_what_one_socket_asked_for_is_done_once_the_others_are_gone_too_un
     assert_eq!(open(&mut watcher).await, orders[1..2]);
 }
 
-/// The orders are done before the client could be told that its token was taken. One that is refused asks for nothing.
+/// The orders are done before the client could learn that its token was accepted. A refused token causes nothing.
 #[tokio::test]
 async fn d4_57_who_leaves_before_the_first_answer_was_there_if_the_engine_took_the_token() {
     let always = KeySettings { cancel_on_disconnect: true, ..KeySettings::default() };

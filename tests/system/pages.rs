@@ -1,4 +1,4 @@
-//! Lists in pages: a cursor is told while there is more, and not behind the last row.
+//! Lists in pages: there is a cursor while more follows, and none after the last row.
 
 use countersign::access::scope::ScopeSet;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::client::{Client, limit, units};
 use super::world::{World, key, other};
 
-/// Reads a list whole, in a page that it just fills, and in one that leaves its last row to the next.
+/// Reads a list whole, in a page that it exactly fills, and in one that leaves its last row to the next.
 async fn ends_with_its_last_row(client: &mut Client, method: &str, list: &str) {
     let whole = client.call(method, json!({"limit": 500})).await;
     let rows = whole[list].as_array().unwrap();

@@ -30,7 +30,7 @@ async fn world_in(database: Option<DatabaseUrl>) -> World {
     World::configured(&keys, |config| config.database = database).await
 }
 
-/// Everything that is told of the past and the present, to be compared over a restart.
+/// Everything that queries return of the past and the present, to compare across a restart.
 async fn told(world: &World) -> Value {
     let mut bot = world.bot(1).await;
     let mut all = json!({});
@@ -69,7 +69,7 @@ async fn orders_withdrawals_and_history_are_there_after_a_restart_and_streams_re
     assert!(rows > 4, "{rows}");
 }
 
-/// Postgres keeps no NUL in a text, and fails where one is asked for.
+/// Postgres cannot store NUL in a text, and fails if a query has one.
 #[tokio::test]
 async fn rule_45_a_text_that_the_database_cannot_hold_is_refused_by_its_field() {
     let world = world(&database()).await;
@@ -119,7 +119,7 @@ async fn a_server_at_rest_whose_fence_is_gone_stops_by_itself() {
     assert!(refused.starts_with("EService:"), "{refused}");
 }
 
-/// D4-59. A stop waits as long as the storage does: after 1012 what was not answered was never done.
+/// D4-59. A stop waits as long as the storage does: after 1012, what was not answered was never executed.
 #[tokio::test]
 async fn d4_59_a_stop_while_the_storage_stands_still_leaves_no_unknown_outcome() {
     let url = database();
@@ -129,14 +129,14 @@ async fn d4_59_a_stop_while_the_storage_stands_still_leaves_no_unknown_outcome()
     let stalled = lock(&url, "journal.journal");
     let order = json!({"method": "add_order", "req_id": 1_000, "params": limit("buy", "0.1", "10")});
     bot.send(order.to_string()).await;
-    // It is read before the stop is told: what comes behind it is answered at once.
+    // It is read before the stop is announced: messages after it are answered at once.
     bot.send(json!({"method": "ping"}).to_string()).await;
     bot.pong().await;
     let stopping = tokio::spawn(world.server.take().unwrap().stop());
     while bot.frame("status").await["data"][0]["system"] != "maintenance" {}
-    // What comes now is not taken any more.
+    // Later messages are not accepted any more.
     bot.send(order.to_string().replace("1000", "1001")).await;
-    // One a second at most: for longer than a stop waits for anything else.
+    // At most one a second: for longer than a stop waits for anything else.
     for _ in 0..7 {
         bot.frame("heartbeat").await;
     }
@@ -151,7 +151,7 @@ async fn d4_59_a_stop_while_the_storage_stands_still_leaves_no_unknown_outcome()
     assert_eq!(open["orders"].as_array().unwrap().len(), 1, "{open}");
 }
 
-/// What history tells, which may be behind: each answer that says so takes its two seconds.
+/// What history returns; it may be behind, and each answer that says so takes two seconds.
 async fn closed_orders(bot: &mut Client) -> Value {
     let mut told = Value::Null;
     for _ in 0..10 {
@@ -183,7 +183,7 @@ async fn history_whose_connections_are_cut_catches_up_by_itself() {
     }
 }
 
-/// A bot on a new world, and the orders that it was acknowledged.
+/// A bot in a new world, and its acknowledged orders.
 async fn begun(url: &str) -> (World, Client, Vec<Value>) {
     let world = world(url).await;
     let mut bot = world.bot(1).await;
@@ -195,7 +195,7 @@ async fn begun(url: &str) -> (World, Client, Vec<Value>) {
     (world, bot, acknowledged)
 }
 
-/// Orders until the database refuses a row, which is told; of the present, reads are served.
+/// Places orders until the database refuses a row, which is reported; reads of the present are served.
 async fn order_until_it_fails(world: &World, bot: &mut Client, acknowledged: &mut Vec<Value>) {
     let refused = order_until_refused(bot, acknowledged).await;
     assert!(refused.starts_with("EService:Unavailable: the outcome is not known"), "{refused}");
@@ -224,7 +224,7 @@ async fn d6_70_a_database_that_turns_read_only_is_told_reads_go_on_and_it_goes_o
         let before = acknowledged.len();
         turn("ALTER SYSTEM SET default_transaction_read_only = on");
         order_until_it_fails(&world, &mut bot, &mut acknowledged).await;
-        // History may not have had an order that the journal just had.
+        // History may not have had an order that was just journalled.
         if acknowledged.len() == before {
             closed_orders(&mut bot).await;
         }
@@ -272,7 +272,7 @@ async fn d6_70_a_database_on_a_full_disk_is_told_reads_go_on_and_it_goes_on_when
     world.stop().await;
 }
 
-/// A world's journal as it stands, while no server runs; what is returned puts it back, as a restore from a backup does.
+/// Copies a world's journal while no server runs; the returned function restores it, as from a backup.
 fn backed_up(world: &World, url: Option<&str>) -> impl FnOnce() + use<> {
     let dir = world.dir().to_owned();
     let copy = dir.join("backup.db");
@@ -287,7 +287,7 @@ fn backed_up(world: &World, url: Option<&str>) -> impl FnOnce() + use<> {
             None => {
                 std::fs::rename(copy, dir.join("journal.db")).unwrap();
                 for beside in ["journal.db-wal", "journal.db-shm"] {
-                    // They are there as long as a reader of the server that stopped is.
+                    // They exist as long as the stopped server has a reader.
                     let _ = std::fs::remove_file(dir.join(beside));
                 }
             }
@@ -322,7 +322,7 @@ async fn history_that_tells_of_more_than_a_restored_journal_is_made_anew() {
     }
 }
 
-/// Another process beside `world`, as on another machine: with a directory of its own.
+/// Another process next to `world`, as on another machine: with a directory of its own.
 async fn successor(world: &World, url: &str) -> Served {
     let (file, master) = (world.dir().join("successor.toml"), world.dir().join("master.key"));
     std::fs::write(&file, format!("listen = '127.0.0.1:0'\ndata_dir = 'successor'\ndatabase = '{url}'\n")).unwrap();
@@ -398,7 +398,7 @@ async fn a_second_process_is_refused_on_either_storage_and_disturbs_nothing() {
     }
 }
 
-/// Beside a head file, too, which is compared first.
+/// Even with a head file, which is compared first.
 #[test]
 fn a_database_without_a_journal_is_refused_as_empty() {
     let dir = tempfile::tempdir().unwrap();

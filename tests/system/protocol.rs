@@ -1,4 +1,4 @@
-//! What stock clients rely on, fact by fact, where no other test looks: acknowledgements, frames, numbers, texts.
+//! What stock clients rely on, fact by fact, where no other test covers it: acknowledgements, frames, numbers, texts.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ async fn plain(world: &World) -> WebSocketStream<TcpStream> {
     client_async(format!("ws://{}/v2", world.address), stream).await.unwrap().0
 }
 
-/// The next text that begins so, with `T` in the place of each time with microseconds.
+/// The next text that begins with this, with `T` in place of each time with microseconds.
 async fn text(socket: &mut WebSocketStream<TcpStream>, begins: &str) -> String {
     let told = async {
         while let Some(Ok(message)) = socket.next().await {
@@ -107,7 +107,7 @@ async fn a_socket_is_told_the_status_before_it_asks_and_when_it_does() {
     assert_eq!(again, "EGeneral:Invalid arguments:channel: not subscribed");
 }
 
-/// The stock SDK subscribes again with what was acknowledged.
+/// The stock SDK resubscribes with the acknowledged options.
 #[tokio::test]
 async fn every_channel_is_acknowledged_with_its_defaults_and_takes_its_acknowledgement_back() {
     let world = World::new(&[key(ScopeSet::ALL)]).await;
@@ -183,7 +183,7 @@ async fn each_symbol_has_an_acknowledgement_of_its_own_under_the_one_number() {
     assert!(bare.kept().iter().all(|frame| frame["channel"] != "ticker"));
 }
 
-/// The types of the next `count` items on `executions`; a frame holds fills, or what is none.
+/// The types of the next `count` items on `executions`; a frame has either fills or other items.
 async fn told(bot: &mut Client, sequence: &mut u64, count: usize) -> Vec<String> {
     let mut types = Vec::new();
     while types.len() < count {
@@ -335,7 +335,7 @@ async fn orders_that_cannot_be_are_refused_in_the_protocols_words() {
     }
 }
 
-/// Clients go by these.
+/// Clients rely on these.
 #[test]
 fn the_protocols_own_texts_are_word_for_word() {
     for (code, text) in [

@@ -1,5 +1,5 @@
-//! Rate limits: counted as v2 counts (docs.kraken.com, guide `spot-ratelimits`), announced before they refuse, and
-//! never in the way of a cancel.
+//! Rate limits: counted as in v2 (docs.kraken.com, guide `spot-ratelimits`), announced before they refuse, and never in
+//! the way of a cancel.
 
 use countersign::access::scope::ScopeSet;
 use countersign::access::tier::{Tier, Tiers};
@@ -24,7 +24,7 @@ async fn d7_78_a_counter_is_told_refuses_and_lets_cancels_through() {
     let asked = json!({"channel": "executions", "ratecounter": true});
     let acknowledged = bot.call("subscribe", asked).await;
     assert_eq!((&acknowledged["maxratecount"], &acknowledged["ratecounter"]), (&json!(60), &json!(true)));
-    // Stock clients send this back as it is when they connect again, and want the same.
+    // Stock clients send this back unchanged when they reconnect, and expect the same.
     let mut again = world.bot(1).await;
     assert_eq!(again.call("subscribe", acknowledged.clone()).await, acknowledged);
     let first = bot.call("add_order", limit("buy", "0.1", "100")).await;

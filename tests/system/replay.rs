@@ -1,5 +1,5 @@
-//! Private streams from offsets older than the rings: what history tells, and where it meets what is live (rules 10, 12,
-//! 41, 42).
+//! Private streams from offsets older than the rings: what history delivers, and where it meets the live items (rules
+//! 10, 12, 41, 42).
 
 use countersign::access::scope::{Scope, ScopeSet};
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use super::conflation::narrow;
 use super::streams::lock_history;
 use super::world::{Wanted, World, key, other};
 
-/// Items that the servers under test keep at hand; the rest is in the journal.
+/// Items that the servers under test keep in memory; the rest is in the journal.
 pub const RING: usize = 4;
 const ACCOUNT: [&str; 6] = ["executions", "balances", "ledger", "earn", "deposits", "withdrawals"];
 
@@ -32,13 +32,13 @@ fn offset(item: &Value) -> u64 {
     item["offset"].as_u64().unwrap()
 }
 
-/// What a client told that follows channels, up to now; `barrier` is answered by the engine.
+/// What a client that follows channels has received so far; `barrier` is answered by the engine.
 pub async fn followed(client: &mut Client, barrier: (&str, Value)) -> Vec<Value> {
     client.reply(barrier.0, barrier.1).await;
     client.kept()
 }
 
-/// Subscribes from an offset and reads `count` items, and that nothing follows them.
+/// Subscribes from an offset, reads `count` items and checks that nothing follows them.
 async fn replayed(client: &mut Client, channel: &str, from: u64, count: usize, barrier: (&str, Value)) -> Vec<Value> {
     let acknowledged = client.call("subscribe", json!({"channel": channel, "from_offset": from})).await;
     let plain = acknowledged.get("from_offset").is_none() && acknowledged.get("warnings").is_none();
@@ -57,7 +57,7 @@ async fn replayed(client: &mut Client, channel: &str, from: u64, count: usize, b
     told
 }
 
-/// Does some of everything that a private channel tells of.
+/// Does some of everything that appears on a private channel.
 async fn live(world: &World, bot: &mut Client, venue: &mut Client) {
     let mut maker = world.bot(2).await;
     for _ in 0..3 {
@@ -158,7 +158,7 @@ async fn a_replay_meets_what_is_live_without_gap_or_double_while_orders_pour_in(
         churn(&mut writer, 5).await;
         followers.push(follower);
     }
-    // The last item that all wait for.
+    // The last item, for which all wait.
     let last = writer.call("add_order", limit("buy", "2", "20")).await["order_id"].clone();
     let until_last = async |client: &mut Client, mut told: Vec<Value>| {
         while told.last().is_none_or(|item| item["order_id"] != last || item["exec_type"] != "new") {
@@ -176,7 +176,7 @@ async fn a_replay_meets_what_is_live_without_gap_or_double_while_orders_pour_in(
 
 #[tokio::test]
 async fn d4_50_an_offset_that_is_too_old_foreign_or_of_the_future_gets_an_explicit_answer() {
-    // Nothing is kept beyond the block of events that is being filled, and the ring.
+    // Nothing is kept except the current block of events, and the ring.
     let few = |config: &mut countersign::config::Config| {
         config.limits.replay_ring = RING;
         config.limits.replay_s = 0;
@@ -188,7 +188,7 @@ async fn d4_50_an_offset_that_is_too_old_foreign_or_of_the_future_gets_an_explic
     }
     maker.call("add_order", limit("sell", "1", "1000")).await;
     let theirs = maker.item("executions", |item| item["exec_type"] == "pending_new").await;
-    // What is in the tables is forgotten when more comes, and a query of the past waits until it is there.
+    // Old table entries are deleted when more is added, and a query of the past waits until that is there.
     for count in [20, 1] {
         churn(&mut bot, count).await;
         bot.call("closed_orders", json!({"limit": 1})).await;
@@ -208,13 +208,13 @@ async fn d4_50_an_offset_that_is_too_old_foreign_or_of_the_future_gets_an_explic
             assert_eq!(bot.frame("executions").await["type"], "snapshot");
             bot.call("unsubscribe", json!({"channel": "executions"})).await;
         }
-        // An event of an order has one item or two: no item has this offset, neither in the ring nor before it.
+        // An event of an order has one or two items: no item has this offset, neither in the ring nor before it.
         let (new, late) = (all.len() - 40, all.len() - 1);
         for unknown in [offset(&all[new]) + 7, offset(&all[late]) + 7, offset(&all[late]) + (1 << 30), (1 << 53) - 1] {
             let error = bot.refused("subscribe", json!({"channel": "executions", "from_offset": unknown})).await;
             assert!(error.starts_with("EGeneral:Invalid arguments:from_offset"), "{unknown}: {error}");
         }
-        // All that is kept, without a word about what is not.
+        // Everything that is kept, without a warning about what is not.
         let acknowledged = bot.call("subscribe", json!({"channel": "executions", "from_offset": 0})).await;
         assert!(acknowledged.get("warnings").is_none(), "{acknowledged}");
         let mut told = Vec::new();
@@ -261,7 +261,7 @@ async fn rule_42_a_snapshot_that_is_announced_comes_though_none_was_asked_for() 
         assert_eq!((&told["type"], &told["data"][0]["order_id"]), (&json!("snapshot"), &open), "{none}");
         bot.call("unsubscribe", json!({"channel": "executions"})).await;
     }
-    // Of a key that may not read the ledger the ring alone is asked.
+    // For a key that may not read the ledger only the ring is used.
     let asked = json!({"channel": "balances", "snapshot": false, "from_offset": balances});
     let acknowledged = narrow.call("subscribe", asked).await;
     assert_eq!(acknowledged["warnings"], json!(["EQuery:Offset too old: snapshot follows"]));
@@ -317,7 +317,7 @@ async fn all_rings_together_are_bounded_and_the_items_of_others_push_the_oldest_
     bot.call("unsubscribe", json!({"channel": "balances"})).await;
     assert_eq!(replayed(&mut narrow, "balances", offset(&all[0]), all.len() - 1, now.clone()).await, all[1..]);
     churn(&mut maker, 3).await;
-    // The other's own items are at hand as far as the bound reaches.
+    // The other's own items are in memory as far as the limit allows.
     let theirs = items(&followed(&mut maker, now.clone()).await, "executions");
     maker.call("unsubscribe", json!({"channel": "executions"})).await;
     let recent = theirs.len() - 80;
@@ -325,7 +325,7 @@ async fn all_rings_together_are_bounded_and_the_items_of_others_push_the_oldest_
         replayed(&mut maker, "executions", offset(&theirs[recent]), 79, now.clone()).await,
         theirs[recent + 1..]
     );
-    // What they pushed out is in the journal, for who may read it.
+    // What was pushed out is in the journal, for clients that may read it.
     let acknowledged = narrow.call("subscribe", json!({"channel": "balances", "from_offset": offset(&all[0])})).await;
     assert_eq!(acknowledged["warnings"], json!(["EQuery:Offset too old: snapshot follows"]));
     assert_eq!(narrow.frame("balances").await["type"], "snapshot");
@@ -357,7 +357,7 @@ async fn query_dates_bound_a_replay_from_history_and_the_acknowledgement_says_so
     assert_eq!(told.iter().collect::<Vec<_>>(), shown);
 }
 
-/// A world whose first key has told more on `executions` than one page of a replay holds: all of it but the first.
+/// A world whose first key has more items on `executions` than fit on one page of a replay; returns all but the first.
 async fn long(keys: &[Wanted]) -> (World, u64, Vec<Value>) {
     let world = World::configured(keys, |config| config.limits.replay_ring = RING).await;
     let mut bot = world.bot(1).await;
@@ -402,11 +402,11 @@ async fn a_stop_in_the_middle_of_a_replay_loses_nothing() {
     assert_eq!(told, all);
 }
 
-/// Leaves a key these scopes in the middle of its replay: how its socket closes, which has told a part of what it missed.
+/// Reduces a key's scopes during its replay; returns how its socket closes, after a part of what it missed.
 async fn cut_short(scopes: &[Scope]) -> (u16, String) {
     let (world, from, all) = long(&[key(ScopeSet::ALL), key(ScopeSet::ALL), key(ScopeSet::ALL)]).await;
     let mut alice = world.member("alice").await;
-    // It has no room for a page, so the next one is not asked for before this one is read.
+    // Its buffers have no room for a page, so the next one is not read before this one.
     let mut reader = narrow(world.address).await;
     reader.send(subscribe(9, from)).await;
     reader.answer(9).await;
@@ -455,7 +455,7 @@ async fn a_replay_that_is_unsubscribed_ends_and_the_next_begins_anew() {
         let before = back.kept();
         back.send(subscribe(3, from)).await;
         if !begun {
-            // Whichever came first, it is answered.
+            // Whichever came first, there is an answer.
             let answered = before.into_iter().find(|frame| frame["req_id"] == 1);
             let answered = if let Some(answered) = answered { answered } else { back.answer(1).await };
             let early = answered["error"].as_str().is_some_and(|text| text.contains("unsubscribed before it began"));

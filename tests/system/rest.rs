@@ -108,7 +108,7 @@ async fn stock_clients_find_assets_and_pairs_under_the_names_they_ask_for() {
     server.stop().await.unwrap();
 }
 
-/// There is one class of asset here; clients ask for others beside it, and add or overwrite by name what they are told.
+/// There is one class of asset here; clients ask for others as well, and merge the results by name.
 #[tokio::test]
 async fn another_class_of_assets_has_none() {
     let dir = tempfile::tempdir().unwrap();
@@ -169,7 +169,7 @@ async fn a_stopped_server_goes_on_where_it_was_and_frees_its_data() {
     server.stop().await.unwrap();
 }
 
-/// A browser that is told of none asks for `/favicon.ico`.
+/// A browser without an icon link requests `/favicon.ico`.
 #[tokio::test]
 async fn the_page_names_an_icon_that_is_there() {
     let dir = tempfile::tempdir().unwrap();

@@ -1,5 +1,5 @@
-//! Every scope alone, none and all, against every operation, over real sockets: the server answers as the
-//! committed grid says.
+//! Every scope alone, none and all, against every operation, over real sockets: the server answers according to the
+//! committed grid.
 
 use countersign::access::operation::{Kind, Operation};
 use countersign::access::scope::{Scope, ScopeSet};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::world::{World, key};
 
-/// Params that are sound in form, whatever becomes of them.
+/// Params that are well formed, whatever the answer.
 pub fn sample(operation: Operation) -> Value {
     let withdrawal = json!({"asset": "BTC", "key": "cold-1", "amount": "0.001"});
     let vote = json!({"requests": [{"request_id": "RAAAAA-AAAAA-AAAAAA", "digest": "0"}]});
@@ -79,7 +79,7 @@ fn grid_admits(column: u8, operation: Operation) -> bool {
 
 #[tokio::test]
 async fn d2_20_every_scope_opens_what_the_table_says_and_nothing_else() {
-    // As the grid's columns stand behind that of a bare socket, so that each key's number is its column's.
+    // In the order of the grid's columns after that of a bare socket, so that each key's number is its column's.
     let mut sets = vec![ScopeSet::NONE];
     sets.extend(Scope::ALL.into_iter().map(|scope| ScopeSet::of(&[scope])));
     sets.push(ScopeSet::ALL);

@@ -1,5 +1,5 @@
-//! The six settings of a key at the socket, the token that stock clients bring, and rights that change while
-//! sockets are open (rules 1 to 10).
+//! The six settings of a key on the socket, the token that stock clients send, and rights that change while sockets are
+//! open (rules 1 to 10).
 
 use std::net::SocketAddr;
 
@@ -115,7 +115,7 @@ async fn d1_07_keys_signatures_and_nonces_are_judged_before_101() {
     assert_eq!((throttled.status, throttled.retry_after), (429, true));
 }
 
-/// As whoever stands in between would change it, each part alone.
+/// As an attacker in between could change it, each part alone.
 #[tokio::test]
 async fn d2_16_what_is_sent_is_what_was_signed() {
     let world = World::new(&[key(ScopeSet::ALL)]).await;
@@ -145,7 +145,7 @@ async fn d2_16_what_is_sent_is_what_was_signed() {
     open("13").await.unwrap();
 }
 
-/// A refused handshake leaves a connection of HTTP, whatever happens meanwhile.
+/// A refused handshake leaves an HTTP connection, whatever happens in the meantime.
 #[tokio::test]
 async fn d1_07_after_a_refusal_comes_nothing_and_a_bare_socket_beside_those_who_trade_is_told_its_status_alone() {
     let world = World::new(&[key(ScopeSet::ALL), other()]).await;
@@ -185,7 +185,7 @@ async fn d1_07_after_a_refusal_comes_nothing_and_a_bare_socket_beside_those_who_
     assert!(told.len() == 1 && told[0]["channel"] == "status", "{told:?}");
 }
 
-/// Whoever connects writes what it likes into the header; only a proxy of ours is believed, and only its own word.
+/// Any client may write anything into the header; only our own proxies are believed, and only their own entry.
 #[tokio::test]
 async fn d1_10_an_allow_list_decides_on_the_true_peer_whatever_a_header_says() {
     let listed = KeySettings { ip_allowlist: vec!["203.0.113.0/24".parse().unwrap()], ..KeySettings::default() };
@@ -254,7 +254,7 @@ async fn a_token_may_be_asked_for_with_json_whose_nonce_is_a_number_or_a_text() 
     }
 }
 
-/// As after a journal was cut back to a backup: the master key is the same, the key is not there.
+/// As after restoring the journal from a backup: the master key is the same, but the key does not exist.
 #[tokio::test]
 async fn a_token_for_a_key_that_is_not_there_is_refused_and_the_socket_goes_on() {
     let (before, after) = (World::new(&[key(ScopeSet::ALL), key(ScopeSet::ALL)]).await, World::new(&[]).await);
@@ -268,7 +268,7 @@ async fn a_token_for_a_key_that_is_not_there_is_refused_and_the_socket_goes_on()
     assert_eq!(bare.reply("ping", Value::Null).await["method"], "pong");
 }
 
-/// What the first key is rotated to, at once: its secret of before is of no use any more.
+/// Rotates the first key at once, and returns the new key; the old secret becomes useless.
 async fn rotated(world: &World) -> (String, Vec<u8>) {
     let rotate = json!({"service_user_id": "SVC1", "overlap_s": 0, "otp": code(0)});
     let kept = world.member("alice").await.call("rotate_service_user_key", rotate).await;
@@ -276,7 +276,7 @@ async fn rotated(world: &World) -> (String, Vec<u8>) {
     (kept["api_key"].as_str().unwrap().to_owned(), drawn.to_vec())
 }
 
-/// A stream that nobody holds would be closed by no lost right.
+/// Losing a right would never close a stream without a holder.
 #[tokio::test]
 async fn d2_21_a_stream_asked_for_behind_a_token_that_is_refused_is_refused_too() {
     let world = World::new(&[key(ScopeSet::ALL)]).await;
@@ -295,7 +295,7 @@ async fn d2_21_a_stream_asked_for_behind_a_token_that_is_refused_is_refused_too(
     bare.call("subscribe", json!({"channel": "executions", "token": fresh})).await;
 }
 
-/// Each message is judged by its own token; the socket stays who it was.
+/// Each message is judged by its own token; the socket keeps its principal.
 #[tokio::test]
 async fn rule_5_a_token_that_is_refused_does_not_spoil_the_socket() {
     let world = World::new(&[key(ScopeSet::ALL)]).await;
@@ -408,7 +408,7 @@ async fn d1_11_and_d1_12_a_changed_key_acts_on_its_open_sockets_and_says_why() {
         bots.push(bot);
     }
     let resting = bots[0].call("add_order", limit("buy", 1, 10)).await;
-    // One code an action: the three steps that are admitted now.
+    // One code per action: the three steps that are valid now.
     let edits = [
         (1, json!({"disabled": true}), 4001, "key disabled"),
         (2, json!({"settings": {"allow_websocket": false}}), 4003, "WebSocket not allowed any more"),
@@ -461,13 +461,13 @@ async fn d1_11_and_d1_12_level3_is_for_a_key_that_still_admits() {
         let mut bare = Client::bare(world.address).await;
         let error = bare.refused("subscribe", params[number - 1].clone()).await;
         assert!(error.starts_with("EGeneral:Permission denied") && error.contains(why), "{error}");
-        // The socket is nobody's again, and follows nothing.
+        // The socket is public again, and follows nothing.
         bare.send(json!({"method": "ping"}).to_string()).await;
         let frame = bare.next().await;
         assert!(frame["channel"] == "status" || frame["method"] == "pong", "{frame}");
     }
     let mut bare = Client::bare(world.address).await;
-    // What follows in the same write finds the stream begun.
+    // The messages after it in the same write find the stream already begun.
     let asked = |method: &str| json!({"method": method, "req_id": method.len(), "params": params[3]});
     assert!(bare.burst([asked("subscribe"), asked("unsubscribe")]).await);
     for method in ["subscribe", "unsubscribe"] {

@@ -1,4 +1,4 @@
-//! All clients lost at once and back at once.
+//! All clients disconnect at once and reconnect at once.
 
 use countersign::access::key::KeySettings;
 use futures::future::join_all;
@@ -10,12 +10,12 @@ use super::settings::token;
 use super::world::{World, with};
 
 const CLIENTS: usize = 250;
-/// Handshakes judged at once: far fewer than come.
+/// Handshakes judged at once: far fewer than arrive.
 const JUDGED: usize = 8;
-/// Of nobody's session.
+/// A cookie of no session.
 const COOKIE: [(&str, &str); 1] = [("Cookie", "countersign_session=none")];
 
-/// Reads until the order with this client id is told.
+/// Reads until the order with this client id appears.
 async fn until(client: &mut Client, last: &str) -> Vec<Value> {
     let mut told = Vec::new();
     while !told.last().is_some_and(|item: &Value| item["cl_ord_id"] == last && item["exec_type"] == "new") {
@@ -30,7 +30,7 @@ async fn place(bot: &mut Client, id: &str) {
     bot.call("add_order", order).await;
 }
 
-/// One client comes back, is told what it missed, and goes on up to the last order.
+/// One client reconnects, gets what it missed, and reads on up to the last order.
 async fn come_back(world: &World, from: u64, last: &str) -> Vec<Value> {
     let mut client = world.bot(1).await;
     let result = client.call("subscribe", json!({"channel": "executions", "from_offset": from})).await;
@@ -38,8 +38,8 @@ async fn come_back(world: &World, from: u64, last: &str) -> Vec<Value> {
     until(&mut client, last).await
 }
 
-/// D4-56. Each gets in at its turn and is told exactly what it missed, while a bot goes on trading; with the server up
-/// all the time, and after it was down.
+/// D4-56. Each gets in when it is its turn and receives exactly what it missed, while a bot keeps trading; with the
+/// server up all the time, and after it was down.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn d4_56_all_clients_come_back_at_once_and_miss_nothing() {
     // Handshakes of one key arrive in any order.
@@ -52,7 +52,7 @@ async fn d4_56_all_clients_come_back_at_once_and_miss_nothing() {
     let mut all = until(&mut uncut, "first").await;
     for (round, restarted) in [false, true].into_iter().enumerate() {
         let last = format!("last-{round}");
-        // Everybody had come to another place.
+        // Everybody had got to a different place.
         let places: Vec<usize> = (0..CLIENTS).map(|number| number % all.len()).collect();
         let offsets = places.iter().map(|place| all[*place]["offset"].as_u64().unwrap());
         let offsets: Vec<u64> = offsets.collect();
@@ -77,7 +77,7 @@ async fn d4_56_all_clients_come_back_at_once_and_miss_nothing() {
     }
 }
 
-/// The engine has few places, and none is taken by who must wait.
+/// The engine has few places, and clients that must wait take none.
 #[tokio::test]
 async fn d4_56_handshakes_token_calls_and_questions_of_pages_wait_their_turn() {
     let wide = KeySettings { nonce_window: u64::MAX, ..KeySettings::default() };

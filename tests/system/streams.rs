@@ -45,7 +45,7 @@ async fn d4_52_an_order_is_acknowledged_before_its_events_and_each_is_numbered()
     assert_eq!(entries, [(json!("BTC"), "0.4".into(), "0.0".into()), (json!("USD"), "-400.0".into(), "0.8".into())]);
 }
 
-/// Orders that trade, rest and end at once, always more under way than one read brings.
+/// Orders that trade, rest and end at once, always more under way than one read can bring.
 #[tokio::test]
 async fn d4_52_ten_thousand_orders_are_each_acknowledged_before_their_first_event() {
     const ORDERS: usize = 10_000;
@@ -88,7 +88,7 @@ async fn d4_48_a_client_that_returns_misses_nothing_of_the_very_batch_that_lets_
     let seen = bot.item("executions", |item| item["exec_type"] == "new").await;
     let last = seen["offset"].as_u64().unwrap();
     bot.call("unsubscribe", json!({"channel": "executions"})).await;
-    // The first message is committed alone; what is sent meanwhile shares the next batch.
+    // The first message is committed alone; those sent in the meantime share the next batch.
     const ORDERS: usize = 60;
     for number in 0..=ORDERS {
         let order = json!({"method": "add_order", "req_id": 1_000 + number, "params": limit("buy", "1", "10")});
@@ -225,12 +225,12 @@ async fn history_has_what_was_acknowledged_a_moment_ago() {
 
 #[tokio::test]
 async fn d4_54_a_reader_that_stands_still_is_closed_and_harms_nobody() {
-    // Who reads nothing answers no ping either.
+    // A client that reads nothing answers no ping either.
     let world = World::configured(&[key(ScopeSet::ALL)], |config| config.limits.ping_s = 300).await;
     let (mut still, mut bot) = (world.bot(1).await, world.bot(1).await);
     still.subscribe("executions").await;
     let order = json!({"method": "add_order", "params": limit("buy", "0.1", "10")});
-    // Until the buffers of its socket are full, and for the time that it has from then on.
+    // Until its socket's buffers are full, and for the time that it then has.
     let closed = "countersign_sockets_closed_total{code=\"4008\"} 1\n";
     let ordering = async {
         while !metrics(world.address).await.contains(closed) {
@@ -285,7 +285,7 @@ async fn past_fills_are_for_the_subscription_that_asked_and_the_stream_ends_when
     bot.call("unsubscribe", json!({"channel": "executions"})).await;
     assert_eq!(bot.call("subscribe", asked(false)).await["snap_trades"], false);
     sqlx::Connection::close(locked).await.unwrap();
-    // The second asks what comes behind the fills for certain.
+    // The second query certainly comes after the fills.
     for _ in 0..2 {
         let told = bot.call("trades_history", json!({})).await;
         assert_eq!(told["trades"].as_array().unwrap().len(), 1);
@@ -315,7 +315,7 @@ async fn rule_41_past_fills_are_as_of_where_they_were_taken_and_come_before_all_
     bot.call("subscribe", json!({"channel": "executions", "snap_trades": true})).await;
     assert_eq!(bot.frame("executions").await["data"], json!([]), "no open orders");
     let open = bot.call("add_order", limit("buy", "0.1", "10")).await["order_id"].clone();
-    // More than a snapshot holds; history gets them together with what it waits for.
+    // More than a snapshot contains; history gets them together with what it waits for.
     let order = json!({"order_type": "limit", "side": "buy", "order_qty": "0.1", "limit_price": "1000"});
     for _ in 0..4 {
         bot.call("batch_add", json!({"symbol": "BTC/USD", "orders": vec![order.clone(); 15]})).await;
@@ -326,7 +326,7 @@ async fn rule_41_past_fills_are_as_of_where_they_were_taken_and_come_before_all_
     assert_eq!(told, before.iter().collect::<Vec<_>>());
     let taken = fills[0]["offset"].as_u64().unwrap();
     assert!(fills.iter().all(|fill| fill["offset"] == taken), "{fills:?}");
-    // What is told from there on begins with the next order, here as where it is resumed.
+    // What comes from there on begins with the next order, here as where it is resumed.
     let mut again = world.bot(1).await;
     again.call("subscribe", json!({"channel": "executions", "from_offset": taken})).await;
     assert_eq!(again.item("executions", |_| true).await["order_id"], open);
@@ -431,7 +431,7 @@ async fn d4_53_balances_rebuilt_from_what_was_told_are_those_of_a_fresh_snapshot
         }
         let mut fresh = world.bot(1).await;
         fresh.subscribe("balances").await;
-        // An Earn wallet that was emptied is in no snapshot.
+        // No snapshot has an Earn wallet that was emptied.
         held.retain(|(_, wallet), units| wallet == "\"main\"" || *units != 0);
         assert_eq!(held, balances(&fresh.frame("balances").await));
         compared += 1;

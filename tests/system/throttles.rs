@@ -1,4 +1,4 @@
-//! Who guesses must wait, and nobody else: sign-ins by account and address, and by address (rule 4; checklist 28).
+//! Only those who guess must wait: sign-ins by account and address, and by address (rule 4; checklist 28).
 
 use countersign::access::scope::ScopeSet;
 use futures::future::join_all;
@@ -8,7 +8,7 @@ use super::client::{Client, PASSWORD, code, http, next_nonce};
 use super::settings::token;
 use super::world::{World, api_key, key, secret};
 
-/// A world that believes whom its clients say they come from.
+/// A world that believes the addresses that its clients claim.
 async fn world() -> World {
     World::configured(&[key(ScopeSet::ALL)], |config| config.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()])
         .await
@@ -68,7 +68,7 @@ async fn a_hundred_failures_of_any_accounts_make_their_address_wait() {
     assert_eq!(sign_in(&world, "203.0.113.10", "alice@acme.test", PASSWORD).await, 200);
 }
 
-/// An address of an IPv6 network of 64 bits, which is one subscriber's.
+/// An address of an IPv6 network of 64 bits, which belongs to one subscriber.
 fn in_one_network(number: u32) -> String {
     format!("2001:db8:0:1:{number:x}::{number:x}")
 }
@@ -131,7 +131,7 @@ async fn d2_28_wrong_codes_of_a_session_count_wherever_they_come_from_and_of_tha
     assert_eq!(invite(&another, ELSEWHERE, code(0)).await, None, "who signs in again goes on");
 }
 
-/// Each one admitted is an entry of the journal; one refused is not, and anybody may play it again who saw it once.
+/// Each accepted one is a journal entry; a refused one is not, and anybody who saw it once may replay it.
 #[tokio::test]
 async fn d7_78_a_key_is_admitted_so_often_in_a_minute_and_others_are_not_held_up() {
     let world = World::configured(&[key(ScopeSet::ALL), key(ScopeSet::ALL)], |config| {

@@ -1,5 +1,5 @@
-//! The port under TLS: a signed handshake over it, a certificate renewed under open sockets, and who speaks
-//! something else.
+//! The port with TLS: a signed handshake, a certificate renewed while sockets are open, and clients that do not speak
+//! TLS.
 
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -37,7 +37,7 @@ fn issue(dir: &Path) -> CertificateDer<'static> {
     issue_until(dir, 2090)
 }
 
-/// The same; it ends as that year begins.
+/// The same, expiring at the beginning of that year.
 fn issue_until(dir: &Path, year: i32) -> CertificateDer<'static> {
     let mut params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
     params.not_after = rcgen::date_time_ymd(year, 1, 1);
@@ -57,7 +57,7 @@ async fn world(dir: &Path) -> World {
     World::configured(&[key(ScopeSet::ALL)], |config| under_tls(config, dir)).await
 }
 
-/// A connection that trusts this certificate alone.
+/// A connection that trusts only this certificate.
 async fn connect(address: SocketAddr, trusted: &CertificateDer<'static>) -> std::io::Result<TlsStream<TcpStream>> {
     let mut roots = RootCertStore::empty();
     roots.add(trusted.clone()).unwrap();
@@ -100,7 +100,7 @@ async fn call(socket: &mut Socket, method: &str, params: Value) -> Value {
     soon(&format!("answer to {method}"), answered).await
 }
 
-/// Waits until the server has taken a renewed certificate over.
+/// Waits until the server uses a renewed certificate.
 async fn renewed(address: SocketAddr, certificate: &CertificateDer<'static>) {
     let taken = async { while connect(address, certificate).await.is_err() {} };
     timeout(Duration::from_secs(20), taken).await.expect("the server looks at its files by itself");
@@ -116,7 +116,7 @@ async fn a_key_trades_over_tls_and_a_renewed_certificate_drops_nobody() {
     assert_eq!(call(&mut bot, "add_order", order).await["success"], true);
     let second = issue(dir.path());
     assert_ne!(first, second);
-    // The server looks at its files by itself; until then the new certificate is not trusted.
+    // The server checks its files by itself; until then the new certificate is not trusted.
     renewed(world.address, &second).await;
     assert!(connect(world.address, &first).await.is_err());
     assert_eq!(call(&mut bot, "ping", Value::Null).await["method"], "pong");
@@ -170,7 +170,7 @@ async fn d7_79_a_full_server_says_nothing_in_plain_text_on_a_tls_port() {
     assert!(answer.is_empty(), "{answer:?}");
 }
 
-/// Of the clock that is set on by hand, so that nobody waits.
+/// With the clock paused, so that nobody really waits.
 #[tokio::test]
 async fn d7_79_who_begins_no_tls_is_closed_after_five_seconds() {
     let dir = tempfile::tempdir().unwrap();
@@ -188,7 +188,7 @@ async fn d7_79_who_begins_no_tls_is_closed_after_five_seconds() {
     assert!((Duration::from_secs(5)..Duration::from_secs(7)).contains(&lasted), "{lasted:?}");
 }
 
-/// What the server tells of the end of its certificate.
+/// The server's metric for the end of its certificate.
 async fn end_told(address: SocketAddr, trusted: &CertificateDer<'static>) -> u64 {
     let mut asked = connect(address, trusted).await.unwrap();
     asked.write_all(b"GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await.unwrap();

@@ -1,4 +1,4 @@
-//! What `countersign verify` says of a journal that was changed while the server was down.
+//! The output of `countersign verify` for a journal that was changed while the server was down.
 
 use std::fs;
 use std::path::Path;
@@ -19,7 +19,7 @@ pub async fn journal(dir: &Path) -> SqliteConnection {
     SqliteConnectOptions::new().filename(dir.join("journal.db")).connect().await.unwrap()
 }
 
-/// Changes a copy of a stopped server's journal; what `verify` says of it.
+/// Changes a copy of a stopped server's journal; returns the output of `verify`.
 async fn verified(world: &World, change: &[&str], head: bool) -> (bool, String) {
     let dir = tempfile::tempdir().unwrap();
     for name in ["journal.db", "head"] {

@@ -1,4 +1,4 @@
-//! Small file systems that fail for real, each mounted for one test: as root, with `mount` and loop devices.
+//! Small file systems that really fail, each mounted for one test: as root, with `mount` and loop devices.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -8,7 +8,7 @@ use std::process::Command;
 /// Bytes of a disk with ext4 on it.
 const IMAGE_BYTES: usize = 64 << 20;
 
-/// A mounted file system; dropped, it is gone.
+/// A mounted file system, unmounted when dropped.
 pub struct Volume {
     at: PathBuf,
 }
@@ -46,7 +46,7 @@ impl Drop for Volume {
 /// A disk with ext4 on it, which is an image in a file system of its own.
 pub struct Device {
     mounted: Volume,
-    /// Holds the image and can be filled: then the disk fails where nothing was.
+    /// Contains the image and can be filled: then writes to unused parts of the disk fail.
     backing: Volume,
     dir: tempfile::TempDir,
 }
@@ -61,10 +61,10 @@ impl Device {
         let image = backing.at.join("image");
         File::create(&image).unwrap().set_len(IMAGE_BYTES as u64).unwrap();
         run(Command::new("mkfs.ext4").args(["-q", "-b", "4096"]).arg(&image));
-        // Every block has room behind it, those of the file system's own journal as well.
+        // Allocate every block of the image, including those of the file system's own journal.
         run(Command::new("fallocate").args(["--length", &IMAGE_BYTES.to_string()]).arg(&image));
         let device = Device { mounted: Volume::of(&image, at), backing, dir };
-        // A loop device calls a write done of which its image took only the first pages: it may write them singly.
+        // A loop device reports a write as done even if only its first pages were: make it write single pages.
         fs::write(format!("/sys/block/{}/queue/max_sectors_kb", device.name()), "4").unwrap();
         device
     }
@@ -76,15 +76,15 @@ impl Device {
         file.sync_all().unwrap();
     }
 
-    /// From now on the disk fails to write where no file was yet: what grows cannot be synced.
+    /// From now on the disk fails to write where no file was yet: growing files cannot be synced.
     pub fn fail(&self) {
-        // It tells of earlier failures, too, which are known.
+        // It reports earlier failures, too, which are known.
         let _ = Command::new("sync").arg("--file-system").arg(&self.mounted.at).output();
         run(Command::new("fstrim").arg(&self.mounted.at));
         self.backing.fill();
     }
 
-    /// It is well again.
+    /// The disk works again.
     pub fn mend(&self) {
         self.backing.free();
     }
@@ -103,7 +103,7 @@ impl Device {
         device.rsplit('/').next().unwrap_or_default().to_owned()
     }
 
-    /// What the disk holds at this moment, as after a power cut: what was written and never synced is not in it.
+    /// What the disk has at this moment, as after a power cut: without what was written but never synced.
     pub fn cut_power(&self) -> PathBuf {
         let copies = fs::read_dir(self.dir.path()).unwrap().count();
         let copy = self.dir.path().join(format!("cut {copies}"));

@@ -11,7 +11,7 @@ use crate::error::LoadError;
 /// Decimal places kept; no asset has more.
 const PLACES: usize = 18;
 
-/// An item of `balances` or `ledger`: of a snapshot one with `wallets`, of an update a ledger entry.
+/// An item of `balances` or `ledger`: in a snapshot it has `wallets`, in an update it is a ledger entry.
 #[derive(Debug, Deserialize)]
 pub struct Item<'a> {
     /// Position in the stream.
@@ -58,7 +58,7 @@ impl Item<'_> {
         Ok(Entry { offset: self.offset, place, amount: units(amount.get())?, fee })
     }
 
-    /// The private channel that tells what caused a ledger entry, besides the orders', and the id that it tells there.
+    /// The private channel with the cause of a ledger entry, unless that is an order, and the id there.
     pub fn cause(&self) -> Option<(&'static str, &str)> {
         let channel = match self.r#type.as_deref()? {
             "deposit" => "deposits",
@@ -109,7 +109,7 @@ impl Balances {
         Ok(())
     }
 
-    /// Adds a ledger entry: its amount less its fee.
+    /// Adds a ledger entry: its amount minus its fee.
     pub fn add(&mut self, entry: &Entry) {
         *self.wallets.entry(entry.place.clone()).or_default() += entry.amount - entry.fee;
     }

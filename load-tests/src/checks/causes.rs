@@ -1,31 +1,30 @@
-//! What one channel tells held against the channel that tells what caused it: each deposit, withdrawal and movement of Earn on
-//! `balances` is an item of the same event on a channel of its own, and each withdrawal that waits or is decided is a request on
-//! `approvals`.
+//! Compares a channel with the channel of its causes: each deposit, withdrawal and movement of Earn on `balances` is an
+//! item of the same event on another channel, and each withdrawal that waits or is decided is a request on `approvals`.
 
 use std::collections::{BTreeMap, HashSet};
 
 use super::Check;
 
-/// What one channel had to tell, in words, and what it told.
+/// What one channel should have sent, described in words, and what it did send.
 #[derive(Debug, Default)]
 struct Told {
     due: HashSet<String>,
     told: HashSet<String>,
 }
 
-/// What was told elsewhere, by the channel of its cause.
+/// What was seen on other channels, by the channel of its cause.
 #[derive(Debug, Default)]
 pub struct Causes {
     channels: BTreeMap<String, Told>,
 }
 
 impl Causes {
-    /// Another channel tells of something whose cause this one has to tell.
+    /// Another channel has sent something whose cause this one must send.
     pub fn due(&mut self, channel: &str, cause: String) {
         self.of(channel).due.insert(cause);
     }
 
-    /// The channel tells it.
+    /// The channel has sent it.
     pub fn told(&mut self, channel: &str, cause: String) {
         self.of(channel).told.insert(cause);
     }
@@ -34,12 +33,12 @@ impl Causes {
         self.channels.entry(channel.to_owned()).or_default()
     }
 
-    /// Whether all that was due was told. What a channel tells besides has changed nothing elsewhere.
+    /// Whether everything due was sent. Additional items have changed nothing on other channels.
     pub fn is_even(&self) -> bool {
         self.channels.values().all(|channel| channel.due.is_subset(&channel.told))
     }
 
-    /// The verdicts on `owner`'s channels; there is none on one of which nothing was due.
+    /// The verdicts on `owner`'s channels; none for a channel on which nothing was due.
     pub fn checks(self, owner: &str) -> Vec<Check> {
         let due = self.channels.into_iter().filter(|(_, channel)| !channel.due.is_empty());
         due.map(|(name, Told { due, told })| {

@@ -1,4 +1,4 @@
-//! What custody is told of withdrawals: nothing twice, and no end of what was not released.
+//! What custody is sent about withdrawals: nothing twice, and no end of a withdrawal that was not released.
 
 use std::collections::HashSet;
 
@@ -18,7 +18,7 @@ impl Released {
         Self { open: HashSet::new(), check }
     }
 
-    /// An item came; one without a `refid` is a notice about something else. What a snapshot holds was released before.
+    /// Takes an item; one without a `refid` is a notice about something else. A snapshot's items were released before.
     pub fn told(&mut self, refid: Option<&str>, status: Option<&str>, is_snapshot: bool) {
         let Some(refid) = refid else { return };
         self.check.looked_at += u64::from(!is_snapshot);
@@ -32,7 +32,7 @@ impl Released {
         }
     }
 
-    /// The verdict; there is none where nothing was told.
+    /// The verdict; none if nothing was sent.
     pub fn check(self) -> Option<Check> {
         (self.check.looked_at > 0 || self.check.violations > 0).then_some(self.check)
     }

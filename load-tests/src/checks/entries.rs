@@ -1,4 +1,4 @@
-//! The entries that `ledger` tells held against the updates of `balances`: both must tell the same ones in the same order, so
+//! Compares the entries on `ledger` with the updates of `balances`: both must have the same ones in the same order, so
 //! that neither can lose one, or fall silent, unnoticed.
 
 use std::collections::VecDeque;
@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use super::Check;
 use super::balances::Entry;
 
-/// Which of the two channels tells an entry.
+/// The channel that an entry is on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
     /// As an update.
@@ -15,11 +15,11 @@ pub enum Side {
     Ledger,
 }
 
-/// What one of the two has told and the other has not yet.
+/// The entries that one of the two has sent and the other not yet.
 #[derive(Debug)]
 pub struct Entries {
     waiting: VecDeque<Entry>,
-    /// Who has told what waits.
+    /// Which side has sent the waiting entries.
     ahead: Side,
     /// Entries up to this offset are in the snapshot of `balances`.
     from: u64,
@@ -33,19 +33,19 @@ impl Entries {
         Self { waiting: VecDeque::new(), ahead: Side::Balances, from: 0, check }
     }
 
-    /// A snapshot of `balances` as at this offset came, which holds all entries before.
+    /// Takes a snapshot of `balances` as of this offset, which includes all entries before.
     pub fn snapshot(&mut self, offset: u64) {
         self.from = self.from.max(offset);
         self.waiting.retain(|entry| entry.offset > offset);
     }
 
-    /// One of the two tells an entry.
+    /// Takes an entry of one of the two.
     pub fn told(&mut self, side: Side, entry: Entry) {
         if entry.offset <= self.from {
             return;
         }
         if side != self.ahead {
-            // What the other has told before this one, this one has left out.
+            // Entries that the other has sent before this one are missing on this side.
             while self.waiting.front().is_some_and(|other| other.offset < entry.offset) {
                 self.waiting.pop_front().into_iter().for_each(|other| self.alone(&other));
             }
@@ -65,12 +65,12 @@ impl Entries {
         self.waiting.push_back(entry);
     }
 
-    /// Whether both have told the same so far.
+    /// Whether both have sent the same so far.
     pub fn is_even(&self) -> bool {
         self.waiting.is_empty()
     }
 
-    /// The verdict; there is none where nothing moved.
+    /// The verdict; none if there were no entries.
     pub fn check(mut self) -> Option<Check> {
         std::mem::take(&mut self.waiting).iter().for_each(|entry| self.alone(entry));
         (self.check.looked_at > 0).then_some(self.check)
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
     use crate::checks::balances::Item;
 
-    /// How many entries were looked at, and how many were wrong, of entries with these offsets and amounts.
+    /// How many entries were checked, and how many were wrong, for entries with these offsets and amounts.
     fn verdict(told: &[(Side, u64, i64)]) -> (u64, u64) {
         let mut entries = Entries::new("Bot");
         entries.snapshot(255);

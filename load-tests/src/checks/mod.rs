@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::LoadError;
 
-/// Enough to see what is wrong; the rest is only counted.
+/// Violations to describe, enough to see what is wrong; the rest is only counted.
 const TOLD_MAX: usize = 10;
 
 /// One check over one run.
@@ -24,7 +24,7 @@ pub struct Check {
     pub violations: u64,
     /// The first of them in words.
     pub told: Vec<String>,
-    /// It could not be made, for a reason that its name tells and that is no fault of the server.
+    /// It could not be made, for the reason in its name, which is not the server's fault.
     #[serde(default)]
     pub skipped: bool,
 }
@@ -40,7 +40,7 @@ impl Check {
         Self { skipped: true, ..Self::new(name) }
     }
 
-    /// One look at each of several, some of which may have failed.
+    /// A check of several outcomes, some of which may be failures.
     pub fn of_each(name: impl Into<String>, outcomes: impl IntoIterator<Item = Result<(), LoadError>>) -> Self {
         let mut check = Self::new(name);
         for outcome in outcomes {
@@ -52,7 +52,7 @@ impl Check {
         check
     }
 
-    /// Notes something wrong.
+    /// Records a violation.
     pub fn violated(&mut self, what: String) {
         self.violations += 1;
         if self.told.len() < TOLD_MAX {
@@ -68,7 +68,7 @@ impl Check {
         self.told.truncate(TOLD_MAX);
     }
 
-    /// Whether something was looked at and nothing was wrong.
+    /// Whether something was checked and nothing was wrong.
     pub fn holds(&self) -> bool {
         self.wrong().is_none()
     }

@@ -1,6 +1,6 @@
-//! Numbers of a subscription: `sequence` counts its frames without a hole, `offset`s of its items only rise. `executions` and
-//! `balances` have both, the other private channels offsets alone. A snapshot is the first frame or there is none: a later one
-//! would hide what was lost before it. (Only past fills are a second one, and nobody here asks for them.)
+//! Numbers of a subscription: `sequence` counts its frames without a gap, the `offset`s of its items only rise.
+//! `executions` and `balances` have both, the other private channels only offsets. Only the first frame may be a
+//! snapshot: a later one would hide earlier losses. (Past fills would be a second one; nobody here asks for them.)
 
 use super::Check;
 
@@ -11,7 +11,7 @@ const NUMBERED: [&str; 2] = ["executions", "balances"];
 #[derive(Debug)]
 pub struct Numbering {
     numbered: bool,
-    /// Something was told elsewhere that this channel has to tell as well.
+    /// Another channel has sent something that this channel must send as well.
     is_due: bool,
     /// A frame has come.
     has_begun: bool,
@@ -36,7 +36,7 @@ impl Numbering {
         }
     }
 
-    /// A frame came.
+    /// Takes a frame.
     pub fn frame(&mut self, sequence: Option<u64>, is_snapshot: bool) {
         if is_snapshot && self.has_begun {
             self.order.violated("a snapshot where an update was due".into());
@@ -56,7 +56,7 @@ impl Numbering {
         self.sequence = sequence;
     }
 
-    /// An item of an update came.
+    /// Takes an item of an update.
     pub fn item(&mut self, offset: u64) {
         self.order.looked_at += 1;
         if offset <= self.offset {
@@ -65,7 +65,7 @@ impl Numbering {
         self.offset = self.offset.max(offset);
     }
 
-    /// A snapshot as at this offset came; all its items carry the same one.
+    /// Takes a snapshot as of this offset; all its items have the same one.
     pub fn snapshot(&mut self, offset: u64) {
         if offset < self.offset {
             self.order.violated(format!("a snapshot at {offset} after {}", self.offset));
@@ -73,7 +73,7 @@ impl Numbering {
         self.offset = self.offset.max(offset);
     }
 
-    /// Something was told elsewhere that this channel has to tell as well: it must not stay silent.
+    /// Another channel has sent something that this channel must send as well: it must not stay silent.
     pub fn due(&mut self) {
         self.is_due = true;
     }
@@ -83,7 +83,7 @@ impl Numbering {
         self.offset
     }
 
-    /// The checks. There is none of sequences for a channel without them, nor of offsets where nothing had to be told.
+    /// The checks; none of sequences for a channel without them, nor of offsets if nothing had to be sent.
     pub fn checks(self) -> impl Iterator<Item = Check> {
         let was_told = |check: &Check| check.looked_at > 0 || check.violations > 0;
         let gaps = Some(self.gaps).filter(was_told);

@@ -1,5 +1,5 @@
-//! What an audience of Members costs the orders: their latency without and with dashboards that hear of withdrawals and votes.
-//! Beside it, the same of D with a raw fan-out, which is what as many frames cost on this machine whoever writes them.
+//! What an audience of Members costs the orders: their latency without and with dashboards that are sent withdrawals
+//! and votes. For comparison, D with a raw fan-out: the minimum cost of as many frames on this machine.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -77,21 +77,21 @@ pub async fn play(stage: &mut Stage, settings: &Dashboards) -> Result<(), LoadEr
     Ok(())
 }
 
-/// What came of publishing beside a load.
+/// The result of publishing during a load.
 #[derive(Debug)]
 struct Published {
     /// Over all deliveries.
     deliveries: Check,
     events: u64,
     elapsed: Duration,
-    /// From one event to the next, as it was asked for.
+    /// The interval between events that was asked for.
     every: Duration,
-    /// Of each event.
+    /// Size of each event's frame.
     frame_bytes: usize,
 }
 
 impl Published {
-    /// Fewer events than were asked for, but for one that is under way, cost the orders less than is told.
+    /// If fewer events were published than asked for, except for one under way, the measured cost is too low.
     fn rate(&self) -> Check {
         let mut check = Check { looked_at: self.events, ..Check::new("events come at the rate asked for") };
         let due = self.elapsed.as_secs_f64() / self.every.as_secs_f64();
@@ -102,7 +102,7 @@ impl Published {
     }
 }
 
-/// Adds what was published to the measurement beside which it was.
+/// Adds what was published to the measurement made at the same time.
 fn add(stage: &mut Stage, published: Published) {
     let series = stage.record.series.last_mut().expect("a measurement was added");
     let told = [
@@ -115,7 +115,7 @@ fn add(stage: &mut Stage, published: Published) {
     stage.record.checks.extend(checks.map(|check| Check { name: format!("{measured}: {}", check.name), ..check }));
 }
 
-/// Dashboards on the server, and withdrawals and votes for them.
+/// Dashboards on the server, and a source of withdrawals and votes.
 async fn members(
     target: Target,
     session: Arc<Session>,
@@ -125,12 +125,12 @@ async fn members(
     for _ in 0..settings.dashboards {
         readers.push(subscribe(session.open(READ_BUFFER_BYTES).await?, "approvals", "").await?);
     }
-    // Later than every nonce that the orders' connections have used.
+    // Later than every nonce used by the orders' connections.
     let approvals = Approvals::open(&target, &mut Nonces::default(), &session, &settings.withdrawal).await?;
     Ok((Audience::new(readers, Numbers::Offsets), Publisher::Approvals(Box::new(approvals))))
 }
 
-/// Starts to publish to an audience beside a load.
+/// Starts publishing to an audience during a load.
 async fn publish_beside(
     audience: impl Future<Output = Result<(Audience, Publisher), LoadError>> + Send + 'static,
     every: Duration,
@@ -139,7 +139,7 @@ async fn publish_beside(
     Beside::start("audience", audience, go_on).await
 }
 
-/// Event after event, each when the one before has reached all; what falls behind is caught up with.
+/// Publishes events one by one, each when the previous one has reached all; delays are made up for.
 async fn publish(
     mut audience: Audience,
     mut publisher: Publisher,

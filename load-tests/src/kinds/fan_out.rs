@@ -1,4 +1,4 @@
-//! One event to many sockets, event by event and with several under way, beside raw writes of a frame as long.
+//! One event to many sockets, one at a time or several under way, compared with raw writes of a frame of equal length.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -19,9 +19,9 @@ use crate::stage::{Cores, Stage};
 use crate::target::Target;
 use crate::timeline::{Slice, Timeline};
 
-/// A reader needs room for a few events.
+/// The read buffer of a reader, for a few events.
 const READ_BUFFER_BYTES: usize = 4 << 10;
-/// Without a server to take it from.
+/// The frame size if there is no server to measure it.
 const RAW_FRAME_BYTES: usize = 300;
 
 /// Measures all rounds and concludes.
@@ -62,7 +62,7 @@ pub async fn play(stage: &mut Stage, settings: &FanOut) -> Result<(), LoadError>
     Ok(())
 }
 
-/// Subscribed readers and the source of events, on the server.
+/// Subscribed readers on the server, and the source of events.
 async fn server_side(
     stage: &mut Stage,
     settings: &FanOut,
@@ -99,7 +99,7 @@ async fn measure_raw(stage: &mut Stage, settings: &FanOut, round: u32, bytes: us
     child.stop().map(drop)
 }
 
-/// So many sockets of a raw fan-out, and the source of its events.
+/// `readers` sockets of a raw fan-out, and the source of its events.
 ///
 /// # Errors
 /// One cannot be opened.
@@ -111,7 +111,7 @@ pub async fn raw(address: SocketAddr, readers: u16) -> Result<(Audience, Publish
     Ok((Audience::new(connections, Numbers::None), Publisher::raw(address).await?))
 }
 
-/// Publishes batch after batch, each when the one before has reached every reader; the mean bytes of a frame.
+/// Publishes batch after batch, each when the previous one has reached every reader; returns the mean bytes of a frame.
 async fn measure(
     stage: &mut Stage,
     name: &str,
@@ -120,7 +120,7 @@ async fn measure(
     process: Option<u32>,
 ) -> Result<usize, LoadError> {
     let duty = stage.scenario.general.duty();
-    // The first batch finds sockets and caches cold, and is not counted.
+    // The first batch uses cold sockets and caches, and is not counted.
     audience.wait_for(publisher.publish(ahead).await?).await?;
     drop((audience.take_ages(), audience.take_frame_bytes()));
     let bar = stage.progress.start(&format!("round {round}: {name}"), duty.window);
@@ -150,7 +150,7 @@ async fn measure(
     Ok(bytes)
 }
 
-/// A batch is noted when it is complete, and was under way since the one before.
+/// A batch is recorded at its end, and was under way since the end of the previous one.
 fn spread(slices: Vec<Slice>) -> Vec<Slice> {
     let (mut end, mut complete) = (0.0, 0.0);
     let spread = slices.into_iter().filter_map(|mut slice| {

@@ -1,4 +1,4 @@
-//! The tail at saturation (closed loop) and at half of it (open loop), the server beside D at the same rate.
+//! The tail at saturation (closed loop) and at half of it (open loop), the server compared with D at the same rate.
 
 use crate::arrival::Arrival;
 use crate::error::LoadError;
@@ -19,7 +19,7 @@ pub async fn play(stage: &mut Stage, settings: &HalfLoad) -> Result<(), LoadErro
             let load = stage.load(who, settings.shape, saturated, &settings.mix)?;
             stage.contest(who, &format!("{name} at saturation"), round, &load).await?;
         }
-        // Both at half of what the server does, so that the tails are those of the same work.
+        // Both at half of the server's throughput, so that the tails are for the same work.
         let saturation = stage.record.series.last().map_or(0.0, |series| series.figures.per_second);
         let half = Arrival::open(saturation / 2.0)?;
         for (who, name) in CONTESTANTS {

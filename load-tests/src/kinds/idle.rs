@@ -15,9 +15,9 @@ use crate::record::Series;
 use crate::scenario::Idle;
 use crate::stage::Stage;
 
-/// An idle client needs room for a handshake's answer and little else.
+/// The read buffer of an idle client, for the answer to the handshake and little else.
 const READ_BUFFER_BYTES: usize = 512;
-/// The first connections pay for what all share (pools, lazily made tables) and are not counted.
+/// The first connections also pay for what all share (pools, lazily created tables) and are not counted.
 const FIRST_CONNECTIONS: u16 = 50;
 const KIB: &str = "KiB per connection";
 
@@ -60,7 +60,7 @@ pub async fn play(stage: &mut Stage, settings: &Idle) -> Result<(), LoadError> {
         stage.record.checks.push(Check::of_each(name, ended));
         let figures = Figures::new(&latencies, start.elapsed());
         let mut series = Series::of_latencies("opening, one after another", round, figures, &latencies);
-        // A later round finds the memory of the one before free for use again.
+        // A later round would reuse the memory of the previous one.
         if round == 1 {
             series.extra.extend(ratio(growth, f64::from(settings.connections)).map(|kib| (KIB.to_owned(), kib)));
         }
@@ -70,7 +70,7 @@ pub async fn play(stage: &mut Stage, settings: &Idle) -> Result<(), LoadError> {
     Ok(())
 }
 
-/// Keeps a connection, which answers the server's pings meanwhile, and sees whether it is there when it is released.
+/// Holds a connection, answering the server's pings, and checks that it still exists when released.
 async fn hold(mut caller: Caller, mut released: watch::Receiver<()>) -> Result<(), LoadError> {
     loop {
         while let Received::Text(_) = caller.connection.next_message()? {}

@@ -16,13 +16,13 @@ use crate::error::LoadError;
 use crate::scenario::Kind;
 use crate::stage::Stage;
 
-/// A rate is carried if at least this share of it comes about, not counting what may just be on its way.
+/// A rate counts as sustained if at least this share of it is achieved, apart from what may still be under way.
 const CARRIED: f64 = 0.98;
 
 /// Plays the stage's scenario.
 ///
 /// # Errors
-/// The first thing that keeps it from being measured. What is measured and wrong is in the record.
+/// The first thing that prevents a measurement. Wrong results are in the record.
 pub async fn play(stage: &mut Stage) -> Result<(), LoadError> {
     match stage.scenario.kind.clone() {
         Kind::Orders(settings) => orders::play(stage, &settings).await,

@@ -1,4 +1,4 @@
-//! Orders, and whatever else is in the mix: the server beside E and D in alternating rounds.
+//! Orders, and whatever else is in the mix: the server compared with E and D in alternating rounds.
 
 use std::time::Duration;
 
@@ -65,7 +65,7 @@ pub fn measure_sync_loop(stage: &mut Stage, round: u32) -> Result<(), LoadError>
 
 fn conclude(stage: &mut Stage, shape: Shape, is_open: bool) {
     let (e, d, server) = (format!("{shape} E"), format!("{shape} D"), format!("{shape} Countersign"));
-    // In an open loop throughput is the rate that was asked for, whoever answers.
+    // In an open loop throughput is the requested rate, whoever answers.
     if !is_open {
         stage.conclude(&format!("{shape} throughput D / E"), |round| round.throughput(&d, &e));
         stage.conclude(&format!("{shape} throughput / E"), |round| round.throughput(&server, &e));
@@ -79,7 +79,7 @@ fn conclude(stage: &mut Stage, shape: Shape, is_open: bool) {
     }
 }
 
-/// How much later than E's the median reply comes, in p50s of the round's sync loop.
+/// How much later the median reply of `who` is than E's, in p50s of the round's sync loop.
 fn extra_syncs(round: &Round<'_>, who: &str, e: &str) -> Option<f64> {
     let p50 = |name| round.get(name)?.figures.p50_us;
     ratio(p50(who)? - p50(e)?, p50(SYNC_LOOP)?)

@@ -1,5 +1,5 @@
-//! More than the server can carry: how late what is accepted is, what is refused and how, and whether cancels and votes, for
-//! which it keeps a reserve, get through meanwhile.
+//! More load than the server can handle: how late accepted requests are, what is refused and how, and whether cancels
+//! and votes, for which it keeps a reserve, get through.
 
 use std::time::Duration;
 
@@ -21,9 +21,9 @@ use crate::stage::{Contestant, Stage};
 const AT: &str = "at capacity";
 const BEYOND: &str = "beyond capacity";
 const VOTES_REFUSED: &str = "votes refused";
-/// Spread over the load.
+/// Cast at intervals during the load.
 const VOTES: u16 = 40;
-/// What a refusal for want of room begins with, and what it says besides: when to try again.
+/// The beginning of a refusal for lack of room, and the advice in it: when to retry.
 const NO_ROOM: &str = "EService:";
 const ADVICE: &str = "retry in";
 
@@ -66,10 +66,10 @@ fn conclude(stage: &mut Stage) {
     });
     stage.conclude("refused / accepted", |round| {
         let beyond = round.get(BEYOND)?;
-        // What was never sent is among the latencies, at its age.
+        // Requests never sent are among the latencies, at their age.
         ratio(told(beyond, REFUSED), to_f64(beyond.count) - told(beyond, UNSENT))
     });
-    // Of all rounds together: in a median, those of one round would be lost.
+    // Summed over all rounds: a median would lose those of a single round.
     let of_all = |name| {
         let beyond = stage.record.series.iter().filter(|series| series.name == BEYOND);
         beyond
@@ -85,14 +85,14 @@ fn told(series: &Series, name: &str) -> f64 {
     series.extra.get(name).copied().unwrap_or(0.0)
 }
 
-/// What became of the votes.
+/// The results of the votes.
 #[derive(Debug, Default)]
 struct Votes {
     cast: u64,
     refused: u64,
 }
 
-/// Adds what must hold beyond capacity. Where nothing is refused, or no cancel is sent, the load was none that shows anything.
+/// Adds the checks of an overload. If nothing was refused, or no cancel was sent, the run shows nothing.
 fn judge(stage: &mut Stage, round: u32, votes: Option<Votes>) {
     let series = stage.record.series.last_mut().expect("a measurement was added");
     let voted = match votes {
@@ -106,8 +106,8 @@ fn judge(stage: &mut Stage, round: u32, votes: Option<Votes>) {
     stage.record.checks.extend(checks.map(|check| Check { name: format!("round {round}: {}", check.name), ..check }));
 }
 
-/// Something was refused for want of room, and everything that was says when to try again. An amend behind one that was
-/// refused may be refused as well, since it changes nothing.
+/// Something was refused for lack of room, and every such refusal says when to retry. An amend after a refused amend
+/// may be refused as well, since it changes nothing.
 fn advised(series: &Series) -> Check {
     let mut check = Check::new("every refusal for want of room says when to try again");
     for (error, count) in series.refusals.iter().filter(|(error, _)| error.starts_with(NO_ROOM)) {
@@ -120,14 +120,14 @@ fn advised(series: &Series) -> Check {
     check
 }
 
-/// Cancels were among the requests.
+/// Checks that cancels were among the requests.
 fn canceled(series: &Series) -> Check {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
     let sent = (told(series, CANCELS) + told(series, CANCELS_REFUSED)) as u64;
     Check { looked_at: sent, ..Check::new("cancels are sent") }
 }
 
-/// Withdrawals to vote on, and the votes, over the time of the load.
+/// Withdrawals to vote on, and the votes, spread over the load.
 async fn voting(stage: &Stage, settings: &Overload, session: Session) -> Result<Beside<Votes>, LoadError> {
     let (target, withdrawal) = (stage.target()?.clone(), settings.withdrawal.clone());
     let duty = stage.scenario.general.duty();
@@ -160,7 +160,7 @@ async fn vote(
         }
         votes.cast += 1;
     }
-    // What still waits would hold funds.
+    // Requests that still wait would keep funds held.
     while let Some(voted) = approvals.vote().await {
         voted?;
     }

@@ -1,4 +1,4 @@
-//! A reconnect storm: every socket is lost at once, all come back at once, and each must be told what it missed.
+//! A reconnect storm: all sockets are lost at once, all reconnect at once, and each must be sent what it missed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,11 +29,11 @@ use crate::streams::Streams;
 use crate::target::Target;
 
 const READ_BUFFER_BYTES: usize = 4 << 10;
-/// How long all sockets stay away.
+/// How long all sockets stay disconnected.
 const AWAY: Duration = Duration::from_millis(200);
-/// Before the load sockets are opened in turn, so many at a time: the storm comes later.
+/// Before the load, sockets are opened this many at a time: the storm comes later.
 const OPENED_AT_ONCE: usize = 100;
-/// How long a socket that was turned away waits before it tries again.
+/// The pause after a socket was turned away.
 const RETRY: Duration = Duration::from_millis(100);
 const RETURNS: &str = "returns";
 const MEANWHILE: &str = "orders meanwhile";
@@ -41,7 +41,7 @@ const SOCKETS: &str = "sockets";
 const SNAPSHOTS: &str = "told to take a snapshot";
 const TOKEN_PATH: &str = "/0/private/GetWebSocketsToken";
 
-/// Where the storm is: sockets are open during wave n, away between the waves, and settle at the end.
+/// The phase of the storm: sockets are open during wave n, away between the waves, and settle at the end.
 #[derive(Debug, Clone)]
 enum Phase {
     Open(Wave),
@@ -49,7 +49,7 @@ enum Phase {
     Settle(Wave, Arc<OrderSet>),
 }
 
-/// A wave, and since when all are let in again: a socket's return counts from then on, however late its task gets to it.
+/// A wave, and when all may reconnect: the return time counts from then on, however late the task runs.
 #[derive(Debug, Clone, Copy)]
 struct Wave {
     number: u32,
@@ -73,12 +73,12 @@ impl Storm {
     }
 }
 
-/// How the sockets came back.
+/// Statistics of the returns.
 struct Returns {
     latencies: hdrhistogram::Histogram<u32>,
-    /// Returns that did not resume: the server no longer had what was missed.
+    /// Returns that could not resume: the server no longer had what was missed.
     snapshots: u64,
-    /// Tries that the server refused, or that came to nothing.
+    /// Attempts that the server refused, or that failed.
     turned_away: u64,
 }
 
@@ -123,7 +123,7 @@ async fn storm(stage: &mut Stage, settings: &Reconnect, round: u32) -> Result<()
     drop(ready);
     let waving = wave(&tell, settings.waves, load.plan.duty.window / settings.waves);
     let playing = async {
-        // Every socket must be there before the first order, or it would miss orders of before its time.
+        // Every socket must be connected before the first order, or it would miss orders placed before.
         for _ in 0..settings.connections {
             if is_ready.recv().await.is_none() {
                 return std::future::pending().await;
@@ -165,7 +165,7 @@ async fn storm(stage: &mut Stage, settings: &Reconnect, round: u32) -> Result<()
     Ok(())
 }
 
-/// Sends all sockets away and lets them in again, wave after wave; the last one.
+/// Disconnects all sockets and lets them reconnect, wave after wave; returns the last wave.
 async fn wave(tell: &watch::Sender<Phase>, waves: u32, between: Duration) -> Wave {
     let mut last = Wave { number: 0, since: Instant::now() };
     for number in 1..=waves {
@@ -179,7 +179,7 @@ async fn wave(tell: &watch::Sender<Phase>, waves: u32, between: Duration) -> Wav
     last
 }
 
-/// Why the first socket ended that ends before it is told to.
+/// The error of the first socket that ends before it is told to.
 async fn failed(sockets: &mut JoinSet<Result<Vec<Check>, LoadError>>) -> LoadError {
     match sockets.join_next().await {
         Some(Ok(Err(error))) => LoadError::Setup(format!("a socket of the storm failed: {error}")),
@@ -227,9 +227,9 @@ async fn socket(storm: &Storm, ready: mpsc::Sender<()>) -> Result<Vec<Check>, Lo
     }
 }
 
-/// Waits until all are let in again, and tells with which wave.
+/// Waits until all may reconnect, and returns the wave.
 async fn let_in(phase: &mut watch::Receiver<Phase>) -> Wave {
-    // The sender is there until all sockets have ended.
+    // The sender exists until all sockets have ended.
     let _ = phase.wait_for(|phase| !matches!(phase, Phase::Away)).await;
     match *phase.borrow() {
         Phase::Open(wave) | Phase::Settle(wave, _) => wave,
@@ -237,10 +237,10 @@ async fn let_in(phase: &mut watch::Receiver<Phase>) -> Wave {
     }
 }
 
-/// Opens as often as it takes, within the patience of the scenario, counted from when all were let in again.
+/// Tries to open until it succeeds, within the scenario's patience, counted from when all could reconnect.
 async fn come_back(storm: &Storm, streams: &mut Streams, since: Instant) -> Result<Caller, LoadError> {
     loop {
-        // Who was sent away before it was told anything begins with the key's first.
+        // A socket disconnected before it received anything starts from the key's beginning.
         let from = streams.resume("executions").unwrap_or_default();
         let opened = open(storm, streams, Some(from)).await;
         let waited = since.elapsed();
@@ -263,7 +263,7 @@ async fn come_back(storm: &Storm, streams: &mut Streams, since: Instant) -> Resu
     }
 }
 
-/// Whether another try makes sense: the server was busy, or the connection came to nothing.
+/// Whether another try makes sense: the server was busy, or the connection failed.
 fn turned_away(error: &LoadError) -> bool {
     match error {
         LoadError::Io { .. } | LoadError::Closed { .. } => true,
@@ -272,7 +272,7 @@ fn turned_away(error: &LoadError) -> bool {
     }
 }
 
-/// Opens and subscribes, behind an offset if one is given; whether the streams were resumed there.
+/// Opens and subscribes, after an offset if one is given; returns whether the streams were resumed there.
 async fn open(storm: &Storm, streams: &mut Streams, from: Option<u64>) -> Result<(Caller, bool), LoadError> {
     let mut caller = Caller::new(Connection::open(&storm.ws, Proof::Bare, READ_BUFFER_BYTES).await?);
     caller.wait = storm.patience;
@@ -305,7 +305,7 @@ async fn settle(
     Ok(streams.checks(acknowledged, None))
 }
 
-/// A token opens any number of sockets at once; a signed handshake's nonces would have to arrive in order.
+/// A token can open any number of sockets at once; the nonces of signed handshakes would have to arrive in order.
 async fn token(target: &Target, user: &ServiceUser, nonces: &mut Nonces) -> Result<String, LoadError> {
     let nonce = nonces.next_nonce().to_string();
     let body = format!("nonce={nonce}");
@@ -324,7 +324,7 @@ mod tests {
 
     use super::*;
 
-    /// A server that accepts every subscription and tells nothing.
+    /// A server that accepts every subscription and sends nothing.
     async fn quiet() -> Endpoint {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = Endpoint::plain(listener.local_addr().unwrap());

@@ -1,4 +1,4 @@
-//! How long the server takes to come back after a crash, with a journal of a known length.
+//! How long the server takes to restart after a crash, with a journal of known length.
 
 use std::time::Duration;
 
@@ -16,11 +16,11 @@ const REPLAY: &str = "start-up without snapshots";
 const EVENTS: &str = "events in the journal";
 const SECONDS: &str = "seconds until ready";
 
-/// Fills the journal, kills the server and starts it again, then once more without its snapshots, as often as there are
-/// rounds; the journal grows from round to round.
+/// Fills the journal, kills the server and restarts it, then once more without its snapshots, in every round; the
+/// journal grows from round to round.
 ///
 /// # Errors
-/// The server was not started for this run, does not tell its events, or does not come back.
+/// The server was not started for this run, does not report its events, or does not restart.
 pub async fn play(stage: &mut Stage, settings: &Restart) -> Result<(), LoadError> {
     if stage.server.is_none() {
         return Err(not_started());
@@ -56,7 +56,7 @@ pub async fn play(stage: &mut Stage, settings: &Restart) -> Result<(), LoadError
     Ok(())
 }
 
-/// All events in the journal over all of a start-up, beside E.
+/// Events in the journal per second of the whole start-up, compared with E.
 fn per_second(round: &Round<'_>, start_up: &str) -> Option<f64> {
     let extra = &round.get(start_up)?.extra;
     let rate = ratio(*extra.get(EVENTS)?, *extra.get(SECONDS)?)?;
@@ -67,7 +67,7 @@ fn not_started() -> LoadError {
     LoadError::Setup("this scenario kills the server: give --server".into())
 }
 
-/// Kills the server, starts it again on its data and follows it to its new address.
+/// Kills the server, restarts it on its data and uses its new address.
 async fn crash(stage: &mut Stage, basis: Basis) -> Result<Duration, LoadError> {
     let (binary, child) = stage.server.take().ok_or_else(not_started)?;
     let (child, took) = child.crash_and_restart(&binary, stage.directory.path(), basis).await?;

@@ -1,4 +1,4 @@
-//! What subscribers that have not read for minutes cost the others, and the server's memory.
+//! What subscribers that have not read for minutes cost the others, and how much of the server's memory.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ use crate::stage::{Contestant, Stage};
 use crate::target::Target;
 
 const READ_BUFFER_BYTES: usize = 4 << 10;
-/// Of the system, for a socket that does not read: so little that the server soon has to wait for it.
+/// The system's receive buffer of a socket that does not read: so small that the server must soon wait for it.
 const RECEIVE_BUFFER_BYTES: u32 = 4 << 10;
 const WITHOUT: &str = "orders alone";
 const STALL: &str = "orders during the stall";
@@ -57,7 +57,7 @@ pub async fn play(stage: &mut Stage, settings: &SlowConsumers) -> Result<(), Loa
         stage.contest(who, WITH, round, &load).await?;
         let waiting = send_queue_bytes(target.web()?).await;
         let after = process.map(resident_kib).transpose()?;
-        // A subscriber that the server has dropped cost nothing any more. They have to read to be asked, so only now.
+        // A subscriber that the server dropped costs nothing any more. Checking that makes them read, so it comes last.
         let there = stalled.stop().await?;
         stage.record.checks.push(Check { name: format!("round {round}: {}", there.name), ..there });
         let growth = before.zip(after).map(|(before, after)| to_f64(after) - to_f64(before));
@@ -70,7 +70,7 @@ pub async fn play(stage: &mut Stage, settings: &SlowConsumers) -> Result<(), Loa
     stage.conclude("p99 with stalled subscribers / without", |round| round.ratio(WITH, WITHOUT, |of| of.p99_us));
     stage.conclude("throughput with stalled subscribers / without", |round| round.throughput(WITH, WITHOUT));
     stage.conclude_once(KIB);
-    // The first half brings the memory to where it stays: ids of orders are kept for a minute.
+    // In the first half, memory reaches its steady state: ids of orders are kept for a minute.
     stage.conclude("RSS at the end of the stall / in its middle", |round| {
         let looks = &round.get(STALL)?.looks;
         ratio(looks.last()?.rss_mib?, looks.get(looks.len() / 2)?.rss_mib?)
@@ -79,7 +79,7 @@ pub async fn play(stage: &mut Stage, settings: &SlowConsumers) -> Result<(), Loa
     Ok(())
 }
 
-/// Subscribers on a thread of their own, which do not read until they are told to stop; then each must still be answered.
+/// Subscribers on their own thread, which do not read until they are stopped; then the server must still answer each.
 async fn stalled(target: &Target, settings: &SlowConsumers, patience: Duration) -> Result<Beside<Check>, LoadError> {
     let ws = Endpoint { receive_buffer: Some(RECEIVE_BUFFER_BYTES), ..target.ws.clone() };
     let narrow = Target { ws, ..target.clone() };
@@ -91,7 +91,7 @@ async fn stalled(target: &Target, settings: &SlowConsumers, patience: Duration) 
         for number in 0..usize::from(count) {
             let mut caller = Caller::new(narrow.open(&mut nonces, number, READ_BUFFER_BYTES).await?);
             caller.subscribe(params.clone(), |_| Ok(())).await?;
-            // In the end, what waits for it comes before an answer.
+            // At the end, all that waits for it comes before an answer.
             caller.wait = caller.wait.max(patience);
             all.push(caller);
         }
@@ -100,7 +100,7 @@ async fn stalled(target: &Target, settings: &SlowConsumers, patience: Duration) 
     Beside::start("stalled", prepare, move |all, stopped| stall(all, every, stopped)).await
 }
 
-/// All of them show that they are there, one after another within each stretch of that length.
+/// All of them send a ping, one after another, within each period of length `every`.
 async fn stall(all: Vec<Caller>, every: Duration, stopped: oneshot::Receiver<()>) -> Result<Check, LoadError> {
     let stopped = stopped.map(drop).shared();
     let step = every / u32::try_from(all.len().max(1)).unwrap_or(u32::MAX);

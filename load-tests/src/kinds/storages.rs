@@ -24,7 +24,7 @@ pub async fn play(stage: &mut Stage, settings: &Storages) -> Result<(), LoadErro
     let binary = stage.server.as_ref().map(|(binary, _)| binary.clone()).ok_or_else(missing)?;
     let directory = stage.directory.path().join("postgres");
     fs::create_dir_all(&directory).map_err(LoadError::io(format!("create {}", directory.display())))?;
-    // It is not ready at once, and a signal may come meanwhile.
+    // It takes a while to be ready, and a signal may come in the meantime.
     let database = tokio::task::spawn_blocking(Postgres::start).await;
     let database = database.map_err(|error| LoadError::Setup(error.to_string()))??;
     let mut child = CountersignChild::start_on(&binary, &directory, Some(&database.url())).await?;

@@ -10,15 +10,15 @@ use crate::record::Round;
 use crate::scenario::Sweep;
 use crate::stage::{Contestant, Stage};
 
-/// What E, a closed loop, is given on each connection.
+/// Requests in flight on each connection of E, a closed loop.
 const BASELINE_IN_FLIGHT: u16 = 16;
-/// Requests on their way at the end of the window, for each connection.
+/// Requests that may be under way at the end of the window, for each connection.
 const UNDER_WAY: f64 = 1.0;
 const CARRIED_RATE: &str = "carried";
 const UNCARRIED_RATE: &str = "not carried";
 const HIGHEST: &str = "highest rate carried";
 
-/// Measures each rate and tells the highest that was carried, where the next one was not.
+/// Measures each rate and reports the highest sustained one, if the next one was not.
 ///
 /// # Errors
 /// The first measurement that fails.

@@ -15,9 +15,9 @@ pub struct Change {
     pub before: Option<f64>,
     /// In the later run.
     pub after: Option<f64>,
-    /// Something else used the machine in either run: not to be quoted.
+    /// Something else used the machine in either run: must not be quoted.
     pub disturbed: bool,
-    /// Of a result that has one: what it should be, and so which way is the better one.
+    /// For a result with a goal: what it should be, and so which direction is better.
     pub goal: Option<Goal>,
 }
 
@@ -27,7 +27,7 @@ impl Change {
         ratio(self.after?, self.before?)
     }
 
-    /// Whether a result that has a goal is worse than before by more than this share of it, or is there no more.
+    /// Whether a result with a goal is worse than before by more than this share of it, or is missing now.
     pub fn is_worse(&self, tolerance: f64) -> bool {
         match (self.goal, self.before, self.after) {
             (Some(Goal::AtLeast(_)), Some(before), Some(after)) => after < before - tolerance * before.abs(),
@@ -37,7 +37,7 @@ impl Change {
         }
     }
 
-    /// Which way a result that has a goal went, in a word.
+    /// In one word, the direction in which a result with a goal went.
     pub fn direction(&self) -> &'static str {
         match (self.goal, self.before, self.after) {
             _ if self.is_worse(0.0) => "worse",
@@ -47,10 +47,10 @@ impl Change {
     }
 }
 
-/// Sees that an earlier run is one of this scenario.
+/// Checks that an earlier run is of this scenario.
 ///
 /// # Errors
-/// It is of another one, whose figures mean something else.
+/// It is of another one, whose figures have a different meaning.
 pub fn require_same_scenario(before: &Record, scenario: &str) -> Result<(), LoadError> {
     if before.scenario == scenario {
         return Ok(());
@@ -58,7 +58,7 @@ pub fn require_same_scenario(before: &Record, scenario: &str) -> Result<(), Load
     Err(LoadError::Setup(format!("a run of {} cannot be compared with one of {scenario}", before.scenario)))
 }
 
-/// Sees that later runs can be held to an earlier one.
+/// Checks that later runs can be compared with an earlier one.
 ///
 /// # Errors
 /// It failed, and its figures prove nothing.
@@ -100,11 +100,11 @@ pub fn changes(before: &Record, after: &Record) -> Vec<Change> {
     results.chain(measured).collect()
 }
 
-/// Sees that no result which has a goal is worse than before by more than `tolerance`, a share of it, or is there no more. What
-/// was disturbed in either run proves nothing and is left out.
+/// Checks that no result with a goal is worse than before by more than `tolerance`, a share of it, or missing now.
+/// Results disturbed in either run prove nothing and are left out.
 ///
 /// # Errors
-/// The results that are worse; or either run failed, whose figures prove nothing; or there was nothing to look at.
+/// The results that are worse; or either run failed, so its figures prove nothing; or there was nothing to compare.
 pub fn require_no_worse(before: &Record, after: &Record, tolerance: f64) -> Result<(), LoadError> {
     let aimed = |change: &Change| change.goal.is_some() && change.before.is_some() && !change.disturbed;
     let aimed: Vec<Change> = changes(before, after).into_iter().filter(aimed).collect();

@@ -1,4 +1,4 @@
-//! A run as one HTML file that needs nothing from anywhere else.
+//! A run as one self-contained HTML file.
 
 use crate::checks::Check;
 use crate::record::{Measure, OTHERS_CORES_MAX, Record, Series};
@@ -46,12 +46,12 @@ fn failure(words: &str, record: &Record) -> String {
     record.failed.as_ref().map_or(String::new(), told)
 }
 
-/// Which build, after the moment.
+/// The build that was measured, after the time.
 fn measured(record: &Record) -> String {
     record.server.as_ref().map_or(String::new(), |server| format!(": {}", escape(server)))
 }
 
-/// Text that cannot be taken for markup.
+/// Text with markup escaped.
 pub fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
@@ -61,7 +61,7 @@ fn results(record: &Record) -> String {
     if results.is_empty() && goals_without_result.is_empty() {
         return String::new();
     }
-    // What the run was made for comes first.
+    // The results with a goal come first.
     let (aimed, others): (Vec<&Measure>, Vec<&Measure>) = results.iter().partition(|result| result.goal.is_some());
     let rows = aimed.into_iter().chain(others).map(|result| {
         let Measure { name, value, rounds, disturbed, goal } = result;
@@ -129,7 +129,7 @@ fn difference(before: &Record, after: &Record) -> String {
     )
 }
 
-/// One line for each name: its round of middle throughput, since rounds on top of one another cannot be told apart.
+/// One line per name: the round with the median throughput, since overlapping rounds cannot be told apart.
 fn plots(record: &Record) -> String {
     let mut shown: Vec<&Series> = Vec::new();
     for series in &record.series {
@@ -263,7 +263,7 @@ fn checks(record: &Record) -> String {
     )
 }
 
-/// Microseconds in the unit that suits.
+/// Microseconds in a suitable unit.
 fn duration(us: f64) -> String {
     let short = |value: f64, unit: &str| {
         let digits = if value >= 100.0 { format!("{value:.0}") } else { format!("{value:.1}") };
@@ -276,7 +276,7 @@ fn duration(us: f64) -> String {
     }
 }
 
-/// A rate with thousands told apart.
+/// A rate with its thousands separated.
 fn rate(value: f64) -> String {
     let digits = format!("{value:.0}");
     let mut text = String::new();

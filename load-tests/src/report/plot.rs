@@ -1,4 +1,4 @@
-//! Line plots as SVG, with nothing but what the page's own style gives.
+//! Line plots as SVG, styled only by the page.
 
 use std::fmt::Write;
 
@@ -9,14 +9,14 @@ const RIGHT: f64 = 24.0;
 const TOP: f64 = 12.0;
 const BOTTOM: f64 = 40.0;
 
-/// How values of an axis lie on it.
+/// The scale of an axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scale {
     /// From zero.
     Linear,
     /// By powers of ten.
     Log,
-    /// Quantiles, each nine as far from the next as the one before.
+    /// Quantiles, with the same distance between one nine and the next.
     Nines,
 }
 
@@ -38,7 +38,7 @@ pub struct Plot<'a> {
 /// A line of a plot.
 #[derive(Debug, Clone)]
 pub struct Line {
-    /// The same number has the same colour in every plot.
+    /// The colour; the same number has the same one in every plot.
     pub number: usize,
     /// For the legend.
     pub name: String,
@@ -105,7 +105,7 @@ impl Plot<'_> {
     }
 }
 
-/// The class of a line's colour; eight, and then the same ones dashed.
+/// The class of a line's colour: eight colours, then the same ones dashed.
 fn color(number: usize) -> String {
     format!("c{}{}", number % 8, if number >= 8 { " dashed" } else { "" })
 }

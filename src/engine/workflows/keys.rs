@@ -34,7 +34,7 @@ pub enum KeyChange {
         /// Its settings.
         settings: KeySettings,
     },
-    /// `edit_service_user`; fields that are `None` stay.
+    /// `edit_service_user`; `None` leaves a field as it is.
     Edit {
         /// Which.
         service_user: ServiceUserId,
@@ -109,7 +109,7 @@ impl Governed for KeyChange {
                 (user, ServiceUserChange::Created)
             }
             KeyChange::Edit { service_user, .. } => {
-                // What has expired stops, and only then is it edited (rule 39).
+                // If it has expired, it stops first, and only then is it edited (rule 39).
                 service_users::expire(t, *service_user);
                 let before = t.state().keys.service_user(*service_user);
                 let editor = match request.initiator {
@@ -134,8 +134,8 @@ impl Governed for KeyChange {
     }
 }
 
-/// The Service User that a request makes. Asked for and made in one command, its secret is in that reply; else
-/// its initiator claims it.
+/// The Service User that a request creates. If it is created by the command that asks for it, the reply has its secret;
+/// else its initiator claims it.
 fn created(
     t: &Transition<'_>,
     request: &Request,
@@ -173,7 +173,7 @@ fn claim(t: &Transition<'_>, request: &Request, member: MemberId, at_once: bool)
     (!at_once).then(|| Claim { request: request.id, member, until: t.now().plus_us(CLAIM_US) })
 }
 
-/// The record with a new key: in force at once, or waiting to be claimed while the old one serves.
+/// The record with a new key: in force at once, or waiting to be claimed while the old one stays in use.
 fn with_new_key(
     t: &Transition<'_>,
     request: &Request,
@@ -192,7 +192,7 @@ fn with_new_key(
     Some(if at_once { rotated(user, t.now()) } else { user })
 }
 
-/// The record with its dates in force.
+/// The record with its dates applied.
 fn in_force(user: ServiceUser, now: Moment) -> ServiceUser {
     let expired = user.settings.expired(now);
     let status = match user.status {
@@ -205,8 +205,8 @@ fn in_force(user: ServiceUser, now: Moment) -> ServiceUser {
 }
 
 impl KeyChange {
-    /// Refuses to take a key in hand where its pending requests would lack approvers, unless that is accepted (rule 23).
-    /// An edit that stops the key or takes Withdraw from it ends them.
+    /// Refuses to make a Member manager of a key if its pending requests would lack approvers, unless that is accepted
+    /// (rule 23). An edit that stops the key or removes Withdraw ends them.
     fn strands_nothing(
         &self,
         state: &State,
@@ -221,7 +221,7 @@ impl KeyChange {
         let InitiatorId::Member(member) = initiator else { return Ok(()) };
         let before = state.keys.find(organization, *service_user)?;
         if matches!(self, KeyChange::Edit { .. }) && before.settings.expired(now) {
-            // Its requests end before it is revived.
+            // Its requests end before it works again.
             return Ok(());
         }
         let after = in_force(self.edited(before), now);
@@ -235,7 +235,7 @@ impl KeyChange {
         keeps_approvers(state, &in_hand, strand_pending)
     }
 
-    /// What an approver sees, if the change is sound on the state as it is.
+    /// What an approver is shown, if the change is sound in this state.
     fn payload(&self, state: &State, organization: OrganizationId) -> Result<Canonical, Reject> {
         match self {
             KeyChange::Create { name, scopes, settings } => {
@@ -289,7 +289,7 @@ impl KeyChange {
         }
     }
 
-    /// The record with the edit made, dates not looked at yet.
+    /// The record with the edit applied; its dates are not checked yet.
     fn edited(&self, before: &ServiceUser) -> ServiceUser {
         let mut after = before.clone();
         if let KeyChange::Edit { name, scopes, settings, disabled, .. } = self {
@@ -352,7 +352,7 @@ fn settings_members(settings: &KeySettings) -> [(&'static str, Canonical); 8] {
         ("query_start", date(&query_dates.from)),
         ("query_end", date(&query_dates.until)),
         ("allow_websocket", Canonical::Bool(*allow_websocket)),
-        // As text: a window may be wider than JSON's exact integers.
+        // As text: a window may exceed JSON's exact integers.
         ("nonce_window", Canonical::text(nonce_window)),
         ("ip_allowlist", Canonical::List(ip_allowlist.iter().map(Canonical::text).collect())),
         ("on_stop", Canonical::text(settings.on_stop.name())),

@@ -34,7 +34,7 @@ pub enum MemberChange {
         /// What the Member may do.
         permissions: PermissionSets,
     },
-    /// `edit_member`; what is `None` and workflows that are not named stay.
+    /// `edit_member`; `None` leaves a field as it is, and workflows that are not named stay as they are.
     Edit {
         /// Whom.
         member: MemberId,
@@ -42,10 +42,10 @@ pub enum MemberChange {
         name: Option<String>,
         /// New permissions of the workflows named.
         permissions: PermissionSets,
-        /// Suspend, or let in again.
+        /// Suspend, or end the suspension.
         suspended: Option<bool>,
     },
-    /// `reset_member`: password and second factor are set anew by an invitation (rule 38).
+    /// `reset_member`: password and second factor are set again by an invitation (rule 38).
     Reset {
         /// Whom.
         member: MemberId,
@@ -115,7 +115,7 @@ impl Governed for MemberChange {
                 invitation,
                 ..Member::new(t.state().members.next_id(), request.organization)
             },
-            // Who was invited and has not come yet still may.
+            // An open invitation stays valid.
             MemberChange::Edit { member, .. } => self.changed(t.state().members.member(*member)),
             MemberChange::Reset { member } | MemberChange::Remove { member } => {
                 Member { invitation, ..self.changed(t.state().members.member(*member)) }
@@ -126,7 +126,7 @@ impl Governed for MemberChange {
 }
 
 impl MemberChange {
-    /// The record with the change made; an invitation is not in it.
+    /// The record with the change applied, except an invitation.
     fn changed(&self, before: &Member) -> Member {
         let before = before.clone();
         match self {
@@ -141,7 +141,7 @@ impl MemberChange {
                 },
                 ..before
             },
-            // Whoever holds the new link might be anybody: the person is verified again before they count.
+            // Anybody might hold the new link: the person must be verified again before they may act.
             MemberChange::Reset { .. } => Member {
                 status: MemberStatus::Invited,
                 kyc: Kyc::Pending,
@@ -155,7 +155,7 @@ impl MemberChange {
         }
     }
 
-    /// Whether it may be done now, by whom it is asked for.
+    /// Whether it may be done now, by this initiator.
     fn sound(
         &self,
         state: &State,
@@ -233,7 +233,7 @@ fn names(permissions: &Permissions, workflow: Workflow) -> Canonical {
     Canonical::List(permissions.of(workflow).map(|permission| Canonical::text(permission.name())).collect())
 }
 
-/// Whether a Member gains anything by a change.
+/// Whether a change gives a Member any new right.
 fn raises(before: &Member, after: &Member) -> bool {
     let gained = |workflow: Workflow| {
         after.permissions.of(workflow).any(|permission| !before.permissions.hold(workflow, permission))

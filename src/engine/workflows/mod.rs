@@ -1,5 +1,5 @@
-//! The governed workflows. A file of its own for each kind of change says what is asked, whether it is sound,
-//! what an approver sees and which events it comes to; the queue knows them by [`Governed`] alone.
+//! The governed workflows. Each kind of change has a file that defines its parameters, its checks, what an approver is
+//! shown and which events it emits; the queue knows them only as [`Governed`].
 
 use serde::{Deserialize, Serialize};
 
@@ -23,7 +23,7 @@ use crate::domain::ids::{AccountId, MemberId, OrganizationId};
 use crate::domain::text::ClientId;
 use crate::domain::time::Moment;
 
-/// A governed change, in the words in which it was asked for.
+/// A governed change, with its values as they were asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Change {
     /// Of Service Users.
@@ -41,7 +41,7 @@ pub enum Change {
 }
 
 impl Change {
-    /// What the queue sees of it.
+    /// The interface through which the queue sees it.
     pub fn governed(&self) -> &dyn Governed {
         match self {
             Change::Keys(change) => change,
@@ -54,7 +54,7 @@ impl Change {
     }
 }
 
-/// A credential that the gateway drew for a change that may create one (rules 17, 28).
+/// A credential that the gateway generated for a change that may create one (rules 17, 28).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Drawn {
     /// A key.
@@ -71,7 +71,7 @@ pub enum Drawn {
     },
 }
 
-/// What a change needs drawn.
+/// What the gateway must generate for a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Needs {
     /// Nothing.
@@ -93,18 +93,18 @@ pub struct Asking {
     pub initiator: Initiator,
     /// The initiator's own id for it.
     pub client_id: Option<ClientId>,
-    /// What the gateway drew.
+    /// What the gateway generated.
     pub drawn: Option<Drawn>,
     /// Whether pending requests may be left without enough approvers.
     pub strand_pending: bool,
 }
 
-/// What a sound change comes to.
+/// The result of checking a change.
 #[derive(Clone, Debug)]
 pub struct Draft {
-    /// What an approver sees.
+    /// What an approver is shown.
     pub payload: Canonical,
-    /// What the rules of a policy look at.
+    /// What the rules of a policy are matched against.
     pub subject: Option<Subject>,
     /// The withdrawal whose funds are held from here on.
     pub withdrawal: Option<Box<Withdrawal>>,
@@ -116,12 +116,12 @@ impl From<Canonical> for Draft {
     }
 }
 
-/// What the queue must know of a kind of change.
+/// What the queue must know about a kind of change.
 pub trait Governed {
     /// The workflow whose permissions and policy count.
     fn workflow(&self) -> Workflow;
 
-    /// The method that asks for it.
+    /// The method by which it is asked for.
     fn operation(&self) -> Operation;
 
     /// Its name on the wire.
@@ -129,12 +129,12 @@ pub trait Governed {
         self.operation().name()
     }
 
-    /// What the gateway must draw for it.
+    /// What the gateway must generate for it.
     fn needs(&self) -> Needs {
         Needs::Nothing
     }
 
-    /// The Member whom it is about, who neither votes on it nor gains by it on their own initiative (rule 23).
+    /// The Member whom it is about: cannot vote on it, nor gain rights by asking for it (rule 23).
     fn about(&self) -> Option<MemberId> {
         None
     }
@@ -144,7 +144,7 @@ pub trait Governed {
         None
     }
 
-    /// The policy that governs it by these, if any (rules 18, 23).
+    /// The one of these policies that governs it, if any (rules 18, 23).
     fn governing(&self, policies: &Policies, organization: OrganizationId) -> Option<Policy> {
         policies.get(organization, self.workflow()).cloned()
     }
@@ -154,13 +154,13 @@ pub trait Governed {
         Ok(())
     }
 
-    /// Whether it is sound now, and what it comes to.
+    /// Checks that it is sound now, and what it would do.
     fn check(&self, t: &Transition<'_>, asking: &Asking) -> Result<Draft, Reject>;
 
     /// Whether what was approved still holds (rule 25).
     fn recheck(&self, state: &State, request: &Request, now: Moment) -> Result<(), Reject>;
 
-    /// Does it. `at_once`: in the same command that asked.
+    /// Carries it out. `at_once`: in the same command that asked for it.
     fn carry_out(&self, t: &mut Transition<'_>, request: &Request, at_once: bool);
 }
 
@@ -176,7 +176,7 @@ pub fn recheck(state: &State, request: &Request, now: Moment) -> Result<(), Reje
     request.change.governed().recheck(state, request, now)
 }
 
-/// What approvers see of a change that comes to `payload`: that it may leave pending requests without them, too.
+/// What approvers are shown of a change: its payload, and whether it may leave pending requests without approvers.
 pub fn shown(payload: Canonical, strand_pending: bool) -> Canonical {
     match payload {
         Canonical::Object(mut members) if strand_pending => {
@@ -187,7 +187,7 @@ pub fn shown(payload: Canonical, strand_pending: bool) -> Canonical {
     }
 }
 
-/// Approved was what approvers saw; if it would come to something else now, it is not done.
+/// The approval was for what approvers saw; if the change would do something else now, it is not done.
 fn unchanged(payload: Canonical, request: &Request) -> Result<(), Reject> {
     match shown(payload, request.strand_pending) == request.payload {
         true => Ok(()),

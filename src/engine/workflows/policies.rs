@@ -47,8 +47,8 @@ impl Governed for PolicyChange {
         }
     }
 
-    /// Removing or loosening the Initiate Withdrawal policy while Manage Policies has none of its own is judged
-    /// under the former, without Execute (rule 23).
+    /// While Manage Policies has no policy of its own, removing or loosening the Initiate Withdrawal policy is judged
+    /// under that policy, without Execute (rule 23).
     fn governing(&self, policies: &Policies, organization: OrganizationId) -> Option<Policy> {
         if let Some(own) = policies.get(organization, Workflow::ManagePolicies) {
             return Some(own.clone());
@@ -97,7 +97,7 @@ impl Governed for PolicyChange {
 }
 
 impl PolicyChange {
-    /// The policies of an Organization once the change is made.
+    /// The policies of an Organization after the change.
     fn applied(&self, state: &State, organization: OrganizationId) -> Policies {
         let mut policies = Policies::default();
         state.policies.of(organization).iter().for_each(|policy| policies.set(policy));
@@ -110,8 +110,8 @@ impl PolicyChange {
         policies
     }
 
-    /// Refuses what would leave a pending request, other than the one `by` which it is done, without enough approvers unless
-    /// that is accepted (rule 23). A policy judges requests of another workflow, too: of Initiate Withdrawal, its loosening.
+    /// Refuses to leave a pending request other than `by`, which makes the change, without enough approvers unless that
+    /// is accepted (rule 23). A policy may judge another workflow's request: that of withdrawals judges its loosening.
     fn strands_nothing(
         &self,
         state: &State,
@@ -140,7 +140,7 @@ impl PolicyChange {
     }
 }
 
-/// Terms as approvers see them; `set_policy` takes the same members.
+/// Terms as approvers are shown them; `set_policy` takes the same members.
 fn shown(terms: &PolicyTerms) -> Canonical {
     Canonical::object([
         ("quorum", Canonical::count(terms.quorum.into())),
@@ -168,7 +168,7 @@ fn shown_rule(rule: &Rule) -> Canonical {
     Canonical::object(members.into_iter().filter_map(|(name, value)| Some((name, value?))))
 }
 
-/// Whether terms are in range, fit the workflow and can be satisfied at all (rule 23).
+/// Checks that terms are in range, fit the workflow and can be satisfied at all (rule 23).
 fn check_terms(
     state: &State,
     organization: OrganizationId,

@@ -36,7 +36,7 @@ impl Governed for Unfreeze {
         state.freezes.get(organization).map(|freeze| freeze.by)
     }
 
-    /// Votes even where no policy governs, and never Execute.
+    /// Needs votes even if no policy governs, and never allows Execute.
     fn governing(&self, policies: &Policies, organization: OrganizationId) -> Option<Policy> {
         let workflow = Workflow::ManageAccess;
         let own = policies.get(organization, workflow).cloned();

@@ -1,4 +1,4 @@
-//! Initiate Withdrawal: funds are held from the request to its end, and go to approved addresses only.
+//! Initiate Withdrawal: funds are held while the request is open, and go to approved addresses only.
 
 use serde::{Deserialize, Serialize};
 
@@ -76,7 +76,7 @@ impl Governed for WithdrawalChange {
     }
 }
 
-/// What an approver sees: where it goes is resolved, so that a name cannot come to mean something else.
+/// What an approver is shown: the address itself, so that its name cannot be made to mean another one.
 fn payload(state: &State, withdrawal: &Withdrawal) -> Canonical {
     let asset = state.reference.asset(withdrawal.asset);
     let text = |units: i64| Canonical::text(units_text(units, asset.decimals));

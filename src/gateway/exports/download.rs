@@ -1,5 +1,5 @@
-//! `GET /exports/{token}`: a file by its link. The link is used up by the first request, and the key that asked for
-//! it is judged once more, at the address that fetches (law 6).
+//! `GET /exports/{token}`: a file by its link. The first request uses up the link, and the key that asked for it is
+//! checked again, with the address that downloads (law 6).
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ use crate::gateway::peer::Peer;
 use crate::gateway::refusal::Refusal;
 use crate::sequencer::handle::{Answer, Work};
 
-/// Bytes of a file in memory for each download.
+/// Bytes of a file that each download holds in memory.
 const CHUNK_BYTES: usize = 64 * 1024;
 
 /// The route of the links.
@@ -37,7 +37,7 @@ async fn fetch(
     method: Method,
     Path(token): Path<String>,
 ) -> Result<Response, Refusal> {
-    // A look at the head must not use the link up.
+    // A HEAD request must not use up the link.
     if method != Method::GET {
         return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "EGeneral:Invalid arguments:method: use GET"));
     }

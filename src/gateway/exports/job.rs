@@ -1,4 +1,4 @@
-//! One file on its way: page after page of history, into a file that gets its name once it is whole and on disk.
+//! The making of one file: page after page of history, into a file that gets its name once it is complete and on disk.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,10 +15,10 @@ use crate::engine::query::HistoryGrant;
 use crate::engine::reference::Reference;
 use crate::history::{Busy, History, Wanted};
 
-/// Rows that are read at a time: what one export holds in memory, and how long it holds a reader.
+/// Rows read at a time: this bounds an export's memory, and how long it occupies a reader.
 pub(super) const PAGE_ROWS: usize = 1_000;
 
-/// Why a file could not be gone on with.
+/// Why a file could not be continued.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Stuck {
     /// History does not answer in time.
@@ -35,7 +35,7 @@ impl From<Busy> for Stuck {
     }
 }
 
-/// A file on its way.
+/// A file being made.
 pub(super) struct Job {
     pub export: Export,
     pub progress: Progress,
@@ -47,13 +47,13 @@ pub(super) struct Job {
     text: String,
 }
 
-/// Where the file lies until it is whole.
+/// The name of the file until it is complete.
 pub(super) fn part_name(export: &Export) -> String {
     format!("{}.part", file_name(export))
 }
 
 impl Job {
-    /// Begins the file of `export` in `dir`, over whatever an earlier attempt left.
+    /// Begins the file of `export` in `dir`, overwriting what an earlier attempt left.
     pub async fn begin(dir: &Path, export: Export, now: Moment) -> io::Result<Job> {
         let path = dir.join(part_name(&export));
         let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path).await?;
@@ -65,7 +65,7 @@ impl Job {
             reached: seq,
             at: export.created_at,
         };
-        // Newest first, from the order itself backwards: what came later is not in it.
+        // Newest first, backwards from the order itself: it does not include anything later.
         let cursor = Some(History::cursor_after(&grant));
         let wanted = Wanted { limit: PAGE_ROWS, cursor, ..Wanted::default() };
         let mut text = String::new();
@@ -74,7 +74,7 @@ impl Job {
         Ok(Job { export, progress, grant, wanted, file, path, text })
     }
 
-    /// Writes the next page; `false` after the last one. When history is busy nothing has changed.
+    /// Writes the next page; `false` after the last one. If history is busy, nothing has changed.
     pub async fn page(&mut self, history: &History, reference: &Reference) -> Result<bool, Stuck> {
         let Export { format, columns, .. } = &self.export;
         let (rows, cursor) = match self.export.report {
@@ -96,7 +96,7 @@ impl Job {
         Ok(self.wanted.cursor.is_some())
     }
 
-    /// What it holds of the file in memory.
+    /// How much of the file it holds in memory.
     #[cfg(test)]
     pub fn buffer_bytes(&self) -> usize {
         self.text.capacity()
@@ -118,9 +118,9 @@ impl Job {
         File::open(dir).await?.sync_all().await
     }
 
-    /// Removes what there is of a file that cannot be written: what it has of a full disk, the journal needs.
+    /// Removes the incomplete file that cannot be written: on a full disk the journal needs the space.
     pub async fn discard(self) {
-        // If it stays, the next attempt is written over it.
+        // If this fails, the next attempt overwrites it.
         let _ = tokio::fs::remove_file(&self.path).await;
     }
 }

@@ -1,9 +1,9 @@
-//! The task that makes the files. It compares what the engine has with what lies in the directory, makes what is
-//! missing and removes what belongs to nobody: after a restart as at any other time.
+//! The task that makes the files. It compares the engine's exports with the files in the directory, makes the missing
+//! ones and removes those that belong to no export, after a restart as at any other time.
 //!
-//! Each Organization has one file under way, and all of them advance by turns, a page at a time, through one
-//! reader. After each turn the task rests as long as it has worked: exports, however many and large, take half a core
-//! at most and leave the other readers to queries.
+//! Each Organization has one file in progress, and all of them advance in turn, a page at a time, through one reader.
+//! After each round the task sleeps as long as it has worked: exports, however many and large, take at most half a core
+//! and leave the other readers to queries.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -22,12 +22,12 @@ use crate::engine::query::{Query, View};
 use crate::gateway::context::{Gateway, Unanswered};
 use crate::sequencer::handle::{Answer, Work};
 
-/// How often the directory is looked at when nothing was ordered: exports end by themselves.
+/// The time between two checks of the directory when nothing was ordered: exports also expire.
 const SWEEP: Duration = Duration::from_secs(60);
-/// How long what failed waits before it is tried again.
+/// The pause before something that failed is tried again.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// Makes files until the server stops; what is unfinished then starts over after the restart.
+/// Makes files until the server stops; unfinished ones start over after the restart.
 pub async fn make(gateway: Arc<Gateway>) {
     let maker = Maker { gateway: Arc::clone(&gateway), jobs: BTreeMap::new() };
     tokio::select! {
@@ -50,18 +50,18 @@ impl Maker {
         loop {
             if let Err(problem) = self.turn().await {
                 tracing::warn!(%problem, "an export is not made; trying again");
-                // What is under way elsewhere goes on after the pause.
+                // Other files in progress continue after the pause.
                 sleep(RETRY).await;
                 self.exports().changed();
             }
         }
     }
 
-    /// Looks for work if there is none or something has changed, writes a page of each file, and rests.
+    /// Looks for work if there is none or something has changed, writes a page of each file, and sleeps.
     async fn turn(&mut self) -> Result<(), Stuck> {
         let changed = &self.gateway.exports.changed;
         let idle = self.jobs.is_empty();
-        // An idle maker looks at least so often, woken or not.
+        // An idle maker checks at least this often, even if not woken.
         let patience = if idle { SWEEP } else { Duration::ZERO };
         let woken = timeout(patience, changed.notified()).await.is_ok();
         let began = Instant::now();
@@ -78,7 +78,7 @@ impl Maker {
 
     /// Writes a page of an Organization's file, and finishes it after the last one.
     async fn advance(&mut self, organization: OrganizationId) -> Result<(), Stuck> {
-        // Out while it is worked on: what fails starts over, unless it was history that did not answer.
+        // Taken out while it is worked on: on failure it starts over, unless history was just busy.
         let Some(mut job) = self.jobs.remove(&organization) else { return Ok(()) };
         let reference = self.gateway.directory.reference();
         match job.page(&self.gateway.history, &reference).await {
@@ -103,13 +103,13 @@ impl Maker {
         let (export, progress) = job.finish(&self.exports().dir).await?;
         let command = Command::FinishExport { export: export.id, started: progress.started, rows: progress.rows };
         match self.gateway.ask(Principal::SERVER, Work::Command(command)).await {
-            // It was removed meanwhile; the next comparison takes the file away.
+            // If it was removed meanwhile, the next comparison removes the file.
             Ok(_) | Err(Unanswered::Refused(_)) => Ok(()),
             Err(Unanswered::Unavailable) => Err(Stuck::Busy),
         }
     }
 
-    /// Brings jobs and directory in line with what the engine has.
+    /// Compares the engine's exports with jobs and directory, and updates these.
     async fn compare(&mut self) -> Result<(), Stuck> {
         let all = self.all().await?;
         self.jobs.retain(|_, job| all.iter().any(|export| export.id == job.export.id));
@@ -126,7 +126,7 @@ impl Maker {
         Ok(())
     }
 
-    /// What the engine has, asked for page by page so that no query is long.
+    /// The engine's exports, queried page by page so that no query is long.
     async fn all(&self) -> Result<Vec<Export>, Stuck> {
         let mut all: Vec<Export> = Vec::new();
         loop {
@@ -139,7 +139,7 @@ impl Maker {
         }
     }
 
-    /// Removes files that belong to no export; the names of the others.
+    /// Removes files that belong to no export; returns the names of the others.
     async fn tidy(&self, all: &[Export]) -> io::Result<BTreeSet<String>> {
         let dir = &self.exports().dir;
         tokio::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).await?;
@@ -152,7 +152,7 @@ impl Maker {
             if known.contains(&name) {
                 found.insert(name);
             } else if let Err(error) = tokio::fs::remove_file(entry.path()).await {
-                // It is nobody's, so that nobody waits for it to go.
+                // No export needs it, so a failure to remove it is only logged.
                 tracing::warn!(name, %error, "a stray file in exports could not be removed");
             }
         }

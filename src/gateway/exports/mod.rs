@@ -1,7 +1,7 @@
 //! Exports: files of trades and ledger entries, made in the background and fetched by links that work once.
 //!
-//! The engine knows what was ordered, and judges who may have it; here are the files, which can be made again at
-//! any time. A link is kept in memory only: it lives a minute, and a restart voids it.
+//! The engine keeps the orders for exports and checks who may have them; this module has the files, which can be made
+//! again at any time. A link is in memory only: it is valid for a minute, and a restart voids it.
 
 mod download;
 mod job;
@@ -27,10 +27,10 @@ use crate::domain::ids::ExportId;
 use crate::domain::time::Moment;
 use crate::engine::exports::Export;
 
-/// How long a link is good, µs.
+/// How long a link is valid, µs.
 const LINK_US: u64 = 60_000_000;
 
-/// How far the making of a file is.
+/// The progress of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
     /// When it was begun.
@@ -39,11 +39,11 @@ pub struct Progress {
     pub rows: u64,
 }
 
-/// Leave to fetch a file once.
+/// Permission to download a file once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Link {
     export: ExportId,
-    /// Who asked for it; the key is judged again when the link is used.
+    /// Who asked for it; the key is checked again when the link is used.
     by: Principal,
     made: Moment,
 }
@@ -55,7 +55,7 @@ pub struct Exports {
     links: Mutex<HashMap<[u8; 32], Link>>,
     /// Of the exports that are being made.
     progress: Mutex<HashMap<ExportId, Progress>>,
-    /// Something was ordered or removed.
+    /// Notified when something was ordered or removed.
     changed: Notify,
 }
 
@@ -63,7 +63,7 @@ impl Exports {
     /// Exports whose files lie in `exports` under a data directory.
     pub fn under(data_dir: &Path) -> Exports {
         let changed = Notify::new();
-        // The first look at what is there comes with the start.
+        // The first check of the directory is at the start.
         changed.notify_one();
         Exports { dir: data_dir.join("exports"), links: Mutex::default(), progress: Mutex::default(), changed }
     }
@@ -73,7 +73,7 @@ impl Exports {
         self.changed.notify_one();
     }
 
-    /// How far the making of an export is, while it is being made.
+    /// The progress of an export while its file is being made.
     pub fn progress(&self, id: ExportId) -> Option<Progress> {
         self.progress.lock().get(&id).copied()
     }
@@ -82,8 +82,8 @@ impl Exports {
         *self.progress.lock() = all;
     }
 
-    /// A fresh link to an export, good for a minute: its token, and until when. It voids the one to the same export that the
-    /// same key or Member had before.
+    /// A new link to an export, valid for a minute: its token, and until when. It voids the previous link of the same
+    /// key or Member to the same export.
     pub fn link(&self, export: ExportId, by: Principal, now: Moment) -> (Zeroizing<String>, Moment) {
         let (token, until) = (new_bearer_token(), now.plus_us(LINK_US));
         let mut links = self.links.lock();
@@ -93,7 +93,7 @@ impl Exports {
         (token, until)
     }
 
-    /// Uses a link up: the export and who asked for it.
+    /// Uses up a link: returns the export and who asked for it.
     fn redeem(&self, token: &str, now: Moment) -> Option<(ExportId, Principal)> {
         let used = self.links.lock().remove(&bearer_hash(token))?;
         now.is_near(used.made, LINK_US).then_some((used.export, used.by))

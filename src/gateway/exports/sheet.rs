@@ -1,8 +1,8 @@
-//! Rows of a file. CSV as RFC 4180 has it; in TSV, which knows no quotes, a control character becomes a space.
-//! Lines end in CR LF, the first one names the columns.
+//! Rows of a file. CSV follows RFC 4180; in TSV, which has no quotes, a control character becomes a space. Lines end in
+//! CR LF, the first one names the columns.
 //!
-//! Every value is a number, a time, an id or a word of ours: none of a client's texts gets here, so none can pose as
-//! a formula in a spreadsheet.
+//! Every value is a number, a time, an id or a fixed word: no text of a client's is written, so none can act as a
+//! formula in a spreadsheet.
 
 use crate::domain::decimal::write_units;
 use crate::domain::exports::{Column, Format};
@@ -53,7 +53,7 @@ pub(super) fn fill(out: &mut String, format: Format, columns: &[Column], referen
     });
 }
 
-/// Appends the row of a ledger entry, as `ledgers` tells it.
+/// Appends the row of a ledger entry, with the values that `ledgers` shows.
 pub(super) fn entry(out: &mut String, format: Format, columns: &[Column], reference: &Reference, of: &Entry) {
     let told = records::entry(reference, of);
     row(out, format, columns, |value, column| match column {

@@ -25,12 +25,12 @@ use crate::history::{self, History, Wanted};
 use crate::sequencer::Stamped;
 use crate::storage::Storage;
 
-/// Entries that the export holds: a million and more where `EXPORT_ROWS` says so.
+/// Entries in the export: a million or more if `EXPORT_ROWS` says so.
 static ROWS: LazyLock<u64> =
     LazyLock::new(|| std::env::var("EXPORT_ROWS").map_or(200_000, |rows| rows.parse().unwrap()));
-/// Those that came later.
+/// Entries made after the export was ordered.
 const LATER: u64 = 1_500;
-/// Events of one stamp.
+/// Events with the same stamp.
 const TOGETHER: u64 = 7;
 /// Bytes that a row of the ledger takes, at most.
 const ROW_BYTES: usize = 256;
@@ -39,7 +39,7 @@ fn at(seq: u64) -> Moment {
     Moment(seq / TOGETHER)
 }
 
-/// A deposit of as many units as its sequence.
+/// A deposit of as many units as its sequence number.
 fn deposited(seq: u64) -> Arc<Stamped> {
     let (account, asset, amount) = (AccountId(1), AssetId(2), Amount(seq.cast_signed()));
     let posting = |party, delta| Posting { party, asset, delta, fee: Amount::ZERO, balance: Amount(seq.cast_signed()) };
@@ -61,7 +61,7 @@ fn deposited(seq: u64) -> Arc<Stamped> {
     Arc::new(Stamped { seq: Seq(seq), at: at(seq), by: Actor::Server, rate: None, event })
 }
 
-/// What the file must say of it.
+/// The file's line for it.
 fn line(seq: u64) -> String {
     let (id, refid, units) = (LedgerId(Seq(seq).offset(0)), DepositId(seq), seq.cast_signed());
     let amount = crate::domain::decimal::units_text(units, 4);
@@ -89,7 +89,7 @@ fn export() -> Export {
     }
 }
 
-/// The tables of a server that has seen all the deposits.
+/// The tables of a server that has recorded all the deposits.
 async fn filled(dir: &Path) -> History {
     let storage = Storage::Sqlite(dir.to_owned());
     let mut journal = storage.journal().await.unwrap();
@@ -104,7 +104,7 @@ async fn filled(dir: &Path) -> History {
     }
     let (dates, reached) = (Period::ALWAYS, Seq(*ROWS + LATER));
     let all = HistoryGrant { account: AccountId(1), service_user: None, dates, reached, at: at(*ROWS + LATER) };
-    // Each waits for the tables a while.
+    // Each call waits for the tables for a while.
     let follow =
         async { while history.ledger_entries(&all, &Wanted { limit: 1, ..Wanted::default() }).await.is_err() {} };
     tokio::time::timeout(Duration::from_secs(60 + *ROWS / 2_000), follow).await.expect("the tables follow");
@@ -115,7 +115,7 @@ async fn filled(dir: &Path) -> History {
 async fn d7_81_a_large_export_is_whole_exact_and_never_more_than_a_page_in_memory() {
     let dir = tempfile::tempdir().unwrap();
     let (history, reference) = (filled(dir.path()).await, reference());
-    // An attempt that a restart cut short leaves a part; the next one starts over.
+    // An attempt cut short by a restart leaves a partial file; the next one starts over.
     let mut cut = Job::begin(dir.path(), export(), at(*ROWS)).await.unwrap();
     for _ in 0..3 {
         assert!(cut.page(&history, &reference).await.unwrap());
@@ -123,7 +123,7 @@ async fn d7_81_a_large_export_is_whole_exact_and_never_more_than_a_page_in_memor
     drop(cut);
     let mut job = Job::begin(dir.path(), export(), at(*ROWS)).await.unwrap();
     let (mut before, mut more) = (0, true);
-    // History has no time for it: the same file goes on afterwards.
+    // While history is busy, the file waits and then continues.
     let occupied = history.occupy().await;
     tokio::time::pause();
     assert!(matches!(job.page(&history, &reference).await, Err(Stuck::Busy)));
@@ -144,7 +144,7 @@ async fn d7_81_a_large_export_is_whole_exact_and_never_more_than_a_page_in_memor
     let text = std::fs::read_to_string(&whole).unwrap();
     let mut lines = text.split("\r\n");
     assert_eq!(lines.next(), Some("txid,refid,time,type,subtype,aclass,asset,amount,fee,balance,wallet"));
-    // The order for it fell into the middle of a stamp: what came later, at that very time too, is not in it.
+    // The export was ordered among events of the same stamp: later ones, even at that very time, are not in it.
     for seq in (1..=*ROWS).rev() {
         assert_eq!(lines.next(), Some(line(seq).as_str()), "{seq}");
     }

@@ -1,4 +1,4 @@
-//! How sessions end whose server has lost a part of itself.
+//! How sessions end when their server has lost a part of itself.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +27,7 @@ async fn following() -> Served {
     served
 }
 
-/// The code that a follower of the book is closed with after this.
+/// The code that a follower of the book is closed with after `stop`.
 async fn followers_end_after(stop: impl FnOnce(&mut Served)) -> u16 {
     let mut served = following().await;
     stop(&mut served);
@@ -49,7 +49,7 @@ async fn whoever_follows_market_data_that_has_failed_is_closed() {
     assert_eq!(followers_end_after(fail).await, 1013);
 }
 
-/// As the fan-out says of it, once that has fallen behind.
+/// The fan-out has the same code once it falls behind.
 #[tokio::test]
 async fn d4_54_a_follower_whom_not_all_could_be_told_is_closed_by_name() {
     let told = |served: &mut Served| served.gateway.sockets.all().iter().for_each(|queue| queue.missed_some());
@@ -70,8 +70,8 @@ async fn whoever_asks_for_market_data_that_has_stopped_is_refused_and_not_acknow
     assert_eq!(answer["error"], "EService:Unavailable: retry in 100 ms");
 }
 
-/// Time is counted in beats, of which each second one comes a little late, so that its heartbeat is written less than a
-/// second before the next one is due.
+/// Time is counted in beats. Every second beat comes a little late, so that its heartbeat is written less than a second
+/// before the next one is due.
 #[tokio::test]
 async fn a_silent_subscription_has_a_heartbeat_in_each_second_however_late_the_one_before_was_written() {
     let mut served = following().await;
@@ -85,7 +85,7 @@ async fn a_silent_subscription_has_a_heartbeat_in_each_second_however_late_the_o
     assert!(began.elapsed() < 10 * BEAT, "8 took {:?}", began.elapsed());
 }
 
-/// How many sockets of strangers the numbers tell of.
+/// How many public sockets the metrics count.
 fn strangers(served: &Served) -> i64 {
     served.gateway.metrics.open(Actor::Public)
 }
@@ -100,7 +100,7 @@ async fn d7_86_a_session_that_panics_is_counted_out_as_any_other() {
     assert_eq!(strangers(&served), 0);
 }
 
-/// Bytes of a message that does not end are no sign of life: the pings in between find nobody.
+/// Bytes of an unfinished message are no sign of life: the pings in between find nobody.
 #[tokio::test]
 async fn d7_79_a_message_that_comes_a_byte_at_a_time_keeps_no_socket() {
     let mut served = following().await;
@@ -114,7 +114,7 @@ async fn d7_79_a_message_that_comes_a_byte_at_a_time_keeps_no_socket() {
     assert!((gone..gone + 3 * BEAT).contains(&began.elapsed()), "{:?}", began.elapsed());
 }
 
-/// Subscriptions name them as long as they last, and clients may take a fresh one for each message.
+/// A client may name the token of a subscription as long as that lasts, or take a fresh token for each message.
 #[tokio::test]
 async fn rule_5_the_token_that_bound_a_socket_stays_good_there_and_so_do_those_that_were_used_last() {
     let mut served = Served::new().await;
@@ -155,7 +155,7 @@ async fn a_call_that_died_with_the_sequencer_is_not_taken_for_one_that_was_never
     served.send(json!({"method": "key_info", "params": {"token": token}})).await;
     served.send(json!({"method": "ping"})).await;
     served.frame("method", "pong").await;
-    // Its end is market data's, too.
+    // Without the sequencer market data ends, too.
     (served.sequencer, served.market_feed) = (None, None);
     served.gateway.sockets.stop();
     assert_eq!(served.closed().await, 1011);

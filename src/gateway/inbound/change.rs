@@ -24,7 +24,7 @@ use crate::engine::workflows::withdrawal::WithdrawalChange;
 use crate::wire::leaf::{Number, Text, Word};
 use crate::wire::params as p;
 
-/// How long an old key stays good beside its successor when nothing is said, seconds.
+/// How long the old key stays valid beside its successor by default, seconds.
 const OVERLAP_S: u64 = 3_600;
 
 pub(super) fn create_service_user<'a>(e: &Message<'a>) -> Parsed<'a> {
@@ -160,7 +160,7 @@ fn initiate<'a>(change: Change, manner: p::Manner<'a>) -> Parsed<'a> {
     Ok((manner.token, Body::Coded(command, manner.otp.as_ref().map(Text::owned))))
 }
 
-/// A withdrawal in words.
+/// A withdrawal from its texts.
 pub(super) fn withdrawal_change(asset: &str, key: &str, amount: Number<'_>) -> Result<WithdrawalChange, WireError> {
     Ok(WithdrawalChange { asset: short("asset", asset)?, key: key.to_owned(), amount: decimal("amount", amount)? })
 }

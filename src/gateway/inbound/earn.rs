@@ -1,4 +1,4 @@
-//! Earn: what a Service User asks for, and the strategies and rewards of a venue operator.
+//! Earn: the requests of a Service User, and the strategies and rewards of a venue operator.
 
 use super::request::{Body, Parsed, params};
 use super::values::{
@@ -70,7 +70,7 @@ pub(super) fn earn_status<'a>(e: &Message<'a>) -> Parsed<'a> {
     Ok((asked.token, Body::Query(Query::EarnStatus(strategy(&asked.strategy_id)?))))
 }
 
-/// The wallets of the lock types named; v2's other two exist and no strategy here has them.
+/// The wallets of the lock types named; v2's other two are accepted, but no strategy here has them.
 fn wallets(names: Names<'_>) -> Result<Vec<Wallet>, WireError> {
     let mut wallets = Vec::new();
     for name in names.list().ok_or_else(|| WireError::new("Lock_type field must be an array"))? {

@@ -1,4 +1,4 @@
-//! A refusal of a message's shape.
+//! Refusals of malformed messages.
 
 use std::fmt::Display;
 
@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::domain::decimal::DecimalError;
 
-/// Why a message is not understood, in the words that clients match.
+/// Why a message was not understood, in texts that clients can match.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WireError {
     /// The whole of `error`.
@@ -23,19 +23,19 @@ impl WireError {
         WireError { text: text.into(), ..WireError::default() }
     }
 
-    /// An inadmissible value, with what to do about it.
+    /// An invalid value, with advice.
     pub fn field(field: &str, advice: &str) -> WireError {
         WireError::new(format!("EGeneral:Invalid arguments:{field}: {advice}"))
     }
 
-    /// A value that is none of these, of which there are at least two.
+    /// A value that is none of `admissible`, which are at least two.
     pub fn none_of(field: &str, admissible: &[impl Display]) -> WireError {
         let mut texts: Vec<String> = admissible.iter().map(ToString::to_string).collect();
         let last = texts.pop().unwrap_or_default();
         WireError::field(field, &format!("give {} or {last}", texts.join(", ")))
     }
 
-    /// A number that is none, or that we cannot hold.
+    /// Something that is not a number, or a number out of range.
     pub fn number(field: &str, problem: DecimalError) -> WireError {
         match problem {
             DecimalError::Malformed => WireError::new(format!("{} field must be a number_float", capitalised(field))),
@@ -44,8 +44,8 @@ impl WireError {
         }
     }
 
-    /// What is wrong with `text`, which is sound JSON and not a `T`. It is read a second time, since serde names only
-    /// members that are unknown, missing or repeated.
+    /// What is wrong with `text`, which is valid JSON but not a `T`. It is parsed a second time, since serde names only
+    /// unknown, missing or repeated members.
     pub fn shape<'a, T: Deserialize<'a>>(text: &'a str, method: &str) -> WireError {
         let mut reader = serde_json::Deserializer::from_str(text);
         let Err(problem) = serde_path_to_error::deserialize::<_, T>(&mut reader) else {
@@ -71,7 +71,7 @@ impl WireError {
         }
     }
 
-    /// A value of the wrong type, where serde expected another.
+    /// The refusal of a value whose type is not the one that serde expected.
     fn kind(field: &str, expected: &str) -> WireError {
         let advice = match expected {
             "a boolean" => "give true or false",
@@ -84,13 +84,13 @@ impl WireError {
         WireError::field(field, advice)
     }
 
-    /// The refusal of a batch for the sake of that one of its orders.
+    /// The refusal of a whole batch because of the order at `index`.
     pub fn in_batch(self, index: usize) -> WireError {
         WireError { text: format!("{} (orders[{index}])", self.text), ..self }
     }
 }
 
-/// A field as v2's texts begin with it.
+/// A field's name as v2's texts begin with it.
 fn capitalised(field: &str) -> String {
     let (first, rest) = field.split_at(1);
     format!("{}{rest}", first.to_uppercase())

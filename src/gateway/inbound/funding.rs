@@ -1,4 +1,4 @@
-//! Balances, deposits and withdrawals: asked for, looked up, and how they are done.
+//! Balances, deposits and withdrawals: requesting them, looking them up, and their methods.
 
 use super::change::withdrawal_change;
 use super::request::{Body, Parsed, params};
@@ -35,7 +35,7 @@ pub(super) fn withdraw_methods<'a>(e: &Message<'a>) -> Parsed<'a> {
     Ok((asked.token, Body::Query(Query::Methods(Operation::WithdrawMethods, filter))))
 }
 
-/// `withdraw_addresses`, and `addresses` with which Members ask the same.
+/// `withdraw_addresses`, and `addresses`, the same for Members.
 pub(super) fn addresses<'a>(operation: Operation, e: &Message<'a>) -> Parsed<'a> {
     let asked: p::WithdrawAddresses<'_> = params(e)?;
     let filter = AddressFilter {

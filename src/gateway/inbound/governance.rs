@@ -1,4 +1,4 @@
-//! What Members ask for besides changes: requests and votes on them, freezes, what a policy comes to.
+//! What Members send besides changes: queries about requests, votes, freezes, what a policy requires.
 
 use super::change::withdrawal_change;
 use super::request::{Body, Parsed, params};

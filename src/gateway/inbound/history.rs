@@ -53,7 +53,7 @@ pub(super) fn query_ledgers<'a>(e: &Message<'a>) -> Parsed<'a> {
     if !(1..=ORDER_IDS_MAX).contains(&names.len()) {
         return Err(WireError::field("ledger_id", "name 1 to 50 entries"));
     }
-    // Whatever no server wrote names no entry.
+    // A name that no server has written belongs to no entry.
     let ledger_ids = names.iter().filter_map(|name| LedgerId::parse(name)).collect();
     Ok((asked.token, Body::History(Page { ledger_ids, ..Page::default() })))
 }

@@ -1,5 +1,5 @@
-//! From a client's text to what it asks of us. Parsing borrows; names and numbers go to the engine as
-//! they were written, and every refusal is one text (rule 45) with the `req_id` that came (rule 46).
+//! Parses a client's text into a request. Parsing borrows; names and numbers go to the engine as they were written, and
+//! every refusal is one text (rule 45) with the `req_id` that was sent (rule 46).
 
 mod change;
 mod earn;
@@ -27,19 +27,19 @@ use serde_json::value::RawValue;
 use crate::wire::leaf::{Object, Text};
 use crate::wire::params::AddOrder;
 
-/// A message: what is asked, with most params not looked at yet.
+/// A message: its method, with most params not parsed yet.
 pub struct Message<'a> {
     /// The method's name.
     pub method: Text<'a>,
-    /// Its params, sound JSON; `None` where `order` has them.
+    /// Its params, valid JSON; `None` if `order` has them.
     pub params: Option<&'a RawValue>,
-    /// The params of an `add_order` that were read with the message.
+    /// The params of an `add_order`, if parsed together with the message.
     pub order: Option<Box<Object<AddOrder<'a>>>>,
     /// The client's own number for it.
     pub req_id: Option<i64>,
 }
 
-/// An `add_order`, the message that there is most of, read in one pass.
+/// An `add_order`, the most common message, parsed in one pass.
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Placement<'a> {
@@ -61,7 +61,7 @@ struct Outer<'a> {
     req_id: Option<&'a RawValue>,
 }
 
-/// What even a refused message is searched for its method and number in; of a repeated member the last counts.
+/// Used to find method and number even in a refused message; of a repeated member the last counts.
 type Salvage<'a> = BTreeMap<String, &'a RawValue>;
 
 /// Reads a message's envelope.
@@ -69,7 +69,7 @@ pub fn parse_message(text: &str) -> Result<Message<'_>, WireError> {
     if let Some(placement) = placement(text) {
         return Ok(placement);
     }
-    // serde would take an array for a struct, member by member.
+    // serde would accept an array for a struct, member by member.
     if !text.trim_start().starts_with('{') {
         return Err(WireError::new("Malformed request"));
     }
@@ -78,7 +78,7 @@ pub fn parse_message(text: &str) -> Result<Message<'_>, WireError> {
         let req_id = found.get("req_id").and_then(|raw| integer(raw));
         let method = found.get("method").and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
         let refusal = match problem.is_data() {
-            // Else the first unknown field would be named, as v1's `event` is.
+            // Otherwise the error would name the first unknown field, such as v1's `event`.
             true if !found.contains_key("method") => WireError::field("method", "this field is needed"),
             true => WireError::shape::<Outer<'_>>(text, method.as_deref().unwrap_or("")),
             false => WireError::new("Malformed request"),
@@ -96,8 +96,8 @@ pub fn parse_message(text: &str) -> Result<Message<'_>, WireError> {
     Ok(Message { method: outer.method, params: outer.params, order: None, req_id })
 }
 
-/// An `add_order` as nearly all clients write it. Any other message, and one with something wrong in it, is read as all
-/// are.
+/// An `add_order` as nearly all clients write it. Any other message, and one with an error in it, goes through the
+/// general parser.
 fn placement(text: &str) -> Option<Message<'_>> {
     let named = text.strip_prefix("{\"method\":")?.trim_start();
     if !named.starts_with("\"add_order\"") {

@@ -1,4 +1,4 @@
-//! Orders: canceled, and the open ones asked for.
+//! Canceling orders, and querying open ones.
 
 use super::request::{Body, Parsed, params};
 use super::values::{client_order_id, cursor, limit, optional_cl_ord_id, optional_short, period};
@@ -10,7 +10,7 @@ use crate::engine::query::{OrderFilter, Query};
 use crate::wire::leaf::Names;
 use crate::wire::params as p;
 
-/// The order of that id. Whatever no server wrote names no order: the same answer as for one that is gone.
+/// The order of that id. A text that no server wrote names no order, with the same answer as for one that is gone.
 pub(super) fn order_id(text: &str) -> OrderId {
     OrderId::parse(text).unwrap_or(OrderId(0))
 }
@@ -47,7 +47,7 @@ pub(super) fn batch_cancel<'a>(e: &Message<'a>) -> Parsed<'a> {
     let mut orders = order_refs(None, asked.cl_ord_id)?;
     let names = asked.orders.map(|orders| orders.list().ok_or_else(|| WireError::new("Orders field must be an array")));
     for text in names.transpose()?.unwrap_or_default() {
-        // An order's id, or the number of a group: as text (docs.kraken.com, `batch_cancel`) or not (kraken-async-rs).
+        // An order's id, or a group number: text (docs.kraken.com, `batch_cancel`) or not (kraken-async-rs).
         let group = text.parse().ok().map(OrderRef::UserRef);
         orders.push(group.unwrap_or_else(|| OrderRef::Id(order_id(&text))));
     }

@@ -1,4 +1,4 @@
-//! Orders placed and changed: `add_order`, `batch_add`, `amend_order`, `edit_order`.
+//! Placing and changing orders: `add_order`, `batch_add`, `amend_order`, `edit_order`.
 
 use super::orders::order_id;
 use super::request::{Body, Parsed, params};
@@ -90,11 +90,11 @@ fn place_order(shared: &Shared, asked: &p::AddOrder<'_>) -> Result<PlaceOrder, W
     })
 }
 
-/// `None` for an order that has none of them, as most.
+/// `None` for an order without special terms, like most.
 fn terms(asked: &p::AddOrder<'_>) -> Result<Option<AskedTerms>, WireError> {
     let terms = AskedTerms {
         trigger: asked.triggers.as_deref().map(trigger).transpose()?,
-        // A plain limit is static whether it says so or not; stock clients say so.
+        // A plain limit is static whether or not it says so; stock clients do say so.
         limit_price_type: price_type("limit_price_type", &asked.limit_price_type, asked.limit_price)?
             .filter(|kind| *kind != PriceType::Static || asked.triggers.is_some()),
         display_qty: optional_decimal("display_qty", asked.display_qty)?,
@@ -111,7 +111,7 @@ fn terms(asked: &p::AddOrder<'_>) -> Result<Option<AskedTerms>, WireError> {
     Ok(Some(terms).filter(|terms| *terms != AskedTerms::default()))
 }
 
-/// The type of a price, refused where the price is not there. Stock clients say `static` of any.
+/// The type of a price; refused if there is no price, except `static`, which stock clients send with any order.
 fn price_type(
     field: &str,
     name: &Option<Word<'_, PriceType>>,
@@ -172,7 +172,7 @@ pub(super) fn edit_order<'a>(e: &Message<'a>) -> Parsed<'a> {
     if asked.reduce_only == Some(true) {
         return Err(WireError::new("EOrder:Reduce only:No position exists"));
     }
-    // Of orders with triggers v2 edits none (docs.kraken.com, `edit_order`).
+    // v2 edits no orders with triggers (docs.kraken.com, `edit_order`).
     if asked.triggers.is_some() {
         let advice = "an edit cannot give or change them; amend_order takes trigger_price";
         return Err(WireError::field("triggers", advice));

@@ -1,4 +1,4 @@
-//! Params to what is asked: one arm for each operation.
+//! Parses params into a request: one arm for each operation.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -18,7 +18,7 @@ use crate::engine::query::Query;
 use crate::wire::leaf::{Names, Text};
 use crate::wire::params as p;
 
-/// A message understood.
+/// A parsed message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request<'a> {
     /// The operation asked for; a channel's for `subscribe` and `unsubscribe`.
@@ -42,10 +42,10 @@ pub enum Body {
     Command(Command),
     /// `cancel_order`: one answer for each.
     Cancel(Vec<OrderRef>),
-    /// A command that a one-time code may carry. The gateway verifies the code and sets its
-    /// [step](Command::step_mut); it also draws the key of a new Service User.
+    /// A command that a one-time code may come with. The gateway verifies the code and sets its
+    /// [step](Command::step_mut); it also generates the key of a new Service User.
     Coded(Command, Option<Text<'static>>),
-    /// `create_organization`; the gateway draws the invitation tokens.
+    /// `create_organization`; the gateway generates the invitation tokens.
     CreateOrganization {
         /// Its name.
         name: String,
@@ -54,11 +54,11 @@ pub enum Body {
     },
     /// Ask the engine.
     Query(Query),
-    /// Ask history or the audit log, with the engine's leave.
+    /// Ask history or the audit log, with the engine's permission.
     History(Page),
 }
 
-/// How a stream is wanted.
+/// The options of a stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SubscribeOptions {
     /// The symbols of a channel that has them; `None` when none were named.
@@ -69,7 +69,7 @@ pub struct SubscribeOptions {
     pub interval: Option<u32>,
     /// Whether to begin with a snapshot; each channel has its own default.
     pub snapshot: Option<bool>,
-    /// What brings a frame of `ticker`; `None` when it was not said.
+    /// What triggers a frame of `ticker`; `None` when not given.
     pub event_trigger: Option<EventTrigger>,
     /// Open orders in the snapshot of `executions`.
     pub snap_orders: Option<bool>,
@@ -79,7 +79,7 @@ pub struct SubscribeOptions {
     pub order_status: Option<bool>,
     /// The key's rate counter in each item of `executions` that it caused.
     pub ratecounter: bool,
-    /// Cancel the Service User's orders when its last socket is gone for a while.
+    /// Cancel the Service User's orders some time after its last socket has closed.
     pub cancel_on_disconnect: bool,
     /// Resume after this offset.
     pub from_offset: Option<u64>,
@@ -92,7 +92,7 @@ pub struct SubscribeOptions {
 }
 
 impl SubscribeOptions {
-    /// Whether the stream of `operation` is to begin with its snapshot, where it does not resume.
+    /// Whether the stream of `operation` begins with its snapshot, if it does not resume.
     pub fn wants_snapshot(&self, operation: Operation) -> bool {
         self.snap_orders.filter(|_| operation == Operation::Executions).or(self.snapshot).unwrap_or(true)
     }
@@ -115,13 +115,13 @@ pub struct Page {
     pub period: Period,
     /// At most this many.
     pub limit: usize,
-    /// Where the page before ended.
+    /// Where the previous page ended.
     pub cursor: Option<Cursor>,
     /// The ledger entries named.
     pub ledger_ids: Vec<LedgerId>,
 }
 
-/// What an envelope asks for.
+/// Parses an envelope's request.
 pub fn parse<'a>(envelope: &Message<'a>) -> Result<Request<'a>, WireError> {
     let method: &str = &envelope.method;
     let read = match method {
@@ -136,7 +136,7 @@ pub fn parse<'a>(envelope: &Message<'a>) -> Result<Request<'a>, WireError> {
     };
     let (operation, token, body) =
         read.map_err(|refusal| WireError { method: Some(method.to_owned()), req_id: envelope.req_id, ..refusal })?;
-    // One method, two operations: closing a position needs another scope than placing an order (rule 13).
+    // One method, two operations: closing a position needs a different scope from placing an order (rule 13).
     let operation = match &body {
         Body::Command(Command::SettlePosition) => Operation::SettlePosition,
         _ => operation,
@@ -169,7 +169,7 @@ fn stream<'a>(envelope: &Message<'a>) -> Result<(Operation, Option<Text<'a>>, Su
         ("workflow", asked.workflow.is_some(), &[Operation::Approvals]),
         ("cancel_on_disconnect", asked.cancel_on_disconnect.is_some(), &[Operation::Executions]),
     ];
-    // What was acknowledged and not applied would be taken for the whole, or relied on.
+    // An option that was acknowledged but not applied would be relied on.
     if let Some((field, ..)) = options.iter().find(|(_, given, channels)| *given && !channels.contains(&operation)) {
         return Err(WireError::field(field, "this channel has no such option; leave it out"));
     }
@@ -181,7 +181,7 @@ fn stream<'a>(envelope: &Message<'a>) -> Result<(Operation, Option<Text<'a>>, Su
         let owned = read.transpose()?.map(|list| list.iter().map(|name| (**name).to_owned()).collect());
         Ok::<Option<Vec<String>>, WireError>(owned)
     };
-    // It would be acknowledged and silence the channel.
+    // An empty list would be acknowledged and silence the channel.
     let filter = |field, list: Option<Names<'_>>, refusal| match names(list, refusal)? {
         Some(none) if none.is_empty() => Err(WireError::field(field, "name one, or leave it out")),
         list => Ok(list),

@@ -33,7 +33,7 @@ fn an_order_keeps_every_digit() {
     }
 }
 
-/// One that begins with its method is read in one pass, one that does not is not; what it asks for is the same.
+/// A message that begins with its method is parsed in one pass, others are not; the result is the same.
 #[test]
 fn an_order_is_the_same_wherever_its_method_stands() {
     let orders = [
@@ -153,7 +153,7 @@ fn a_value_of_the_wrong_type_is_refused_by_the_name_of_its_field() {
         ("add_order", r#"{"order_userref":1.5}"#, "order_userref: give an integer"),
         ("add_order", r#"{"triggers":5}"#, "triggers: give an object"),
         ("add_order", r#"{"conditional":[]}"#, "conditional: give an object"),
-        // serde would take an array for a struct, member by member.
+        // serde would accept an array for a struct, member by member.
         ("add_order", r#"{"triggers":["last",5,"static",null]}"#, "triggers: give an object"),
         ("add_order", r#"{"conditional":["limit",5,null,null,null,null]}"#, "conditional: give an object"),
         ("approve", r#"{"requests":[["R","00"]]}"#, "requests[0]: give an object"),
@@ -181,7 +181,7 @@ fn a_value_of_the_wrong_type_is_refused_by_the_name_of_its_field() {
     assert_eq!(refusal(r#"{"method":1,"req_id":3}"#).0, "EGeneral:Invalid arguments:method: give a string");
 }
 
-/// What was acknowledged and not applied would be taken for the whole, or relied on.
+/// An option that was acknowledged but not applied would be relied on.
 #[test]
 fn an_option_that_the_channel_does_not_have_is_refused_by_name() {
     let private = ["executions", "balances", "ledger", "earn", "deposits", "withdrawals", "approvals", "custody"];
@@ -218,7 +218,7 @@ fn a_refusal_answers_to_the_method_of_its_request() {
     }
 }
 
-/// As the published schema has it.
+/// As in the published schema.
 #[test]
 fn rule_46_the_number_of_a_request_has_64_bits_and_a_sign() {
     let schemas = catalogue::schemas();

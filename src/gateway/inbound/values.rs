@@ -1,4 +1,4 @@
-//! Leaves of params to values of the engine's commands, refused by the name of their field.
+//! Converts single params to values of the engine's commands; refusals name the field.
 
 use arrayvec::ArrayString;
 
@@ -14,7 +14,7 @@ use crate::domain::time::{Moment, Period};
 use crate::engine::entries::TYPES;
 use crate::wire::leaf::{Number, Text};
 
-/// Rows of a page when none are named.
+/// Rows of a page by default.
 const PAGE: usize = 50;
 
 pub(super) fn decimal(field: &str, number: Number<'_>) -> Result<Decimal, WireError> {
@@ -36,7 +36,7 @@ pub(super) fn optional_short<const N: usize>(
     text.map(|text| short(field, text)).transpose()
 }
 
-/// What a client calls a request. An empty one is no name, and would be the same for all that leave it empty.
+/// A client's name for a request. An empty text is refused: it would be the same for every client that leaves it empty.
 pub(super) fn client_id(text: Option<&str>) -> Result<Option<ClientId>, WireError> {
     match text {
         Some("") => Err(WireError::field("client_id", "give at least a byte, or leave it out")),
@@ -44,7 +44,7 @@ pub(super) fn client_id(text: Option<&str>) -> Result<Option<ClientId>, WireErro
     }
 }
 
-/// What a text stands for, refused with `advice` if it stands for nothing.
+/// The value of a text, refused with `advice` if it has none.
 pub(super) fn named<T>(field: &str, text: &str, parse: fn(&str) -> Option<T>, advice: &str) -> Result<T, WireError> {
     parse(text).ok_or_else(|| WireError::field(field, advice))
 }
@@ -58,7 +58,7 @@ pub(super) fn optional_named<T>(
     text.map(|text| named(field, text, parse, advice)).transpose()
 }
 
-/// What a word stands for, refused with those that there are.
+/// The value of a word, refused with a list of the valid ones.
 pub(super) fn word<T: Named>(field: &str, text: &str) -> Result<T, WireError> {
     T::named(text).ok_or_else(|| WireError::none_of(field, T::NAMES))
 }
@@ -76,7 +76,7 @@ pub(super) fn client_order_id(field: &str, text: &str) -> Result<ClientOrderId, 
     named(field, text, sound, "give a UUID, 32 hex digits or up to 18 ASCII characters")
 }
 
-/// The name of a method of deposits or withdrawals, there or not: one that no database can hold names none.
+/// The name of a method of deposits or withdrawals, existing or not; a text that no database can store is no name.
 pub(super) fn method(text: &Option<Text<'_>>) -> Result<Option<String>, WireError> {
     let sound = |text: &str| (!text.chars().any(char::is_control)).then(|| text.to_owned());
     optional_named("method", text.as_deref(), sound, "give the name of a method")
@@ -98,12 +98,12 @@ pub(super) fn moment(field: &str, text: Option<&str>) -> Result<Option<Moment>, 
     optional_named(field, text, Moment::parse, "give an RFC 3339 time")
 }
 
-/// What `start` and `end` say.
+/// The period given by `start` and `end`.
 pub(super) fn period(start: Option<&str>, end: Option<&str>) -> Result<Period, WireError> {
     Ok(Period { from: moment("start", start)?, until: moment("end", end)? })
 }
 
-/// A type of ledger entry. One that no entry has would be taken for an account without such entries.
+/// A type of ledger entry. Unknown ones are refused: an empty answer would look as if there were no such entries.
 pub(super) fn entry_type(text: &str) -> Result<String, WireError> {
     if TYPES.contains(&text) { Ok(text.to_owned()) } else { Err(WireError::none_of("type", &TYPES)) }
 }
@@ -128,7 +128,7 @@ pub(super) fn deposit(text: &str) -> Result<DepositId, WireError> {
     DepositId::parse(text).ok_or_else(|| WireError::new("EFunding:Invalid reference id"))
 }
 
-/// Where the page before ended; lists that come in the order of an id have the id of its last row there.
+/// Where the previous page ended; for lists in the order of an id it is the id of the last row.
 pub(super) fn cursor<T>(text: &Option<Text<'_>>, parse: fn(&str) -> Option<T>) -> Result<Option<T>, WireError> {
     optional_named("cursor", text.as_deref(), parse, "give the cursor of the page before")
 }

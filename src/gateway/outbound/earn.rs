@@ -1,4 +1,4 @@
-//! Earn's records to the wire's.
+//! Converts Earn's records to wire types.
 
 use super::records::{amount, code};
 use crate::domain::ids::StrategyId;
@@ -163,7 +163,7 @@ pub fn allocations(reference: &Reference, of: &Allocations) -> w::Allocations {
     }
 }
 
-/// A holding that is told with its value.
+/// A holding that is shown with its value.
 struct Valued<'a> {
     reference: &'a Reference,
     holding: &'a Holding,

@@ -14,7 +14,7 @@ use crate::history::PastFill;
 /// Decimals of a percentage.
 const PERCENT_DECIMALS: u8 = 4;
 
-/// What an item tells.
+/// What an item reports.
 #[derive(Clone, Copy, Debug)]
 pub enum Execution<'a> {
     /// Accepted, not live yet; also in a snapshot.
@@ -31,7 +31,7 @@ pub enum Execution<'a> {
     Amended,
     /// An iceberg shows its next slice.
     Refilled,
-    /// Something else of it has changed: its trigger was reached, or moved.
+    /// Another change of it: its trigger was reached, or moved.
     Status,
 }
 
@@ -48,21 +48,21 @@ pub struct OneSide<'a> {
 }
 
 impl<'a> OneSide<'a> {
-    /// Of a fill that is told now.
+    /// For a live fill.
     pub fn of(trade: &Trade, fill: &'a Fill, exec_id: ExecId) -> OneSide<'a> {
         let Trade { trade_id, price, qty, cost, .. } = *trade;
         let maker = fill.order.id == trade.maker.order.id;
         OneSide { trade_id, price, qty, cost, fill, maker, exec_id }
     }
 
-    /// Of a fill of the past.
+    /// For a fill from history.
     pub fn past(past: &'a PastFill) -> OneSide<'a> {
         let PastFill { trade_id, price, qty, cost, maker, offset, .. } = *past;
         OneSide { trade_id, price, qty, cost, fill: &past.fill, maker, exec_id: ExecId(offset) }
     }
 }
 
-/// Appends one item about `order` as it stands after what happened at `at`.
+/// Appends one item about `order` as it is after what happened at `at`.
 pub fn item(out: &mut String, reference: &Reference, order: &Order, what: Execution<'_>, at: Moment, offset: u64) {
     let market = reference.market(order.market);
     let (exec_type, status) = match what {
@@ -127,7 +127,7 @@ pub fn item(out: &mut String, reference: &Reference, order: &Order, what: Execut
     object.close();
 }
 
-/// A price, or the way to one, as it was given.
+/// A price, absolute or as a distance, as it was given.
 fn number(level: Level, market: &Market) -> (i64, u8) {
     match level {
         Level::Static(price) => (price.0, market.price_decimals),
@@ -251,7 +251,7 @@ mod tests {
         }
     }
 
-    /// Written by hand because there are most of them; serde's rendering of the wire type says what is right.
+    /// Written by hand because it is the most common item; serde's rendering of the wire type is the reference.
     #[test]
     fn an_item_is_byte_for_byte_what_serde_writes() {
         let (reference, order, at) = (reference(), order(), Moment(1_716_480_000_000_001));

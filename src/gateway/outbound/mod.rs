@@ -1,5 +1,5 @@
-//! From the engine's answers to text. Nothing here can fail: whatever the engine says has a form.
-//! Rendered into a reused buffer; a frame's data part is written once and shared.
+//! Renders the engine's answers as text. Nothing here can fail: every answer of the engine has a text form. It is
+//! rendered into a reused buffer; a frame's data part is written once and shared.
 
 pub mod earn;
 pub mod executions;
@@ -30,7 +30,7 @@ impl<'a> Object<'a> {
     /// A string member.
     pub fn text(&mut self, key: &str, text: &str) -> &mut Self {
         self.key(key);
-        // Most text has nothing to escape, and what serde writes is a copy.
+        // Most text needs no escaping, and serde would make a copy.
         if text.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\') {
             self.out.push('"');
             self.out.push_str(text);
@@ -50,7 +50,7 @@ impl<'a> Object<'a> {
         self
     }
 
-    /// One of our own words, which has nothing to escape.
+    /// A fixed word, which needs no escaping.
     pub fn word(&mut self, key: &str, word: &'static str) -> &mut Self {
         self.key(key);
         self.out.push('"');
@@ -117,7 +117,7 @@ pub fn array<T>(out: &mut String, items: impl IntoIterator<Item = T>, mut write:
     out.push(']');
 }
 
-/// Appends a page: the list that `write` appends, under its name, and where the next page begins if there is one.
+/// Appends a page: the list that `write` appends, under its name, and a cursor if another page follows.
 pub fn page(out: &mut String, name: &str, next: Option<impl std::fmt::Display>, write: impl FnOnce(&mut String)) {
     let mut object = Object::open(out);
     object.written(name, write);
@@ -141,7 +141,7 @@ pub struct Envelope<'a> {
 }
 
 impl<'a> Envelope<'a> {
-    /// The envelope of a reply that is made when the request comes.
+    /// The envelope of a reply that is made when the request arrives.
     pub fn at_once(method: &'a str, req_id: Option<i64>, now: Moment) -> Envelope<'a> {
         Envelope { method, req_id, time_in: now, time_out: now }
     }
@@ -175,7 +175,7 @@ impl<'a> Envelope<'a> {
         });
     }
 
-    /// The reply to `batch_add` past validation: its rows, and the first refusal among them (rule 45).
+    /// The reply to `batch_add` after validation: its rows, and the first refusal among them (rule 45).
     pub fn batch_placed(&self, out: &mut String, rows: &str, error: Option<&str>) {
         self.around(out, |object| {
             object.flag("success", error.is_none()).raw("result", rows);
@@ -185,7 +185,7 @@ impl<'a> Envelope<'a> {
         });
     }
 
-    /// The reply to `batch_cancel`, whose count stands at top level as well: clients look for it in either place.
+    /// The reply to `batch_cancel`, with the count at top level too: clients look for it in either place.
     pub fn batch_canceled(&self, out: &mut String, result: &str, count: usize) {
         self.around(out, |object| {
             let count = i64::try_from(count).unwrap_or(i64::MAX);
@@ -193,7 +193,7 @@ impl<'a> Envelope<'a> {
         });
     }
 
-    /// The refusal of one symbol, which names it at top level (rule 45).
+    /// The refusal of one symbol, which is given at top level (rule 45).
     pub fn refusal(&self, out: &mut String, symbol: &str, error: &str) {
         self.around(out, |object| {
             object.flag("success", false).text("error", error).text("symbol", symbol);

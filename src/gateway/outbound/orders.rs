@@ -1,5 +1,5 @@
-//! Replies to what is asked of orders. They need nothing but the call and the engine's answer, so that the release step
-//! writes them past a session at rest.
+//! Replies to order requests. They need only the call and the engine's answer, so that the release step can write them
+//! directly to sockets whose sessions are at rest.
 
 use super::Object;
 use super::items::{json, to_json};
@@ -16,10 +16,10 @@ use crate::sequencer::handle::Answer;
 use crate::wire::leaf::Exact;
 use crate::wire::results::{Amended, BatchRow, Canceled, Count, Edited, Rate};
 
-/// What a client is told of an order that it placed before.
+/// The warning for a client that has placed the order before.
 const REPEATED: &str = "the order was placed before by a request with this cl_ord_id";
 
-/// Appends the reply to a call that is about orders, made at `now`. `false` when it is about something else, and nothing
+/// Appends the reply, made at `now`, to a call about orders. `false` if the call is about something else; then nothing
 /// was appended.
 pub fn reply(out: &mut Frames, call: &Call, answer: &Answer, now: Moment) -> bool {
     let Answer::Reply(reply, counted) = answer else { return false };
@@ -41,7 +41,7 @@ pub fn reply(out: &mut Frames, call: &Call, answer: &Answer, now: Moment) -> boo
             let result = to_json(&Count { count, rate });
             out.text(|text| envelope.batch_canceled(text, &result, count));
         }
-        // One reply for each order: `cancel_order` of several ids has as many (docs.kraken.com, `cancel_order`).
+        // One reply for each order: `cancel_order` with several ids gets as many (docs.kraken.com, `cancel_order`).
         (Continuation::Order(which), Reply::Canceled(ids)) => {
             for id in ids {
                 let canceled = Canceled { order_id: id.to_string(), cl_ord_id: named(which), rate: rate.clone() };
@@ -86,7 +86,7 @@ pub fn canceled(answer: &Answer) -> usize {
     }
 }
 
-/// The client's id of an order, where it was named by that.
+/// The client's id of an order, if the request named it by that.
 fn named(which: &OrderRef) -> Option<String> {
     match which {
         OrderRef::ClientId(id) => Some(id.to_string()),
@@ -94,7 +94,7 @@ fn named(which: &OrderRef) -> Option<String> {
     }
 }
 
-/// The result of `add_order`, by hand: it is the reply that there are most of.
+/// The result of `add_order`, written by hand: it is the most common reply.
 fn placed(
     out: &mut String,
     order: Option<OrderId>,
@@ -130,8 +130,8 @@ fn batch_row(
 ) -> BatchRow {
     let placed = row.as_ref().ok();
     BatchRow {
-        // Empty for an order that was only validated, as in `add_order`, and for one that was refused: kraken-async-rs
-        // reads no row without it, and would not learn of the orders in the others.
+        // Empty for an order that was only validated, as in `add_order`, and for a refused one: kraken-async-rs cannot
+        // parse a row without it, and would not learn of the orders in the other rows.
         order_id: placed.and_then(|placed| placed.order).map(|id| id.to_string()).unwrap_or_default(),
         cl_ord_id: cl_ord_id.map(|id| id.to_string()),
         order_userref: *order_userref,

@@ -1,4 +1,4 @@
-//! From the engine's records to the wire's.
+//! Converts the engine's records to wire types.
 
 use serde_json::value::RawValue;
 
@@ -154,7 +154,7 @@ pub fn deposit(reference: &Reference, of: &deposits::Deposit, offset: Option<u64
     }
 }
 
-/// An export, and how far it is while it is being made; the states are v2's.
+/// An export, and its progress while its file is being made; the states are v2's.
 pub fn export(of: &Export, progress: Option<Progress>) -> r::Export {
     let made = of.made.filter(|_| progress.is_none());
     let (status, started, rows) = match (made, progress) {
@@ -192,7 +192,7 @@ pub fn withdrawals_text(reference: &Reference, all: &[withdrawals::Withdrawal], 
     to_json(&r::Withdrawals { withdrawals, cursor: cursor.map(|cursor| cursor.to_string()) })
 }
 
-/// The word on `custody` that a pool of deposit addresses runs low.
+/// The message on `custody` that a pool of deposit addresses is nearly empty.
 pub fn low_pool(reference: &Reference, asset: AssetId, left: u64, offset: u64) -> w::LowPool {
     w::LowPool { notice: "deposit_addresses_low", asset: code(reference, asset), addresses_left: left, offset }
 }
@@ -221,7 +221,7 @@ pub fn request(of: &approvals::Request, can: Option<Can>, offset: Option<u64>) -
     }
 }
 
-/// What a policy comes to for a request.
+/// What a policy requires for a request.
 pub fn verdict(of: &Verdict) -> w::PinnedPolicy {
     w::PinnedPolicy { version: of.version, quorum: of.quorum, rule: of.rule }
 }

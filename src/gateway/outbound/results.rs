@@ -1,4 +1,4 @@
-//! From the engine's answers to the `result` of a reply.
+//! Renders the engine's answers as the `result` of a reply.
 
 use super::earn;
 use super::items::{json, open_order, to_json};
@@ -26,7 +26,7 @@ use crate::wire::earn as e;
 use crate::wire::leaf::{Exact, Text, Word};
 use crate::wire::results as r;
 
-/// Appends the result of a command. What is about orders, and what shows more than the reply holds, has writers of its own.
+/// Appends the result of a command. Orders, and results with more than the reply contains, have their own writers.
 pub fn reply(out: &mut String, reference: &Reference, reply: &Reply) {
     match reply {
         Reply::Done => json(out, &r::Done {}),
@@ -107,8 +107,8 @@ pub fn organization(out: &mut String, of: &Organization, members: &[Member], inv
     json(out, &r::OrganizationCreated { organization_id, name, members: invited.collect() });
 }
 
-/// Appends the result of a query. What a channel begins with, what history answers or completes, and what shows more than the
-/// engine knows, has writers of its own.
+/// Appends the result of a query. Snapshots of channels, answers from history, and results with more than the engine
+/// knows have their own writers.
 pub fn view(out: &mut String, reference: &Reference, operation: Operation, view: &View) {
     match view {
         View::Bound(_)
@@ -193,7 +193,7 @@ fn key_info(user: &ServiceUser, organization: &Organization) -> r::KeyInfo {
     }
 }
 
-/// Appends the result of `export_status`; `progress` tells of those that are being made.
+/// Appends the result of `export_status`; `progress` is for those being made.
 pub fn exports(out: &mut String, all: &[Export], progress: impl Fn(ExportId) -> Option<Progress>) {
     let exports = all.iter().map(|of| records::export(of, progress(of.id))).collect();
     json(out, &r::Exports { exports });
@@ -306,7 +306,7 @@ fn address(reference: &Reference, (of, usable): (&ListedAddress, bool)) -> r::Wi
     }
 }
 
-/// v2's `amount` is what arrives: the fee is within what is asked for (rule 32).
+/// v2's `amount` is what arrives: the fee is included in what is asked for (rule 32).
 fn withdraw_info(of: &WithdrawInfo) -> r::WithdrawInfo {
     let exact = |amount: Amount| Exact::new(amount.0, of.asset.decimals);
     r::WithdrawInfo {

@@ -1,4 +1,4 @@
-//! What a socket is handed of what was released.
+//! What a socket is given of what was released.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -21,7 +21,7 @@ use crate::{history, market_data};
 /// Parts that may wait on one socket.
 const PARTS_MAX: usize = 4;
 
-/// A releaser of a venue of whose past these events were read back, up to the last, and its sockets.
+/// A releaser that starts with these past events, and its sockets.
 fn releaser(recent: &[Arc<Stamped>]) -> (Releaser, Arc<Sockets>) {
     let state = State { reference: Reference::btc_usd(4, 1), ..State::default() };
     let sockets = Sockets::new(PARTS_MAX, 64);
@@ -129,7 +129,7 @@ async fn what_ended_before_a_socket_was_admitted_does_not_close_it() {
     }
 }
 
-/// What came before is for history to tell.
+/// Earlier items must come from history.
 #[tokio::test]
 async fn d4_51_after_a_start_a_stream_resumes_at_hand_over_what_was_read_back_and_no_more() {
     let recent = batch(10..=12).events;

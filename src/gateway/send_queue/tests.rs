@@ -1,4 +1,4 @@
-//! What a send queue takes, and what it leaves to be told.
+//! What a send queue accepts, and which notices it leaves.
 
 use std::future::pending;
 use std::net::Ipv4Addr;
@@ -31,7 +31,7 @@ async fn nothing_is_taken_or_passed_once_something_was_refused() {
     assert!(!queue.send(frames(2)), "there is room for one");
     assert!(queue.too_slow().now_or_never().is_some());
     assert!(!queue.send(frames(1)), "it would be told behind a hole");
-    // The session writes what it has and is at rest again before it is asked whether it was too slow.
+    // The session writes what it has and is at rest again before it checks whether it was too slow.
     queue.written(parts.try_recv().unwrap().len());
     assert!(parts.try_recv().is_err());
     let mut waiting = Box::pin(line.rest(pending::<()>()));
@@ -42,7 +42,7 @@ async fn nothing_is_taken_or_passed_once_something_was_refused() {
     assert_eq!(client.try_read(&mut [0; 8]).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
 }
 
-/// On a busy machine a session that was not run for 40 ms lost its peer, which was reading.
+/// On a busy machine a session that was not run for 40 ms used to lose its peer, although the peer was reading.
 #[test]
 fn d4_54_a_session_that_has_not_had_its_turn_is_not_a_slow_consumer() {
     let slow = |queue: &SendQueue| queue.too_slow().now_or_never().is_some();
@@ -50,7 +50,7 @@ fn d4_54_a_session_that_has_not_had_its_turn_is_not_a_slow_consumer() {
     let queue = &socket.queue;
     (0..BURST).for_each(|_| assert!(queue.send(frames(4))));
     assert!(!slow(queue));
-    // It writes all but the last, and its peer takes that in time or not.
+    // It writes all but the last delivery, and its peer reads that in time or not.
     (1..BURST).for_each(|_| queue.written(parts.try_recv().unwrap().len()));
     queue.behind(true);
     assert!(!slow(queue), "no more waits than may");
@@ -72,7 +72,7 @@ fn d4_54_a_session_that_has_not_had_its_turn_is_not_a_slow_consumer() {
     );
 }
 
-/// A frame that counted as one part let a socket that did not read hold thousands of snapshots.
+/// When a frame counted as one part, a socket that did not read could hold thousands of snapshots.
 #[test]
 fn d4_54_a_frame_counts_by_its_length_and_leaves_room_for_answers() {
     let sockets = Sockets::new(1_024, 1);

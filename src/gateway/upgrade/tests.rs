@@ -113,7 +113,7 @@ async fn a_binary_frame_reaches_the_session() {
     assert_eq!(server.reports.recv().await.unwrap(), "binary 3");
 }
 
-/// Pongs are tungstenite's, texts are ours, on one socket and in the order of their causes.
+/// Pongs come from tungstenite, texts from us, on one socket and in the order of their causes.
 #[tokio::test]
 async fn pongs_and_frames_of_our_own_share_the_socket() {
     let server = start().await;
@@ -178,7 +178,7 @@ async fn d1_15_a_sound_upgrade_is_answered_without_extensions() {
     assert!(!head.contains("extensions"), "{head}");
 }
 
-/// Browsers and others that offer one fail without it; there is nothing to choose by, so it is the one they like best.
+/// Browsers and others that offer one fail without it. Which one makes no difference here, so they get their first.
 #[tokio::test]
 async fn the_subprotocol_that_a_client_offers_first_is_the_one_agreed_to() {
     let server = start().await;
@@ -310,7 +310,7 @@ async fn d7_86_a_session_that_panics_ends_alone_and_frees_its_place() {
     let connect = async || tokio_tungstenite::connect_async(format!("ws://{address}/v2")).await;
     let mut other = connect().await.unwrap().0;
     for _ in 0..5 {
-        // A place is free again a moment after the connection was seen to end.
+        // A place becomes free a moment after the connection was seen to end.
         let admitted = async {
             loop {
                 if let Ok((socket, _)) = connect().await {

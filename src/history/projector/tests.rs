@@ -1,4 +1,4 @@
-//! When what was fed is written, and that it is the same however it is cut.
+//! When events that were fed are written, and that the result does not depend on how they are batched.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::storage::history::tests::{at, everything, in_postgres};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// Journals so many events, behind `before` others, and returns each as a batch of its own.
+/// Journals `count` events after `before` others, and returns each as a batch of its own.
 async fn journaled(journal: &mut Journal, before: u64, count: usize) -> Vec<Events> {
     let resumed =
         |seq| Arc::new(Stamped { seq: Seq(seq), at: Moment(1), by: Actor::Server, rate: None, event: Event::Resumed });
@@ -39,13 +39,13 @@ async fn rule_40_the_end_of_a_burst_that_found_no_room_reaches_the_tables_though
     feed.feed(&first[0]);
     history.reached(Seq(1)).await.unwrap();
     let burst = journaled(&mut journal, 1, BATCHES_MAX + 10).await;
-    // The projector shares this thread: it takes none before the next wait.
+    // The projector shares this thread: it receives none before the next wait.
     burst.iter().for_each(|batch| feed.feed(batch));
     assert_eq!(feed.waiting(), BATCHES_MAX);
     let last = Seq(burst.len() as u64 + 1);
     assert_eq!(history.reached(last).await, Ok(()), "{} of {last:?}", history.last());
 
-    // Nor is it lost when the feed is closed at once.
+    // It is not lost when the feed is closed at once either.
     let burst = journaled(&mut journal, last.0, BATCHES_MAX + 10).await;
     burst.iter().for_each(|batch| feed.feed(batch));
     drop(feed);
@@ -57,8 +57,8 @@ fn joined(batches: &[Events]) -> Events {
     Arc::new(batches.iter().flat_map(|batch| batch.iter().cloned()).collect())
 }
 
-/// Tables that follow what is fed, and in which batches pile up for this long; so many events, one each; and as many
-/// batches behind which others pile up.
+/// Tables that follow the feed and collect batches for `piling`; `count` events, one per batch; and enough of them that
+/// others are collected after them.
 async fn piling(dir: &std::path::Path, piling: Duration, count: usize) -> (History, Feed, Vec<Events>, Vec<Events>) {
     let storage = Storage::Sqlite(dir.to_owned());
     let (history, feed, mut journal) = fed(&storage, piling).await;
@@ -67,7 +67,7 @@ async fn piling(dir: &std::path::Path, piling: Duration, count: usize) -> (Histo
     (history, feed, single, many.chunks(PILED_MIN).map(joined).collect())
 }
 
-/// Tables that follow what is fed, and so many events, each a row of the journal.
+/// Tables that follow the feed, and `count` events, each in its own journal row.
 async fn following(storage: &Storage, count: u64) -> (History, Feed, Vec<Events>) {
     let (history, feed, mut journal) = fed(storage, PILING).await;
     let mut single = Vec::new();
@@ -90,7 +90,7 @@ async fn fed(storage: &Storage, piling: Duration) -> (History, Feed, Journal) {
     (history, feed, journal)
 }
 
-/// Whether what nobody waits for is in the tables in time.
+/// Whether an event that nobody waits for reaches the tables in time.
 async fn is_written(history: &History, seq: Seq) -> bool {
     let mut written = history.reached.clone();
     tokio::time::timeout(Duration::from_secs(60), written.wait_for(|at| *at == seq.0)).await.is_ok()
@@ -108,14 +108,14 @@ async fn take(feed: &mut Feed, batch: &Events) -> Seq {
     batch[batch.len() - 1].seq
 }
 
-/// The sequences of the entries in the audit log, which tells of each event here.
+/// The sequences of the audit log's entries; here every event has one.
 async fn audited(reader: &HistoryReader) -> Vec<u64> {
     let page = Page { owner: 1, start_us: 0, end_us: u64::MAX, after: None, limit: 100 };
     let rows = reader.audit(&page).await.unwrap();
     rows.iter().rev().map(|row| Seq::of_offset(row.id).0.0).collect()
 }
 
-/// As after a crash of the database, which need not have had the last transactions on its disk.
+/// As after a crash of the database, whose last transactions may not have been on disk.
 #[tokio::test]
 async fn law_8_what_the_tables_have_lost_is_told_again() {
     let dir = tempfile::tempdir().unwrap();
@@ -133,7 +133,7 @@ async fn law_8_what_the_tables_have_lost_is_told_again() {
     }
 }
 
-/// As after a restore, when a start that was refused has made the journal as long as the one that is gone.
+/// As after a restore, if a start that was refused has made the journal as long as the lost one.
 #[tokio::test]
 async fn law_8_tables_of_another_journal_are_rebuilt() {
     let dir = tempfile::tempdir().unwrap();
@@ -159,7 +159,7 @@ async fn law_8_tables_of_another_journal_are_rebuilt() {
     }
 }
 
-/// As beside a server that has lost the fence, and writes on until it has stopped.
+/// As with a server that has lost the fence and keeps writing until it has stopped.
 #[tokio::test]
 async fn law_8_what_another_one_has_told_is_not_told_again() {
     let dir = tempfile::tempdir().unwrap();
@@ -168,7 +168,7 @@ async fn law_8_what_another_one_has_told_is_not_told_again() {
         take(&mut feed, &single[0]).await;
         history.reached(Seq(1)).await.unwrap();
         let (mut other, reader) = history::open(&storage).await.unwrap();
-        // Its rows would be there, if it had told any.
+        // If it had written any rows, they would be there.
         other.apply(&HistoryBatch::default(), at(3)).await.unwrap();
         for batch in &single[1..5] {
             take(&mut feed, batch).await;
@@ -231,7 +231,7 @@ async fn rule_40_who_waits_for_a_batch_before_it_comes_gets_it_when_it_comes() {
     }
     let (last, waits) = (many[1][0].seq, history.clone());
     let waiting = tokio::spawn(async move { waits.reached(last).await });
-    // While it waits, another is answered with what is there.
+    // While it waits, another query is answered from what is there.
     history.reached(many[0][0].seq).await.unwrap();
     assert!(!waiting.is_finished());
     feed.feed(&many[1]);
@@ -262,10 +262,10 @@ async fn golden(dir: &std::path::Path) -> Vec<Arc<Stamped>> {
     all.into_iter().map(Arc::new).collect()
 }
 
-/// What the tables hold once they were told of `events`, so many at a time, by a projector that was started anew where
-/// a part ends.
+/// The contents of the tables after `events` were written, `at_once` at a time, by a projector that was restarted after
+/// each part.
 async fn told(storage: &Storage, parts: &[&[Arc<Stamped>]], at_once: usize) -> Vec<String> {
-    // Not their rows, but as many: all events are fed.
+    // Other rows, but as many: all events are fed.
     let last = parts.iter().filter_map(|part| part.last()).map(|stamped| stamped.seq.0).max().unwrap_or_default();
     journaled(&mut storage.journal().await.unwrap(), 0, last as usize).await;
     for part in parts {
@@ -279,8 +279,8 @@ async fn told(storage: &Storage, parts: &[&[Arc<Stamped>]], at_once: usize) -> V
     everything(&history::open(storage).await.unwrap().1).await
 }
 
-/// What is lost while a batch is on its way that ends in the first block of the streams, or with the first vote: both are
-/// told again, though the projector had noted them.
+/// Loses a batch that ends in the first block of the streams, or with the first vote: both must be written again,
+/// though the projector had recorded them already.
 #[tokio::test]
 async fn law_8_what_the_tables_have_lost_is_told_as_it_was() {
     let dir = tempfile::tempdir().unwrap();
@@ -314,7 +314,7 @@ async fn d3_47_each_kind_of_decision_is_told_and_whose_it_was() {
         _ => None,
     });
     let (at, by, service_user) = (Moment(0), Actor::Member(MemberId(1)), changed.unwrap());
-    // What the journal does not have.
+    // Events that the journal does not have.
     for change in [ServiceUserChange::Claimed, ServiceUserChange::QueryEnded] {
         let event = Event::ServiceUserChanged { service_user: service_user.clone(), change };
         events.push(Arc::new(Stamped { seq: Seq(1), at, by, rate: None, event }));

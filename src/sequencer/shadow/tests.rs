@@ -1,4 +1,4 @@
-//! The shadow over a real journal: what it saves, when it is believed, and what a difference does.
+//! The shadow over a real journal: what it saves, when it is trusted, and what a difference causes.
 
 use tokio::sync::watch;
 
@@ -29,7 +29,7 @@ struct Followed {
 }
 
 impl Followed {
-    /// With a snapshot after `every` so many events.
+    /// With a snapshot after `every` events.
     fn new(every: u64) -> Followed {
         let disk = Disk::default();
         let journal = Journal::Memory(disk.journal().unwrap());
@@ -69,7 +69,7 @@ impl Followed {
         &mut self.shadow.replay.as_mut().unwrap().state
     }
 
-    /// What the engine would end with.
+    /// What the engine would report at the end.
     async fn ending(&self) -> Ending {
         let mut replay = Replay::default();
         replay.follow(&self.reader(), u64::MAX, |_| Ok(())).await.unwrap();
@@ -88,7 +88,7 @@ async fn snapshots_are_saved_as_they_fall_due_and_a_start_goes_on_from_the_newes
     followed.shadow.catch_up().await.unwrap();
     assert_eq!(followed.saved(), [30, 20]);
     followed.journal(1).await;
-    // Were a row of before read, it would not decode.
+    // If an earlier row were read, decoding it would fail.
     followed.disk.damage(|rows, _| rows[..15].iter_mut().for_each(|row| row.format = 0));
     let recovered = recover(&followed.reader(), &followed.snapshots()).await.unwrap();
     assert_eq!(recovered.seq.0, 32);
@@ -137,7 +137,7 @@ async fn an_orderly_stop_that_agrees_leaves_a_snapshot_of_the_end() {
 async fn a_shadow_that_differs_is_told_at_the_stop_and_none_of_its_snapshots_is_left() {
     let mut followed = Followed::new(4);
     followed.shadow.catch_up().await.unwrap();
-    // As when a bit of its memory flips: another state from here on, with the same history.
+    // As when a bit of its memory flips: a different state from here on, with the same history.
     followed.state().ledger.hold(AccountId::at(0), AssetId::at(0), Amount(1));
     followed.journal(3).await;
     followed.shadow.catch_up().await.unwrap();
@@ -161,7 +161,7 @@ async fn a_row_that_is_not_what_was_written_ends_the_snapshots() {
     assert_eq!(followed.saved(), [4, 2]);
 }
 
-/// Law 1: what is acknowledged after that would lie behind a row that no start passes.
+/// Law 1: anything acknowledged after that would lie behind a row that no start can read.
 #[tokio::test]
 async fn a_row_that_is_not_what_was_written_is_told_while_the_server_runs() {
     let mut followed = Followed::new(2);
@@ -186,7 +186,7 @@ async fn it_begins_with_the_newest_snapshot_and_saves_the_next_as_long_after_it(
     followed.journal(7).await;
     followed.shadow.catch_up().await.unwrap();
     assert_eq!(followed.saved(), [10]);
-    // Were a row of before read, it would not decode.
+    // If an earlier row were read, decoding it would fail.
     followed.disk.damage(|rows, _| rows[..5].iter_mut().for_each(|row| row.format = 0));
     let (reader, snapshots) = (followed.reader(), followed.snapshots());
     followed.shadow = Shadow::new(reader, snapshots, followed.head.subscribe(), 10);
@@ -211,7 +211,7 @@ async fn a_snapshot_that_cannot_be_saved_is_tried_again_with_the_next_due() {
     assert_eq!(followed.saved(), [8]);
 }
 
-/// What lies behind the head is not this writer's, or not known to be on disk.
+/// Rows after the head are another writer's, or not known to be on disk.
 #[tokio::test]
 async fn it_follows_no_further_than_the_head_and_the_ending() {
     let mut followed = Followed::new(1_000);

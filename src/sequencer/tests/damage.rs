@@ -1,4 +1,4 @@
-//! A journal's files that are not as they were written: the start refuses and names the place, or recovers exactly.
+//! Journal files that are not as they were written: the start refuses and names the place, or recovers exactly.
 
 use std::path::PathBuf;
 
@@ -40,8 +40,8 @@ fn log(dir: &Path) -> PathBuf {
     dir.join("journal.db-wal")
 }
 
-/// Starts on a journal that ended at `head` and whose file holds `bytes`: the state's digest, or what the operator is
-/// told.
+/// Starts on a journal that ended at `head` and whose file contains `bytes`; returns the state's digest, or the error
+/// message for the operator.
 async fn started(bytes: &[u8], head: Head) -> Result<Digest, String> {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(file(dir.path()), bytes).unwrap();
@@ -49,7 +49,7 @@ async fn started(bytes: &[u8], head: Head) -> Result<Digest, String> {
     started_in(dir.path()).await
 }
 
-/// Starts as the server does, which looks at the head file before it opens the journal for writing.
+/// Starts like the server, which checks the head file before it opens the journal for writing.
 async fn started_in(dir: &Path) -> Result<Digest, String> {
     let storage = storage(dir);
     checked(dir, &storage.reader().await.map_err(|error| error.to_string())?).await?;
@@ -169,8 +169,8 @@ async fn d6_69_missing_rows_are_refused_where_they_are_missing() {
     }
 }
 
-/// The rows are in the log still, as a kill leaves them. SQLite reads a log up to the first frame that is not whole, so
-/// by itself it would take the rest for never written.
+/// The rows are still in the log, as after a kill. SQLite reads a log up to the first frame that is not intact, so by
+/// itself it would treat the rest as never written.
 #[tokio::test]
 async fn d6_69_a_flipped_byte_in_the_log_is_refused_and_the_log_stays_as_it_is() {
     let dir = tempfile::tempdir().unwrap();
@@ -230,7 +230,7 @@ async fn d6_69_a_row_that_follows_by_its_digest_and_cannot_follow_by_what_it_say
     }
 }
 
-/// Every link holds, and every event can follow; the sums tell.
+/// Every link is intact and every event can follow; only the sums reveal it.
 #[tokio::test]
 async fn d5_61_and_d6_69_money_out_of_nothing_is_found_by_verify() {
     let (dir, ..) = closed().await;

@@ -1,4 +1,4 @@
-//! The sequencer on a disk that fails: what is told, what is there afterwards, and when it goes on by itself.
+//! The sequencer on a failing disk: the answers, what is stored afterwards, and when it continues by itself.
 
 use std::time::Duration;
 
@@ -7,14 +7,14 @@ use crate::engine::query::Query;
 use crate::storage::journal::Row;
 use crate::storage::memory::Fault;
 
-/// Who asks a sequencer; when nobody does any more, it ends.
+/// Sends submissions to a sequencer; when dropped, the sequencer ends.
 struct Asking {
     handle: Handle<usize>,
     released: UnboundedReceiver<Released<usize>>,
 }
 
 impl Asking {
-    /// Asks, and what comes of each: the refusal's code, or none.
+    /// Sends submissions; returns for each the refusal's code, or none.
     async fn ask<const N: usize>(&mut self, submissions: [Submission<usize>; N]) -> [Option<Code>; N] {
         self.handle.submit(submissions.into()).unwrap();
         let answers = self.released.recv().await.unwrap().answers;
@@ -23,7 +23,7 @@ impl Asking {
     }
 }
 
-/// Lets a sequencer on `disk` run beside a script, and how it ended. What the script returns is kept until then.
+/// Runs a sequencer on `disk` beside a script, and returns how it ended. The script's result is kept until then.
 async fn play<T>(disk: &Disk, script: impl AsyncFnOnce(Asking) -> T) -> Result<Ending, JournalError> {
     let (mut sequencer, handle, mut released) = on(disk).await;
     if sequencer.engine.state().seq.0 == 0 {
@@ -39,12 +39,12 @@ fn looking(ticket: usize) -> Submission<usize> {
     Submission { work: Work::Query(Query::Bind(KeyRef::Venue(VenueKeyId(1)))), ..open_session(ticket) }
 }
 
-/// The seconds after which a disk that is well is noticed.
+/// Waits as long as it takes to notice that the disk works again.
 async fn noticed() {
     tokio::time::sleep(Duration::from_secs(2)).await;
 }
 
-/// What [`Probe`] says for an outcome that is not known.
+/// The code that [`Probe`] reports for an unknown outcome.
 const UNKNOWN: Option<Code> = Some(Code::Halted);
 
 #[tokio::test(start_paused = true)]
@@ -59,7 +59,7 @@ async fn d6_70_a_full_disk_takes_no_command_answers_what_is_stored_and_goes_on_w
         }
         disk.heal();
         noticed().await;
-        // The engine has forgotten what was not stored: the nonce is as good as it was.
+        // The engine has dropped what was not stored, so the nonce can be used again.
         assert_eq!(asking.ask([open_session(1)]).await, [None]);
         assert_eq!(asking.ask([open_session(1)]).await, [Some(Code::InvalidNonce)]);
     });
@@ -75,7 +75,7 @@ async fn d6_70_reads_do_not_wait_for_a_disk_that_takes_its_time_with_a_probe() {
         assert_eq!(asking.ask([open_session(1)]).await, [UNKNOWN]);
         disk.heal();
         disk.slow(100_000);
-        // The probe begins at the same moment, and is under way when this is asked.
+        // The probe begins at the same moment, and is under way when this is sent.
         tokio::time::sleep(Duration::from_secs(1)).await;
         assert_eq!(asking.ask([open_session(1), looking(2)]).await, [Some(Code::ReadOnly), None]);
         disk.slow(0);
@@ -127,7 +127,7 @@ async fn d6_70_after_a_failed_sync_reads_are_served_and_once_it_is_made_sure_the
         assert_eq!(asking.ask([open_session(1)]).await, [UNKNOWN]);
         assert_eq!(asking.ask([looking(1), open_session(1)]).await, [None, Some(Code::ReadOnly)]);
         noticed().await;
-        // The engine has forgotten the batch: the nonce is as good as it was.
+        // The engine has dropped the batch, so the nonce can be used again.
         assert_eq!(asking.ask([open_session(1)]).await, [None]);
     });
     assert_eq!(ended.await.unwrap().seq, 2);
@@ -180,7 +180,7 @@ async fn d6_70_any_other_failure_ends_it_and_what_was_not_answered_is_there_whol
     }
 }
 
-/// A batch takes no more than so many requests: what waits behind it is not even tried when its append fails.
+/// A batch has a limited number of requests: those waiting after it are not even tried when its append fails.
 #[tokio::test]
 async fn d6_70_what_waits_behind_the_batch_that_fails_is_told_that_nothing_was_done() {
     let disk = Disk::default();

@@ -2,8 +2,8 @@
 //! in a file of their own, because a file has one writer and history must never hold up the journal; in Postgres in
 //! a schema and on connections of their own.
 //!
-//! Everything here can be told again from the journal. So a commit need not wait for the disk: after a power
-//! cut the tables and their checkpoint fall back together, and the projector goes on from there.
+//! Everything here can be derived from the journal again. So a commit need not wait for the disk: after a power cut the
+//! tables and their checkpoint fall back together, and the projector continues from there.
 
 mod reader;
 mod tables;
@@ -24,14 +24,14 @@ use super::journal::JournalError;
 pub use reader::{HistoryReader, OrderFilter, Page, SortKey, TransferKey};
 pub use writer::HistoryWriter;
 
-/// What every row holds and lists are made of.
+/// The common part of all rows, and the items of lists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
     /// The time that lists are ordered by, in µs.
     pub at_us: u64,
     /// Its id; no two rows of a table share one.
     pub id: u64,
-    /// What it tells, as the caller encodes it.
+    /// Its contents, as the caller encodes them.
     pub body: Vec<u8>,
 }
 
@@ -100,7 +100,7 @@ pub struct TransferRow {
     pub method: String,
 }
 
-/// What some trades add to a candle, or a candle.
+/// A candle, or what some trades add to one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CandleRow {
     /// Of which market.
@@ -117,11 +117,11 @@ pub struct CandleRow {
     pub volume: i64,
     /// Quote paid for it, in the quote asset's units.
     pub cost: i64,
-    /// The first and the last event that it comes from.
+    /// The first and the last event that contribute to it.
     pub seqs: (u64, u64),
 }
 
-/// A block of events with items of a private stream.
+/// Says that a block of events has items of a private stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamRow {
     /// Which stream, as the caller names it.
@@ -135,8 +135,8 @@ pub struct StreamRow {
 /// Events in one block of a [`StreamRow`].
 pub const BLOCK_EVENTS: u64 = 256;
 
-/// What some events add to the tables. A row tells what is final, so that of two with one id, or one block, the first
-/// stays: telling events twice changes nothing.
+/// What some events add to the tables. Rows are final, so of two with the same id, or block, the first one stays:
+/// adding events twice changes nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HistoryBatch {
     /// Orders that closed.
@@ -149,20 +149,20 @@ pub struct HistoryBatch {
     pub audit: Vec<AuditRow>,
     /// Deposits and withdrawals that ended.
     pub transfers: Vec<TransferRow>,
-    /// What was traded, by stretch of time; added to what is there, unless that has it already.
+    /// What was traded, by interval; added to the existing candle, unless that has these events already.
     pub candles: Vec<CandleRow>,
-    /// Where items of private streams lie.
+    /// The positions of private streams' items.
     pub streams: Vec<StreamRow>,
 }
 
-/// The tables could not be read or written. Nothing is lost: answer that the query is to be tried again, or
-/// have the projector start over at its checkpoint.
+/// The tables could not be read or written. Nothing is lost: answer that the query should be tried again, or make the
+/// projector restart at its checkpoint.
 #[derive(Debug, thiserror::Error)]
 pub enum HistoryError {
     /// The tables themselves.
     #[error("the history tables are unavailable: {0}")]
     Tables(String),
-    /// The journal, whose digests say which one the tables are of.
+    /// The journal, whose digests identify the journal that the tables belong to.
     #[error(transparent)]
     Journal(#[from] JournalError),
 }
@@ -179,19 +179,19 @@ impl From<sqlx::migrate::MigrateError> for HistoryError {
     }
 }
 
-/// What SQLite keeps of the tables for writing, in KiB below zero: the pages that a batch changes, indexes included, so
-/// that none is written twice for it.
+/// SQLite's cache for writing the tables, in KiB, negative: the pages that a batch changes, indexes included, so that
+/// none is written twice for one batch.
 const CACHE: &str = "-16384";
 /// Queries that run at the same time; further ones wait.
 const CONNECTIONS_MAX: u32 = 4;
-/// How long a statement that reads may take. Whoever asked does not wait for it as long as that (rule 40), and others wait for
-/// its connection, which is in use until it ends. The past of the markets, which a start reads, is tried again, and finds
-/// more of it in memory.
+/// How long a reading statement may take. The asker does not wait that long (rule 40), and others need its connection,
+/// which is in use until it ends. The past of the markets, which a start reads, is tried again, and more of it is then
+/// in memory.
 const READING_MAX: Duration = Duration::from_secs(3);
-/// Steps of SQLite's between two looks at the time.
+/// SQLite steps between two checks of the time.
 const STEPS: i32 = 10_000;
 
-/// Opens or creates the history beside a journal, whose fence the caller holds.
+/// Opens or creates the history next to a journal, whose fence the caller must hold.
 ///
 /// # Errors
 /// When the tables cannot be opened or brought up to date.
@@ -215,7 +215,7 @@ pub async fn open(storage: &Storage) -> Result<(HistoryWriter, HistoryReader), H
             let options = url.options("history")?.options([("synchronous_commit", "off")]);
             let writer = HistoryWriter::postgres(options.clone()).await?;
             let pool = PgPoolOptions::new().max_connections(CONNECTIONS_MAX);
-            // A plan for whatever may be asked would read and sort all of an account's rows for a page of them.
+            // A generic plan would read and sort all of an account's rows for one page.
             let options = options
                 .options([("default_transaction_read_only", "on"), ("plan_cache_mode", "force_custom_plan")])
                 .options([("statement_timeout", READING_MAX.as_millis())]);
@@ -224,7 +224,7 @@ pub async fn open(storage: &Storage) -> Result<(HistoryWriter, HistoryReader), H
     }
 }
 
-/// Ends what the connection is asked from now on once it has taken [`READING_MAX`].
+/// Ends any statement that the connection still runs [`READING_MAX`] from now.
 async fn bound(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
     let end = Instant::now() + READING_MAX;
     connection.lock_handle().await?.set_progress_handler(STEPS, move || Instant::now() < end);

@@ -19,13 +19,13 @@ pub struct SortKey {
 /// One page of somebody's rows with `start_us ≤ time < end_us`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Page {
-    /// Whose rows: an account's; of the audit log, an Organization's.
+    /// The owner of the rows: an account, or for the audit log an Organization.
     pub owner: u64,
     /// The earliest time, in µs.
     pub start_us: u64,
     /// The time before which all rows lie, in µs.
     pub end_us: u64,
-    /// The last row of the page before; `None` for the first.
+    /// The last row of the previous page; `None` for the first.
     pub after: Option<SortKey>,
     /// Rows at most.
     pub limit: u32,
@@ -38,7 +38,7 @@ pub struct OrderFilter<'a> {
     pub market: Option<u64>,
     /// With this client's id.
     pub cl_ord_id: Option<&'a str>,
-    /// With this client's number; 0 admits those without one as well, which show it too.
+    /// With this client's number; 0 also admits orders without one, which are shown with 0.
     pub userref: Option<i64>,
 }
 
@@ -66,7 +66,7 @@ impl HistoryReader {
         HistoryReader { pool }
     }
 
-    /// Takes every connection of the pool until what this returns is dropped.
+    /// Takes every connection of the pool until the returned guard is dropped.
     #[cfg(test)]
     pub async fn occupy(&self) -> impl Sized + use<> {
         let Pool::Sqlite(pool) = &self.pool else { panic!("the tests that need it use SQLite") };
@@ -83,8 +83,8 @@ impl HistoryReader {
         Ok(seqs.first().copied().unwrap_or(0))
     }
 
-    /// A page of a list, whose statement has $1 owner, $2 and $3 the times, $4 and $5 the cursor, $6 the limit, and
-    /// from $7 on what filters it.
+    /// A page of a list. In its statement $1 is the owner, $2 and $3 the times, $4 and $5 the cursor, $6 the limit, and
+    /// from $7 on come the filters.
     async fn page(&self, statement: impl Into<Cow<'static, str>>, page: &Page, filters: &[Value<'_>]) -> Read<Stored> {
         let (at, last) = page.after.map_or((i64::MAX, i64::MAX), |after| (time(after.at_us), id(after.id)));
         let bounds = [id(page.owner), time(page.start_us), time(page.end_us), at, last];
@@ -94,13 +94,13 @@ impl HistoryReader {
         self.pool.all(statement, &values, stored).await
     }
 
-    /// The blocks from `from` on with items of this stream, in order, `limit` at most; and the event after which
-    /// every such block is in the table.
+    /// The blocks from `from` on with items of this stream, in order, at most `limit`; and the event after which the
+    /// table has every such block.
     pub async fn stream_blocks(&self, stream: &str, from: u64, limit: u32) -> Result<(Vec<u64>, u64), HistoryError> {
         let statement = "SELECT block FROM stream_blocks WHERE stream = $1 AND block >= $2 ORDER BY block LIMIT $3";
         let values = [Some(stream).into(), id(from).into(), limit.into()];
         let blocks = self.pool.all(statement, &values, |record| unsigned(record, "block")).await?;
-        // Asked last, so that nothing is forgotten between the two unseen.
+        // Queried last, so that a deletion between the two is noticed.
         Ok((blocks, self.seq("SELECT seq FROM streams_since").await?))
     }
 
@@ -154,7 +154,7 @@ impl HistoryReader {
 
     /// Entries of an Organization's audit log, by time, and those that concern all (organization 0).
     pub async fn audit(&self, page: &Page) -> Read<Stored> {
-        // Each by itself is in the order of an index, so that no more is read than may be told.
+        // Each part is in the order of an index, so that no more is read than may be shown.
         let [own, everybodys] = ["$1", "0"].map(|organization| {
             format!(
                 "SELECT * FROM (SELECT at_us, entry_offset AS id, body FROM audit
@@ -166,7 +166,7 @@ impl HistoryReader {
         self.page(statement, page, &[]).await
     }
 
-    /// The entries of the audit log at the last moment of which it tells, whosesoever.
+    /// The audit log entries of its latest moment, of every Organization.
     pub async fn last_audited(&self) -> Read<Stored> {
         let statement = "SELECT at_us, entry_offset AS id, body FROM audit
              WHERE entry_offset > coalesce((SELECT entry_offset FROM audit
@@ -175,7 +175,7 @@ impl HistoryReader {
         self.pool.all(statement, &[], stored).await
     }
 
-    /// The markets that were traded in, each looked up behind the one before.
+    /// The markets with trades, each looked up after the one before.
     pub async fn traded_markets(&self) -> Read<u64> {
         let statement = "WITH RECURSIVE traded (market) AS (
                  SELECT min(market) FROM candles
@@ -193,14 +193,14 @@ impl HistoryReader {
         self.pool.all(statement, &[id(market).into(), interval.into(), limit.into()], candle).await
     }
 
-    /// The last sides of fills in a market, whosesoever, newest first.
+    /// The last sides of fills in a market, of every account, newest first.
     pub async fn last_trades(&self, market: u64, limit: u32) -> Read<Stored> {
         let statement = "SELECT at_us, exec AS id, body FROM trades WHERE market = $1 ORDER BY exec DESC LIMIT $2";
         self.pool.all(statement, &[id(market).into(), limit.into()], stored).await
     }
 
-    /// The account's closed orders among these ids, newest first. The plus keeps SQLite from reading all of the account's
-    /// rows for a few of them.
+    /// The account's closed orders among these ids, newest first. The plus keeps SQLite from reading all of the
+    /// account's rows for a few of them.
     pub async fn orders_by_id(&self, account: u64, order_ids: &[u64]) -> Read<Stored> {
         let ids: Vec<i64> = order_ids.iter().copied().map(id).collect();
         let each = self.pool.each("$2");
@@ -211,12 +211,12 @@ impl HistoryReader {
         self.pool.all(statement, &[id(account).into(), Value::Integers(&ids)], stored).await
     }
 
-    /// Closed orders that this Service User gave one of these ids, the last of each id before the second last of any:
-    /// a client may use an id again once its order is closed.
+    /// Closed orders to which this Service User gave one of these ids; the last order of each id comes before the
+    /// second last of any: a client may reuse an id once its order is closed.
     pub async fn orders_by_client_id(&self, page: &Page, owner: u64, cl_ord_ids: &[&str]) -> Read<Stored> {
         let cl_ord_ids: BTreeSet<&str> = cl_ord_ids.iter().copied().collect();
-        // Each id has a limit of its own, so that none is lost behind another and no more is read than may be told. Its
-        // orders are of one account (rule 7); asked for here, SQLite would read all that the account has.
+        // Each id has its own limit: none is lost because of another, and no more is read than is shown. Its orders are
+        // of one account (rule 7); with that as a condition SQLite would read all of the account's rows.
         let named = (8..).take(cl_ord_ids.len()).map(|name| {
             format!(
                 "SELECT * FROM (SELECT * FROM orders
@@ -237,7 +237,7 @@ impl HistoryReader {
         self.page(statement, page, &filters).await
     }
 
-    /// The account's ledger entries among these ids, newest first, looked up as orders are.
+    /// The account's ledger entries among these ids, newest first, looked up like orders.
     pub async fn ledger_entries_by_id(&self, account: u64, ledger_ids: &[u64]) -> Read<Stored> {
         let ids: Vec<i64> = ledger_ids.iter().copied().map(id).collect();
         let each = self.pool.each("$2");

@@ -1,4 +1,4 @@
-//! A batch as columns, and the statement that takes each table's, written once for both databases.
+//! A batch as columns, and the statement for each table, written once for both databases.
 
 use std::collections::BTreeMap;
 
@@ -54,20 +54,20 @@ impl Table<'_> {
         &self.columns
     }
 
-    /// The statement that adds the rows of `new`, which stands after `FROM`; `insert` begins it, that of candles excepted.
+    /// The statement that adds the rows of `new`, given after `FROM`; `insert` is its beginning, except for candles.
     pub(super) fn statement(&self, insert: &str, new: &str) -> String {
         let Table { name: table, columns } = self;
         if *table == "candles" {
             return CANDLES.replace("{new}", new).replace("{most}", &i64::MAX.to_string());
         }
         let names = columns.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
-        // The condition tells SQLite that what follows is no join.
+        // The condition shows SQLite that `ON` does not belong to a join.
         format!("{insert} INTO {table} ({names}) SELECT {names} FROM {new} WHERE true ON CONFLICT DO NOTHING")
     }
 }
 
-// A stretch that has these events already stays as it is. What sums come to beyond the most that a column holds is that,
-// as it is in memory: the databases would refuse the row, or keep what is no integer.
+// A candle that has these events already stays as it is. Sums beyond the maximum of a column are set to it, as in
+// memory: the databases would refuse the row, or store something other than an integer.
 const CANDLES: &str = "INSERT INTO candles
     (market, interval, begin_us, open, high, low, close, trades, volume, cost, seq)
     SELECT market, interval, begin_us, open, high, low, close, trades, volume, cost, seq FROM {new}
@@ -181,7 +181,7 @@ fn stream_blocks(rows: &[StreamRow]) -> Table<'_> {
     Table { name: "stream_blocks", columns }
 }
 
-/// One stretch of time from two parts of it, in order.
+/// One candle from two parts of its interval, in order.
 fn joined(before: &CandleRow, after: &CandleRow) -> CandleRow {
     let ([open, high, low, _], [_, other_high, other_low, close]) = (before.prices, after.prices);
     CandleRow {

@@ -1,4 +1,4 @@
-//! What every history must do, whatever stores it.
+//! Tests for every kind of history storage.
 
 mod cost;
 
@@ -22,12 +22,12 @@ use super::{
     Page, SortKey, Stored, StreamRow, TradeRow, TransferKey, TransferRow, open,
 };
 
-/// A checkpoint, as of a journal without digests.
+/// A checkpoint of a journal without digests.
 pub fn at(seq: u64) -> Head {
     Head { seq, ..Head::default() }
 }
 
-/// The list, on each.
+/// Runs the list on each.
 macro_rules! on_each_storage {
     ($($test:ident),+ $(,)?) => {
         mod sqlite {
@@ -100,7 +100,7 @@ fn candle(market: u64, seq: u64) -> CandleRow {
     CandleRow { market, interval: 5, begin_us, prices, trades: 3, volume: 30, cost: 300, seqs: (seq, seq) }
 }
 
-/// All rows of all tables, each as a text that is the same in either database.
+/// All rows of all tables, each as a text that is the same for both databases.
 pub async fn everything(reader: &HistoryReader) -> Vec<String> {
     let mut rows = Vec::new();
     for table in names() {
@@ -163,7 +163,7 @@ async fn telling_events_twice_changes_nothing_and_the_first_row_stays(storage: &
 
 async fn a_batch_of_any_size_is_written_whole(storage: &Storage) {
     let (mut writer, reader) = open(storage).await.unwrap();
-    // The second has a statement of each size that SQLite's rows are written with.
+    // The second batch uses a statement of each size that SQLite's rows are written with.
     for (seq, count) in [(1, 3), (2, 2_048 + 512 + 128 + 32 + 8 + 2 + 1), (3, 4_096)] {
         let orders: Vec<OrderRow> = (1..=count).map(|id| order(seq * 10_000 + id, seq * 100)).collect();
         writer.apply(&HistoryBatch { orders: orders.clone(), ..HistoryBatch::default() }, at(seq)).await.unwrap();
@@ -218,7 +218,7 @@ async fn a_candle_of_more_than_a_number_holds_stays_at_the_most_and_is_read_agai
         let [candle] = reader.last_candles(1, 5, 10).await.unwrap()[..] else { panic!("one candle") };
         (candle.trades, candle.volume, candle.cost)
     };
-    // To the last unit it is exact; then in the table, and then in a batch of its own.
+    // Exact to the last unit; then at the limit in the table, and then in a batch of its own.
     assert_eq!(told(&mut writer, vec![part(1, i64::MAX - 2, 5)]).await, (1, i64::MAX - 2, 5));
     assert_eq!(told(&mut writer, vec![part(2, 2, i64::MAX - 5)]).await, (2, i64::MAX, i64::MAX));
     assert_eq!(told(&mut writer, vec![part(3, 1, i64::MAX)]).await, (3, i64::MAX, i64::MAX));
@@ -305,11 +305,11 @@ async fn a_batch_given_up_halfway_leaves_all_or_nothing(storage: &Storage) {
                 if apply.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready() {
                     break;
                 }
-                // Lets the database's thread answer, so that the next poll gets one step further.
+                // Lets the database's thread answer, so that the next poll advances by one step.
                 reader.checkpoint().await.unwrap();
             }
         }
-        // The connection's next transaction comes after the roll-back of the one given up.
+        // The connection's next transaction comes after the rollback of the abandoned one.
         writer.forget_streams(0).await.unwrap();
         writer.reopen().await.unwrap();
         let reached = reader.checkpoint().await.unwrap() == polls;
@@ -323,7 +323,7 @@ async fn blocks_of_a_stream_are_noted_once_and_forgotten_by_their_time(storage: 
     let (mut writer, reader) = open(storage).await.unwrap();
     let noted = |stream: &str, block, at_us| StreamRow { stream: stream.to_owned(), block, at_us };
     let streams = vec![noted("a 1", 0, 5), noted("a 1", 1, 10), noted("b 2", 1, 12), noted("a 1", 3, 20)];
-    // Told again after a restart, the block seems to begin later.
+    // Written again after a restart, the block seems to begin later.
     let again = vec![noted("a 1", 1, 30), noted("a 1", 4, 30)];
     for streams in [streams, again] {
         writer.apply(&HistoryBatch { streams, ..HistoryBatch::default() }, at(1_100)).await.unwrap();
@@ -331,7 +331,7 @@ async fn blocks_of_a_stream_are_noted_once_and_forgotten_by_their_time(storage: 
     assert_eq!(reader.stream_blocks("a 1", 0, 3).await.unwrap(), (vec![0, 1, 3], 0));
     assert_eq!(reader.stream_blocks("a 1", 2, 9).await.unwrap(), (vec![3, 4], 0));
     assert_eq!(reader.stream_blocks("c 3", 0, 9).await.unwrap(), (vec![], 0));
-    // Block 1 has begun by 11 and may go on after it; only what lies before it is past for sure.
+    // Block 1 has begun by 11 and may continue after it; only what is before it is certainly past.
     for (before_us, kept, since) in [(5, vec![0, 1, 3, 4], 0), (11, vec![1, 3, 4], 255), (25, vec![3, 4], 3 * 256 - 1)]
     {
         writer.forget_streams(before_us).await.unwrap();
@@ -393,7 +393,7 @@ async fn the_last_orders_of_each_of_ones_own_names_are_found(storage: &Storage) 
     assert_eq!(reader.orders_by_client_id(&ALL, 8, &["a", "b"]).await.unwrap(), [named(5, 8, "a").stored]);
 }
 
-/// Each statement waits for a table that somebody else holds, and not for longer than it may; all of them do.
+/// Each statement waits for a table that somebody else has locked, none longer than it may, but all together longer.
 #[tokio::test]
 async fn a_batch_in_postgres_may_take_longer_than_each_of_its_statements() {
     let storage = in_postgres();
@@ -406,7 +406,7 @@ async fn a_batch_in_postgres_may_take_longer_than_each_of_its_statements() {
         ledger_entries: vec![entry(1, 1, 1)],
         ..HistoryBatch::default()
     };
-    // From here on time passes only where it is said, since somebody is always at work.
+    // From here on time passes only where the test advances it, since some task is always running.
     tokio::time::pause();
     let telling = tokio::spawn(async move { writer.apply(&batch, at(7)).await });
     for (held, table) in held {

@@ -1,5 +1,5 @@
-//! The only writer of the history tables: a batch and its checkpoint in one transaction, many rows in one
-//! statement, because every statement costs a hand-off between threads or a round trip.
+//! The only writer of the history tables: a batch and its checkpoint in one transaction, many rows in one statement,
+//! because every statement costs a switch between threads or a round trip.
 
 use std::time::Duration;
 
@@ -15,31 +15,31 @@ use super::{BLOCK_EVENTS, HistoryBatch, HistoryError, time};
 use crate::storage::journal::Head;
 use crate::storage::postgres::{ANSWER_WAIT, CONNECT_WAIT, answered};
 
-/// SQLite's disk does not fall silent, so whatever it does may take as long as it takes.
+/// A local SQLite file always answers eventually, so there is no time limit.
 const UNLIMITED: Duration = Duration::MAX;
 
-/// How new rows are added in SQLite, candles excepted. A transaction that fails goes as a whole, so a statement that fails
-/// may leave what it has done: otherwise SQLite copies each page that it changes, to be able to take it back.
+/// How new rows are added in SQLite, except candles. A failed transaction is rolled back as a whole, so a failed
+/// statement may leave its partial work: otherwise SQLite would copy each page that it changes, to be able to undo it.
 const SQLITE_INSERT: &str = "INSERT OR FAIL";
 
-/// Where the checkpoint is.
+/// Reads the checkpoint.
 const FOUND: &str = "SELECT seq, digest FROM checkpoint";
 
-/// The checkpoint goes on from where this writer left it. That comes first: of two that write, the second waits here for
-/// the first, and then finds it elsewhere.
+/// Advances the checkpoint from where this writer left it. This statement comes first: of two writers, the second waits
+/// here for the first, and then finds the checkpoint elsewhere.
 const CHECKPOINT: &str = "UPDATE checkpoint SET seq = $1, digest = $2 WHERE seq = $3";
 
-/// Nothing has been told, and nothing forgotten.
+/// Nothing has been added, and nothing deleted.
 const BEGUN: [&str; 2] = ["UPDATE checkpoint SET seq = 0", "UPDATE streams_since SET seq = 0"];
 
-/// Rows in one statement of SQLite, which wants a place for each value and takes 32,766 of them. They are few numbers, so
-/// that their statements stay prepared, and powers of four, so that few statements make any number of rows.
+/// Rows in one statement of SQLite, which needs a placeholder for each value and allows 32,766. There are few sizes, so
+/// that the statements stay prepared, each four times the next, so that few statements make any number of rows.
 const SQLITE_ROWS: [usize; 6] = [2_048, 512, 128, 32, 8, 2];
 
-/// About how many rows are deleted at once: after days without a deletion the database must still answer in time.
+/// About how many rows are deleted at once: even after days without a deletion the database must answer in time.
 const FORGOTTEN_AT_ONCE: u32 = 1_000_000;
 
-/// All blocks before one that has begun have ended: the last one that began by then stays, those before it go.
+/// Blocks before one that has begun have ended: of those begun before `before_us`, the last stays, the others go.
 fn forget(before_us: i64) -> [String; 2] {
     let oldest = format!(
         "SELECT block, at_us FROM stream_blocks WHERE at_us < {before_us} ORDER BY at_us LIMIT {FORGOTTEN_AT_ONCE}"
@@ -58,11 +58,11 @@ fn forget(before_us: i64) -> [String; 2] {
 #[derive(Debug)]
 pub struct HistoryWriter {
     connection: Connection,
-    /// Where it found the checkpoint, or has left it.
+    /// The checkpoint, as it was found or set.
     checkpoint: Head,
 }
 
-/// A connection, and how another one is made.
+/// A connection, and how to make another one.
 #[derive(Debug)]
 enum Connection {
     Sqlite(Box<(SqliteConnection, SqliteConnectOptions)>),
@@ -90,17 +90,17 @@ impl HistoryWriter {
                 answered(ANSWER_WAIT, sqlx::query_as(FOUND).fetch_one(&mut postgres.0)).await?
             }
         };
-        // One that is no digest is of no journal.
+        // A value of another length is no digest of any journal.
         let digest = digest.and_then(|bytes| bytes.try_into().ok()).unwrap_or_default();
         Ok(HistoryWriter { connection, checkpoint: Head { seq: i64::cast_unsigned(seq), digest } })
     }
 
-    /// Goes on from where the checkpoint is, over a new connection. That is made before the old one is let go of: if there
-    /// were none meanwhile, the first on a read-only disk would be a query's, and all connections of a process share that
-    /// one's index of SQLite's log: none could write when the disk can.
+    /// Continues from the checkpoint over a new connection. That is made before the old one is closed: without one, the
+    /// first connection on a read-only disk would be a query's, and all connections of a process share its index of
+    /// SQLite's log, so none could write once the disk can.
     ///
     /// # Errors
-    /// When there is no connection; then it is to be tried again.
+    /// When there is no connection; try again then.
     pub async fn reopen(&mut self) -> Result<(), HistoryError> {
         let connection = match &self.connection {
             Connection::Sqlite(sqlite) => {
@@ -116,22 +116,22 @@ impl HistoryWriter {
         Ok(())
     }
 
-    /// The last event that the tables contain, as far as this writer knows, 0 before the first; and the digest of the
-    /// journal row that holds it.
+    /// The last event that the tables contain, as far as this writer knows, 0 before the first; and the digest of its
+    /// journal row.
     pub fn checkpoint(&self) -> Head {
         self.checkpoint
     }
 
-    /// Adds a batch and moves the checkpoint to the last event that the batch comes from; all of it or nothing. The
+    /// Adds a batch and moves the checkpoint to the last event that the batch comes from, all or nothing. The
     /// checkpoint never goes back.
     ///
     /// # Errors
-    /// When nothing was written, or it is not known to be, or the checkpoint is not where this writer left it: another one
-    /// moved it, or a crash of the database.
+    /// When nothing was written, or that is not known, or the checkpoint is not where this writer left it, because of
+    /// another writer or a crash of the database.
     ///
-    /// After a failure it is to be [reopened](HistoryWriter::reopen), which tells where the checkpoint is: it may have been
-    /// the connection's failure; and the driver takes one of SQLite whose commit failed to be in a transaction still: after
-    /// a second failure it is in one that nothing ends, and what is written is never committed.
+    /// After a failure, [reopen](HistoryWriter::reopen) it, which reads the checkpoint: the connection may have failed;
+    /// and for the driver, an SQLite connection whose commit failed is still in a transaction: after a second failure
+    /// that would never end, and nothing more would be committed.
     pub async fn apply(&mut self, batch: &HistoryBatch, last: Head) -> Result<(), HistoryError> {
         let to = if last.seq > self.checkpoint.seq { last } else { self.checkpoint };
         let checkpoint = [self.checkpoint, to];
@@ -143,23 +143,23 @@ impl HistoryWriter {
         Ok(())
     }
 
-    /// Forgets where the items of private streams lie that are older than `before_us`, block by block, and notes up
-    /// to where it has forgotten. The events between stay as they are.
+    /// Deletes the positions of private streams' items older than `before_us`, block by block, and records up to where.
+    /// The events themselves stay as they are.
     ///
     /// # Errors
-    /// When nothing was forgotten, or it is not known to be; as for [`apply`](HistoryWriter::apply).
+    /// When nothing was deleted, or that is not known; as for [`apply`](HistoryWriter::apply).
     pub async fn forget_streams(&mut self, before_us: u64) -> Result<(), HistoryError> {
         self.run(&forget(time(before_us))).await
     }
 
-    /// Empties the tables, so that everything is told again.
+    /// Empties the tables, so that everything is written again.
     ///
     /// # Errors
-    /// When they are as they were, or it is not known; as for [`apply`](HistoryWriter::apply).
+    /// When they are unchanged, or that is not known; as for [`apply`](HistoryWriter::apply).
     pub async fn clear(&mut self) -> Result<(), HistoryError> {
         let emptied = match &self.connection {
             Connection::Sqlite(_) => names().map(|table| format!("DELETE FROM {table}")).to_vec(),
-            // At once, however much is there.
+            // Fast, whatever the size.
             Connection::Postgres(_) => vec![format!("TRUNCATE {}", names().join(", "))],
         };
         self.run(&[emptied, BEGUN.map(str::to_owned).to_vec()].concat()).await?;
@@ -188,7 +188,7 @@ impl HistoryWriter {
     }
 }
 
-/// The checkpoint has gone on, if it was where this writer left it.
+/// Checks that the checkpoint has moved, that is, was where this writer left it.
 fn moved(rows: u64, [from, to]: [Head; 2]) -> Result<(), HistoryError> {
     if rows == 1 {
         return Ok(());
@@ -269,12 +269,12 @@ fn unnested(table: &Table<'_>) -> String {
     format!("unnest({}) AS new({})", places.join(", "), names.join(", "))
 }
 
-/// How many rows go into the next statement when so many are left.
+/// How many rows go into the next statement when `left` are left.
 fn rows_at_once(left: usize) -> usize {
     SQLITE_ROWS.into_iter().find(|rows| *rows <= left).unwrap_or(1)
 }
 
-/// So many new rows for SQLite, which knows no arrays: each value is bound by itself.
+/// `rows` new rows for SQLite, which has no arrays: each value is bound by itself.
 fn values(table: &Table<'_>, rows: usize) -> String {
     let columns = table.columns().iter().zip(1..);
     let names: Vec<String> = columns.map(|((name, _), place)| format!("column{place} AS {name}")).collect();
@@ -293,7 +293,7 @@ mod tests {
     async fn a_statement_of_sqlite_that_fails_halfway_leaves_nothing_of_its_batch() {
         let dir = tempfile::tempdir().unwrap();
         let (mut writer, reader) = open(&Storage::Sqlite(dir.path().to_owned())).await.unwrap();
-        // The second row of one statement.
+        // Fails at the second row of one statement.
         let trigger = "CREATE TRIGGER second BEFORE INSERT ON audit WHEN new.entry_offset = 2
                        BEGIN SELECT RAISE(FAIL, 'the second'); END";
         writer.run(&[trigger.to_owned()]).await.unwrap();
@@ -302,7 +302,7 @@ mod tests {
         let before = everything(&reader).await;
         let failed = writer.apply(&batch, at(4)).await.unwrap_err();
         assert!(failed.to_string().contains("the second"), "{failed}");
-        // What the next transaction commits has nothing of it.
+        // The next transaction must commit nothing of it.
         writer.reopen().await.unwrap();
         writer.apply(&HistoryBatch::default(), at(1)).await.unwrap();
         assert_eq!((everything(&reader).await, reader.checkpoint().await.unwrap()), (before, 1));

@@ -1,4 +1,4 @@
-//! What the journal in Postgres does beside the list that every journal keeps to.
+//! Tests of the journal in Postgres beyond the list for every journal.
 
 #[path = "../../../tests/support/postgres.rs"]
 mod server;
@@ -26,7 +26,7 @@ pub fn storage() -> Storage {
     Storage::Postgres(url())
 }
 
-/// Whether the database takes what is written over the writer's connection.
+/// Makes the database accept or refuse what is written over the writer's connection.
 pub async fn admit(journal: &mut PostgresJournal, writes: bool) {
     let set = sqlx::AssertSqlSafe(format!("SET default_transaction_read_only = {}", !writes));
     sqlx::query(set).execute(&mut journal.writer).await.unwrap();
@@ -71,14 +71,14 @@ async fn acknowledged_rows_wait_for_the_disk_whatever_the_database_is_set_to() {
     assert_eq!(set, "on");
 }
 
-/// A way to the tests' Postgres over TCP, on which everything may fall silent.
+/// A TCP proxy to the tests' Postgres that can go silent.
 struct Road {
     url: DatabaseUrl,
-    /// The same without this way.
+    /// The same database without the proxy.
     direct: DatabaseUrl,
-    /// Turns true when what is connected falls silent.
+    /// Turns true when the existing connections go silent.
     silent: watch::Sender<bool>,
-    /// How many connections have come this way.
+    /// How many connections have used the proxy.
     connections: watch::Receiver<usize>,
     listener: Arc<TcpListener>,
     accepting: JoinHandle<()>,
@@ -114,7 +114,7 @@ impl Road {
         Road { url, direct, silent, connections, listener, accepting }
     }
 
-    /// Nothing passes from here on. From now on time is what the test waits for.
+    /// Nothing passes from here on. From now on the test only waits for time to pass.
     async fn close(&mut self) {
         self.silent.send_replace(true);
         self.accepting.abort();
@@ -123,7 +123,7 @@ impl Road {
     }
 }
 
-/// Waits as long as a database that is silent may keep anybody waiting.
+/// Waits as long as a silent database may keep anybody waiting.
 async fn soon<T>(asked: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(60), asked).await.expect("the wait has an end")
 }
@@ -205,7 +205,7 @@ async fn what_writes_history_gives_up_when_the_database_falls_silent() {
     }
 }
 
-/// The question was lost, or its answer: nothing will come, though the database takes other connections.
+/// The question was lost, or its answer: nothing will come, though the database accepts other connections.
 #[tokio::test]
 async fn a_connection_that_falls_silent_by_itself_is_told_from_a_database_that_is_slow() {
     let mut road = Road::open().await;
@@ -222,7 +222,7 @@ async fn a_connection_that_falls_silent_by_itself_is_told_from_a_database_that_i
             let done = journal.append(seq, 1, 1, b"slow").await;
             (journal, done)
         });
-        // It looks over another connection, and again only where the last look found the database at work.
+        // It checks over another connection, and again only if the last check found the database working.
         let before = *road.connections.borrow();
         soon(road.connections.wait_for(|count| *count >= before + 3)).await.unwrap();
         assert!(!asked.is_finished(), "the database is at work on it, whether it admits others or not");
@@ -237,7 +237,7 @@ async fn a_connection_that_falls_silent_by_itself_is_told_from_a_database_that_i
     assert!(matches!(lost, JournalError::Unavailable(_)), "{lost}");
 }
 
-/// Without it a host that is gone would hold the fence for hours.
+/// Without it a host that has vanished would keep the fence for hours.
 #[tokio::test]
 async fn the_database_is_told_to_look_whether_the_writer_is_there() {
     let mut journal = PostgresJournal::open(&url()).await.unwrap();

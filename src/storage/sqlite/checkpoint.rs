@@ -1,9 +1,9 @@
 //! Checkpoints: pages of the log are copied into the database file.
 //!
-//! SQLite starts the log over only at a commit that finds every page of it copied, which a checkpoint beside a busy
-//! writer never reaches: pages arrive while it copies. So it has two phases: passes on a connection of its own until
-//! one is short, then the writer copies the small rest between two commits. The log stays bounded and is overwritten
-//! rather than appended to, which syncs faster.
+//! SQLite restarts the log only at a commit that finds every page of it copied, which a checkpoint beside a busy writer
+//! never achieves: pages arrive while it copies. So it has two phases: passes on a connection of its own until one is
+//! short, then the writer copies the small rest between two commits. The log stays bounded and is overwritten rather
+//! than appended to, which syncs faster.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -19,16 +19,15 @@ use sqlx::{ConnectOptions as _, Connection as _, Row as _, SqliteConnection};
 use super::super::journal::JournalError;
 use super::options;
 
-/// A pass that copied no more pages than this leaves a rest that the writer may copy itself.
+/// After a pass that copied no more pages than this, the writer may copy the rest itself.
 const SHORT_PASS_PAGES: i64 = 128;
-/// Passes after which the writer takes the rest, however long the last one was.
+/// Passes after which the writer copies the rest, however long the last one was.
 const PASSES_MAX: u32 = 8;
 
-/// Where `journal.db-shm` counts the pages of the log that were copied: four bytes (SQLite's "WAL-mode File Format",
-/// 2.1).
+/// Where `journal.db-shm` has the count of copied pages of the log: four bytes (SQLite's "WAL-mode File Format", 2.1).
 const COPIED_AT: u64 = 96;
 
-/// The largest piece, in bytes, in which ext4 keeps a file in memory; pieces lie at multiples of their size.
+/// The largest unit, in bytes, in which ext4 caches a file; units are aligned to their size.
 const PIECE_BYTES: u64 = 8 << 20;
 
 /// The files that a checkpoint reads and writes.
@@ -36,15 +35,15 @@ const PIECE_BYTES: u64 = 8 << 20;
 pub struct Files {
     path: PathBuf,
     database: File,
-    /// Bytes of the database file, which only grows, as of the last look.
+    /// Bytes of the database file, which only grows, as of the last check.
     longest: AtomicU64,
     log: File,
     index: File,
 }
 
 impl Files {
-    /// Those of an open journal. They are never closed: closing a file lets go of every lock that the process has on
-    /// it, those of SQLite as well.
+    /// The files of an open journal. They are never closed: closing a file releases every lock that the process has on
+    /// it, including SQLite's.
     pub(super) fn of(path: &Path) -> io::Result<&'static Files> {
         let (database, log) = (File::open(path)?, File::open(beside(path, "-wal"))?);
         let index = File::options().write(true).open(beside(path, "-shm"))?;
@@ -52,8 +51,8 @@ impl Files {
         Ok(Box::leak(Box::new(Files { path: path.to_owned(), database, longest, log, index })))
     }
 
-    /// Looks whether these are the files that a start would find, and the database file was not cut. SQLite makes each of
-    /// them once, as the journal is opened, and goes on with it whatever becomes of its name.
+    /// Checks that these are the files that a start would find, and that the database file was not truncated. SQLite
+    /// creates each of them once, when the journal is opened, and keeps using it whatever happens to its name.
     ///
     /// # Errors
     /// `Unavailable` when they are not.
@@ -68,7 +67,7 @@ impl Files {
                 (Ok(opened), Ok(there)) if (opened.dev(), opened.ino()) != (there.dev(), there.ino()) => {
                     return changed(suffix, "replaced");
                 }
-                // A disk that cannot tell is noticed by who writes to it.
+                // If the disk cannot tell, the writer will notice.
                 _ => {}
             }
         }
@@ -78,18 +77,18 @@ impl Files {
         }
     }
 
-    /// Makes the next checkpoint copy all of the log, and forgets what the system has in memory of the pages that the
-    /// log added: they lie in the database file from the byte that is returned on. Not while a checkpoint is under way.
+    /// Makes the next checkpoint copy all of the log, and makes the system drop cached pages that the log added: they
+    /// are in the database file from the returned byte on. Not while a checkpoint is running.
     ///
-    /// When somebody reads or writes beside a checkpoint, SQLite counts what it copied and leaves the sync to the one
-    /// that copies the rest. When that sync fails, the system has pages in memory as if they were written. The next
-    /// checkpoint, be it the one that the last connection makes as it closes, would go on behind them and let go of the
-    /// log; and ext4 never puts a new block on the disk that was written over in memory after it failed. So nothing
-    /// counts as copied, and no new block is kept in memory.
+    /// When somebody reads or writes during a checkpoint, SQLite counts what it copied and leaves the sync to the
+    /// checkpoint that copies the rest. If that sync fails, the system has pages in memory as if they were written. The
+    /// next checkpoint, even the one when the last connection closes, would continue after them and give up the log;
+    /// and ext4 never writes a new block to the disk that was overwritten in memory after it failed. So nothing counts
+    /// as copied, and no new block is kept in memory.
     pub(super) fn distrust(&self) -> Result<u64, JournalError> {
         let distrust = || {
             self.index.write_all_at(&[0; 4], COPIED_AT)?;
-            // Each page that was added is in the log at least once.
+            // Each added page is in the log at least once.
             let added = self.database.metadata()?.len().saturating_sub(self.log.metadata()?.len());
             Ok(added - added % PIECE_BYTES)
         };
@@ -98,7 +97,7 @@ impl Files {
         Ok(added)
     }
 
-    /// Makes readers read the disk from this byte of the database file on.
+    /// Makes readers read the database file from the disk, from this byte on.
     pub(super) fn forget(&self, from: u64) -> Result<(), JournalError> {
         fadvise(&self.database, from, None, Advice::DontNeed).map_err(|error| still_in_memory(error.into()))
     }
@@ -128,12 +127,12 @@ pub(super) async fn passes(path: PathBuf, files: &Files) -> Result<(), JournalEr
     Ok(connection.close().await?)
 }
 
-/// Copies what it can without waiting for anybody, and returns how many pages of the log are copied now.
+/// Copies what it can without waiting, and returns how many pages of the log are copied now.
 pub(super) async fn pass(connection: &mut SqliteConnection, files: &Files) -> Result<i64, JournalError> {
     Ok(run(connection, files, "PRAGMA wal_checkpoint(PASSIVE)").await?.try_get("checkpointed")?)
 }
 
-/// Copies what the log holds, syncs it and empties the log; `false` when somebody has read it for too long, and it stays.
+/// Copies what the log has, syncs it and empties the log; `false` if somebody has read it for too long, and it stays.
 pub(super) async fn fold(writer: &mut SqliteConnection, files: &Files) -> Result<bool, JournalError> {
     Ok(run(writer, files, "PRAGMA wal_checkpoint(TRUNCATE)").await?.try_get::<i64, _>("busy")? == 0)
 }
@@ -145,7 +144,7 @@ async fn run(
 ) -> Result<SqliteRow, JournalError> {
     let done = sqlx::query(statement).fetch_one(connection).await.map_err(JournalError::from);
     if let Err(JournalError::Unsynced(_)) = &done {
-        // At once, before anybody makes another checkpoint.
+        // At once, before anybody starts another checkpoint.
         files.distrust()?;
     }
     done

@@ -1,4 +1,4 @@
-//! What the journal in SQLite does beside the list that every journal keeps to.
+//! Tests of the journal in SQLite beyond the list for every journal.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ async fn filled(dir: &Path, rows: u64) -> SqliteJournal {
     journal
 }
 
-/// Whether the disk takes what is written: as if it were read-only, for the connection and, beside it, for the reserve.
+/// Makes the disk accept or refuse writes, as if it were read-only, for the connection and for the reserve beside it.
 pub async fn admit(dir: &Path, journal: &mut SqliteJournal, writes: bool) {
     let in_the_way = dir.join("reserve.new");
     if writes {
@@ -28,7 +28,7 @@ pub async fn admit(dir: &Path, journal: &mut SqliteJournal, writes: bool) {
 async fn the_log_starts_over_under_a_writer_that_never_pauses() {
     let dir = tempfile::tempdir().unwrap();
     let mut journal = SqliteJournal::open(dir.path()).await.unwrap();
-    // Small commits in close order: pages arrive during every pass, so no pass alone ever finishes.
+    // Small commits in quick succession: pages arrive during every pass, so passes alone never finish.
     for row in 0..5_000 {
         journal.append(row + 1, 1, 1, &[7; 4_000]).await.unwrap();
     }
@@ -52,7 +52,7 @@ async fn d6_69_a_row_torn_by_a_power_cut_leaves_nothing() {
     }
 }
 
-/// A reader keeps a checkpoint from its end, so nothing is synced yet; then the pages that it copied are lost.
+/// A reader prevents the end of a checkpoint, so nothing is synced yet; then the pages that it copied are lost.
 #[tokio::test]
 async fn d6_70_a_probe_writes_anew_what_was_copied_and_never_synced() {
     let dir = tempfile::tempdir().unwrap();
@@ -67,7 +67,7 @@ async fn d6_70_a_probe_writes_anew_what_was_copied_and_never_synced() {
     assert_ne!(std::fs::read(&database).unwrap(), before);
     snapshot.commit().await.unwrap();
     looking.close().await.unwrap();
-    // In its place: the file that is open stays this one.
+    // In place: the open file must stay the same one.
     std::fs::write(&database, before).unwrap();
     journal.probe().await.unwrap();
 
@@ -84,10 +84,10 @@ async fn a_close_beside_a_long_reader_leaves_the_log_and_is_no_failure() {
     let mut looking = options(&dir.path().join("journal.db")).connect().await.unwrap();
     let mut snapshot = looking.begin().await.unwrap();
     sqlx::query("SELECT count(*) FROM journal").execute(&mut *snapshot).await.unwrap();
-    // Behind what is looked at, so that it cannot be copied.
+    // After what the reader sees, so that it cannot be copied.
     journal.append(7, 1, 1, b"unseen by who looks").await.unwrap();
     let head = journal.head();
-    // Otherwise it waits for the reader, five seconds.
+    // Otherwise it would wait five seconds for the reader.
     sqlx::query("PRAGMA busy_timeout = 0").execute(&mut journal.writer).await.unwrap();
     journal.close().await.unwrap();
     let copy = copied(dir.path());
@@ -99,7 +99,7 @@ async fn a_close_beside_a_long_reader_leaves_the_log_and_is_no_failure() {
     }
 }
 
-/// What a power cut would leave of a journal: its files as they are now, without the shared memory.
+/// What a power cut would leave of a journal: its current files, without the shared memory.
 fn copied(dir: &Path) -> tempfile::TempDir {
     let copy = tempfile::tempdir().unwrap();
     for file in ["journal.db", "journal.db-wal"] {

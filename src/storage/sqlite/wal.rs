@@ -1,15 +1,15 @@
-//! The write-ahead log, looked at before SQLite opens it.
+//! Checks the write-ahead log before SQLite opens it.
 //!
-//! SQLite reads a log up to the first frame that is not whole and takes the rest for never written. That is right for the
-//! commit that a power cut met, and wrong for a damaged one with others behind it: these were acknowledged. Its format is
-//! described in SQLite's "Database File Format", 4, and "WAL-mode File Format".
+//! SQLite reads a log up to the first frame that is not intact and treats the rest as never written. That is right for
+//! a commit interrupted by a power cut, and wrong for a damaged one with others after it: those were acknowledged. The
+//! format is described in SQLite's "Database File Format", 4, and "WAL-mode File Format".
 //!
-//! The two are told apart by the commits that still stand in the log from the first bad frame on. The journal syncs each
-//! commit before it begins the next one, and after one that failed it begins the log anew, under other salts, before it
-//! goes on; so a power cut leaves at most one commit behind a frame that is not whole. Where there are two, the disk has
-//! lost what it had confirmed. Old frames do not count, since their salts are others; nor does the log's header, which
-//! SQLite syncs before the first frame behind it. What cannot be told is whether the last commit was damaged or never
-//! finished; the head file tells it after a second.
+//! The two are told apart by the commits that are still in the log from the first bad frame on. The journal syncs each
+//! commit before it begins the next one, and after a failed one it restarts the log with other salts before it
+//! continues; so a power cut leaves at most one commit after a bad frame. If there are two, the disk has lost what it
+//! had confirmed. Old frames do not count, since their salts differ; nor does the log's header, which SQLite syncs
+//! before the first frame after it. It is impossible to tell whether the last commit was damaged or never finished;
+//! after a second the head file shows it.
 
 #[cfg(test)]
 mod tests;
@@ -22,26 +22,26 @@ use super::super::journal::JournalError;
 
 const HEADER_BYTES: usize = 32;
 const FRAME_HEADER_BYTES: usize = 24;
-/// The header's first four bytes; the lowest bit says that its checksums are made of big-endian words.
+/// The header's first four bytes; if the lowest bit is set, its checksums use big-endian words.
 const MAGIC: u32 = 0x377f_0682;
 const VERSION: u32 = 3_007_000;
-/// What SQLite makes pages of unless it is told otherwise.
+/// SQLite's default page size.
 const USUAL_PAGE_BYTES: u32 = 4_096;
-/// The least that a disk writes whole.
+/// The smallest unit that a disk writes atomically.
 const SECTOR_BYTES: u64 = 512;
-/// Commits behind a frame that is not whole which a power cut cannot leave.
+/// More commits after a bad frame than a power cut can leave.
 const COMMITS_MIN: u32 = 2;
 
-/// A log that lost commits which were synced.
+/// A log that lost synced commits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Damage {
-    /// The byte at which the first frame begins that is not whole; 0 is the header.
+    /// The byte at which the first bad frame starts; 0 is the header.
     at: u64,
-    /// How many commits SQLite would take for never written.
+    /// How many commits SQLite would treat as never written.
     commits: u32,
 }
 
-/// Refuses the log of a data directory if it lost commits which were synced. Not while somebody writes to it.
+/// Refuses the log of a data directory if it lost synced commits. Not while somebody writes to it.
 ///
 /// # Errors
 /// `Log` where it did; `Unavailable` when it cannot be read.
@@ -79,7 +79,7 @@ fn damage(mut log: impl Read) -> io::Result<Option<Damage>> {
         let (head, data) = frame.split_at(FRAME_HEADER_BYTES);
         let [number, size, salt, other, first, second] = words(head);
         if !sound && at == HEADER_BYTES as u64 {
-            // The header may be wrong in these as well.
+            // In a bad header these may be wrong as well.
             salts = [salt, other];
         }
         if bad.is_none() {
@@ -95,19 +95,19 @@ fn damage(mut log: impl Read) -> io::Result<Option<Damage>> {
     Ok(bad.filter(|_| commits >= COMMITS_MIN).map(|at| Damage { at, commits }))
 }
 
-/// Whether what a frame that begins here says of its commit and its salts is of one time: of two sectors, one may be on
-/// disk and the other not.
+/// Whether the commit mark and the salts of a frame that begins here are in one sector; of two sectors, only one may
+/// have been written.
 fn lies_in_one_sector(frame: u64) -> bool {
     frame % SECTOR_BYTES + 16 <= SECTOR_BYTES
 }
 
-/// The big-endian words at the beginning of `bytes`, of which there are enough.
+/// The big-endian words at the beginning of `bytes`, which must be long enough.
 fn words<const N: usize>(bytes: &[u8]) -> [u32; N] {
     let chunks = bytes.as_chunks().0;
     std::array::from_fn(|index| u32::from_be_bytes(chunks[index]))
 }
 
-/// Fills `buffer`; `false` when there is not as much left.
+/// Fills `buffer`; `false` when too little is left.
 fn filled(log: &mut impl Read, buffer: &mut [u8]) -> io::Result<bool> {
     match log.read_exact(buffer) {
         Ok(()) => Ok(true),
@@ -116,7 +116,7 @@ fn filled(log: &mut impl Read, buffer: &mut [u8]) -> io::Result<bool> {
     }
 }
 
-/// SQLite's checksum of a log, which each frame carries on.
+/// SQLite's cumulative checksum of a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Sum(u32, u32);
 

@@ -1,4 +1,4 @@
-//! How a server starts anew: on what its disk holds, whose snapshots may be spoilt, compared with what everybody was told.
+//! How a server restarts: from its disk, whose snapshots may be damaged, compared with what everybody was shown.
 
 use countersign::sequencer::recovery::recent;
 use countersign::sequencer::{Stamped, codec};
@@ -7,7 +7,7 @@ use countersign::storage::journal::Row;
 use super::{BURST, Life, Run};
 
 impl Run {
-    /// Starts the server again on what its disk holds, and compares that with what everybody was told.
+    /// Restarts the server from its disk, and compares that with what everybody was shown.
     pub(super) async fn restart(&mut self) {
         if let Some((operations, engine)) = self.read_only.take() {
             self.history.put_back(operations);
@@ -15,7 +15,7 @@ impl Run {
         }
         let intact = self.damage().await;
         loop {
-            // Whether the last row is there, only who opens the journal for writing finds out.
+            // Only opening the journal for writing determines whether the last row exists.
             drop(self.server.disk.journal().expect("nobody writes"));
             self.account().await;
             self.laws.compare(self.model.state());
@@ -31,7 +31,7 @@ impl Run {
             }
             match started {
                 Ok(()) => break,
-                // The disk failed again under the first tick.
+                // The disk failed again during the first tick.
                 Err(_) => self.server.disk.heal(),
             }
             self.hear(Life::Running);
@@ -43,7 +43,7 @@ impl Run {
         self.hear(Life::Running);
     }
 
-    /// Snapshots are a convenience: spoils them sometimes. Whether they are as they were saved.
+    /// Snapshots are optional: damages or removes them sometimes. Returns whether those left are unchanged.
     async fn damage(&mut self) -> bool {
         let there = self.server.snapshots().newest_first().next().is_some();
         let kind = self.dice.below(6);
@@ -70,7 +70,7 @@ impl Run {
         false
     }
 
-    /// Accounts for what is on the disk: all that was shown, and what more may have come of unanswered requests.
+    /// Matches what is on the disk: all that was shown, and what more may have come from unanswered requests.
     async fn account(&mut self) {
         let from = self.shown.first().map_or(self.model.state().seq.0 + 1, |first| first.seq.0);
         let rows = self.server.reader().rows(from, u64::MAX, u32::MAX).await.expect("the disk is read");

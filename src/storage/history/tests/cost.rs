@@ -1,4 +1,4 @@
-//! What reading costs, and that it ends.
+//! The cost of reading, and the end of statements that nobody waits for any more.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ pub async fn a_statement_that_nobody_waits_for_any_more_is_ended(storage: &Stora
     assert_eq!(reader.checkpoint().await.unwrap(), 0);
 }
 
-/// What the rows of account 1 cost to read: in SQLite steps of its machine, in Postgres rows that were looked at.
+/// The cost of reading account 1's rows: in SQLite steps of its machine, in Postgres rows that were read.
 pub async fn a_page_costs_no_more_where_there_are_more_rows(storage: &Storage) {
     let (mut writer, mut reader) = open(storage).await.unwrap();
     let all = || (1..=20_000).map(|id| (id, id % 10));
@@ -48,10 +48,10 @@ pub async fn a_page_costs_no_more_where_there_are_more_rows(storage: &Storage) {
         Storage::Sqlite(dir) => reader.pool = counting(dir, &steps).await,
     }
     let first = Page { owner: 1, ..ALL };
-    // One behind the middle, bounded as whoever asks bounds it.
+    // A page after the middle, bounded as callers bound it.
     let later = Page { end_us: 10_002, after: Some(SortKey { at_us: 10_001, id: 10_001 }), ..first };
     let mut shown = 0;
-    // A database that was asked the same a few times may ask itself how it is best done whatever is asked for.
+    // After a few executions a database may choose a generic plan.
     for page in [first, later].repeat(8) {
         shown += pages(&reader, &page).await;
         shown += reader.traded_markets().await.unwrap().len();
@@ -64,7 +64,7 @@ pub async fn a_page_costs_no_more_where_there_are_more_rows(storage: &Storage) {
     assert!(cost < most, "{cost} to show {shown} rows");
 }
 
-/// Reads a page of each list; how many rows that shows.
+/// Reads a page of each list; returns how many rows that gives.
 async fn pages(reader: &HistoryReader, page: &Page) -> usize {
     let pages = [
         reader.closed_orders(page, &OrderFilter::default()).await,
@@ -81,7 +81,7 @@ async fn pages(reader: &HistoryReader, page: &Page) -> usize {
     pages.into_iter().map(|page| page.unwrap().len()).sum()
 }
 
-/// A connection that adds to `steps` each step of SQLite's.
+/// A connection that counts SQLite's steps in `steps`.
 async fn counting(dir: &Path, steps: &Arc<AtomicUsize>) -> Pool {
     let options = SqliteConnectOptions::new().filename(dir.join("history.db")).read_only(true);
     let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await.unwrap();
@@ -91,7 +91,7 @@ async fn counting(dir: &Path, steps: &Arc<AtomicUsize>) -> Pool {
     Pool::Sqlite(pool)
 }
 
-/// The rows that Postgres looked at, which a connection tells when it ends.
+/// The rows that Postgres has read, which a connection reports when it ends.
 async fn rows_read(url: &str, pool: &sqlx::PgPool) -> usize {
     pool.close().await;
     let open = "SELECT count(*) FROM pg_stat_activity

@@ -5,7 +5,7 @@ use super::*;
 
 const PAGE: usize = 512;
 const FRAME: usize = FRAME_HEADER_BYTES + PAGE;
-/// Of SQLite's own logs.
+/// The frame size of SQLite's own logs.
 const USUAL_FRAME: usize = FRAME_HEADER_BYTES + USUAL_PAGE_BYTES as usize;
 const SALTS: [u32; 2] = [7, 0xdead_beef];
 
@@ -30,7 +30,7 @@ impl Log {
         Log { bytes, order, salts, sum }
     }
 
-    /// A commit of so many pages.
+    /// A commit of this many pages.
     fn commit(&mut self, pages: u32) {
         for page in 1..=pages {
             let data = [page as u8; PAGE];
@@ -80,7 +80,7 @@ fn a_whole_log_is_sound_in_either_byte_order() {
 #[test]
 fn any_flip_before_the_last_commit_but_one_is_found_at_its_frame() {
     let log = Log::of(&[2, 1, 3, 2]);
-    // What says that the last commit but one is a commit is not to be hit itself.
+    // The field that marks the last commit but one as a commit must not be hit itself.
     for at in (0..frame(5)).chain(frame(5) + 16..frame(6)).filter(|at| !(8..12).contains(at)) {
         let mut bytes = log.bytes.clone();
         bytes[at] ^= 1 << (at % 8);
@@ -95,7 +95,7 @@ fn whatever_a_power_cut_leaves_of_the_last_commit_is_no_damage() {
     const PAGES: usize = 8;
     let synced = Log::of(&[2, 1]);
     let (whole, begins) = (Log::of(&[2, 1, PAGES as u32]), frame(3));
-    // Fresh, or where an earlier log was, all of whose frames were commits.
+    // Empty space, or an earlier log in which every frame was a commit.
     let mut older = Log::new(false, [6, 1]);
     (0..20).for_each(|_| older.commit(1));
     for before in [vec![0; whole.bytes.len()], older.bytes] {
@@ -114,14 +114,14 @@ fn whatever_a_power_cut_leaves_of_the_last_commit_is_no_damage() {
     }
 }
 
-/// Frames lie across sectors; of the 42nd what it says of its commit is in one, and its salts are in the next.
+/// Frames cross sectors; the 42nd has its commit mark in one sector and its salts in the next.
 #[test]
 fn a_sector_that_is_missing_or_alone_of_the_last_commit_is_no_damage() {
     let mut synced = vec![1; 40];
     let begins = Log::of(&synced).bytes.len();
     synced.push(4);
     let whole = Log::of(&synced).bytes;
-    // Where an earlier log was, all of whose frames were commits.
+    // Over an earlier log in which every frame was a commit.
     let mut older = Log::new(false, [6, 1]);
     (0..50).for_each(|_| older.commit(1));
     for sector in begins / 512..=whole.len() / 512 {
@@ -136,7 +136,7 @@ fn a_sector_that_is_missing_or_alone_of_the_last_commit_is_no_damage() {
     }
 }
 
-/// A log that is begun anew lies over the one before, whose frames were copied and synced.
+/// A restarted log overwrites the one before, whose frames were copied and synced.
 #[test]
 fn frames_of_an_earlier_log_do_not_count() {
     let mut older = Log::new(false, [6, 1]);
@@ -180,14 +180,14 @@ async fn d6_69_a_flip_in_the_midst_of_the_log_of_a_killed_journal_is_refused_and
         assert!(super::super::check_log(copy.path()).is_err(), "whoever only looks is told as well");
         assert!(std::fs::read(copy.path().join(log)).unwrap() == damaged, "somebody wrote");
     }
-    // What it is for: SQLite would say nothing.
+    // The purpose: SQLite would report nothing.
     let mut damaged = bytes.clone();
     damaged[HEADER_BYTES + frames / 2 * USUAL_FRAME + 2_000] ^= 4;
     let left = super::super::reader(killed(&damaged).path()).await.unwrap().last_seq().await.unwrap();
     assert!(left < ROWS, "{left}");
 }
 
-/// The rule counts on it: a commit is one frame that says so, however large, and the last one of its row.
+/// The check relies on this: one frame marks a commit, however large that is, and it is the last of its row.
 #[tokio::test]
 async fn a_row_is_one_commit_in_the_log() {
     let dir = tempfile::tempdir().unwrap();
