@@ -3,6 +3,7 @@
 use std::mem;
 
 use super::call::{Call, Continuation, Follow};
+use super::close::Close;
 use super::credentials::secret_text;
 use super::fan_out;
 use super::filters::{self, narrowed};
@@ -10,7 +11,7 @@ use super::history_answers::NO_FILLS;
 use super::outbound::{self, items, orders, records, results};
 use super::part::{First, Part, Started};
 use super::passwords::bearer_hash;
-use super::replay::{BROKEN_OFF, Replay};
+use super::replay::Replay;
 use super::rights::Holder;
 use super::ring::Item;
 use super::session::{End, Session};
@@ -75,7 +76,7 @@ impl Session {
                 Part::Batch(channel, number, batch) => self.batch((channel, number), &batch),
                 Part::Frame(wanted, frame) if wanted.strong_count() > 0 => self.out.bytes.extend_from_slice(&frame),
                 Part::Status(change) => self.status(Some(change)),
-                Part::Close(code, reason) => return Some(End::Close(code, reason)),
+                Part::Close(why) => return Some(End::Close(why)),
                 Part::Item(..) | Part::Frame(..) => {}
             }
         }
@@ -144,7 +145,7 @@ impl Session {
         if let Some(held) = subscription.held.as_mut().filter(|held| held.holds(item)) {
             // At most as many as are kept for clients that resume.
             if !held.keep(item, self.gateway.limits.replay_ring) {
-                self.ending = Some(NO_FILLS);
+                self.ending = Some(End::Close(Close::FillsNotReady));
             }
             return;
         }
@@ -315,7 +316,7 @@ impl Session {
         };
         if follow.acknowledged && !self.sees_past(channel) {
             // The right was lost while the last page was written; no more of the past may be sent.
-            self.ending = Some(BROKEN_OFF);
+            self.ending = Some(End::Close(Close::ReplayBrokenOff));
             return;
         }
         let options = subscription.options.clone();

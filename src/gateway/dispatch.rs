@@ -5,14 +5,14 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 
 use super::call::{Call, Continuation, Follow};
+use super::close::Close;
 use super::credentials::ApiCredentials;
 use super::fan_out;
 use super::inbound::{self, Body, Request, SubscribeOptions, WireError};
 use super::outbound::{Envelope, items};
 use super::passwords::{bearer_hash, new_bearer_token};
 use super::release::Ticket;
-use super::replay::BROKEN_OFF;
-use super::session::{Session, Subscription};
+use super::session::{End, Session, Subscription};
 use super::token::TokenError;
 use crate::access::operation::Operation;
 use crate::access::principal::{Actor, Credential, Principal};
@@ -266,7 +266,7 @@ impl Session {
             self.subscriptions.remove(&call.operation);
             self.queue.unsubscribed(call.operation, follow.number);
             if follow.acknowledged {
-                self.ending = Some(BROKEN_OFF);
+                self.ending = Some(End::Close(Close::ReplayBrokenOff));
                 return;
             }
         }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::close::Close;
 use super::frame;
 use super::session::{End, PATIENCE, Session};
 
@@ -21,7 +22,7 @@ impl Session {
             match self.queue.in_flight() {
                 0 => return Some(self.restart()),
                 // The sequencer answers all that it accepted, unless it died.
-                _ if !self.gateway.handle.is_open() => return Some(End::Close(1011, "the outcome is not known")),
+                _ if !self.gateway.handle.is_open() => return Some(End::Close(Close::OutcomeUnknown)),
                 // After 1012 a client would assume that unanswered calls were not executed.
                 _ => {}
             }
@@ -29,10 +30,10 @@ impl Session {
         // If the sequencer is gone or the server is stopping, calls under way decide how the socket ends (above).
         let goes_on = !self.stopping && self.gateway.handle.is_open();
         if goes_on && !self.topics.is_empty() && !self.gateway.market_data.is_running() {
-            return Some(End::Close(1013, "market data has stopped"));
+            return Some(End::Close(Close::MarketDataStopped));
         }
         if idle >= IDLE && !follows && self.queue.in_flight() == 0 {
-            return Some(End::Close(1000, "idle"));
+            return Some(End::Close(Close::Idle));
         }
         if !self.is_there() {
             return Some(End::Gone);
@@ -50,7 +51,7 @@ impl Session {
     /// How a session ends with its server once no call is under way.
     pub(super) fn restart(&self) -> End {
         // The sequencer outlasts the sessions, unless it died.
-        End::Close(1012, if self.gateway.handle.is_open() { "planned restart" } else { "the server failed" })
+        End::Close(if self.gateway.handle.is_open() { Close::PlannedRestart } else { Close::ServerFailed })
     }
 
     /// How long a peer may be silent before it is pinged, and again as long before it counts as gone.

@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::answers::Group;
 use super::call::Call;
+use super::close::Close;
 use super::filters;
 use super::inbound::Page;
 use super::outbound::executions::{self, Execution, OneSide};
@@ -32,9 +33,6 @@ use crate::wire::results::{AuditLog, Ledgers};
 
 /// The error when history does not answer in time.
 pub(super) const BUSY: &str = "EService:Busy: history did not answer in time; retry in 1000 ms";
-/// How a socket is closed when history does not deliver the promised past fills in time, or too many later items are
-/// waiting behind them.
-pub(super) const NO_FILLS: End = End::Close(1013, "past fills are not ready: reconnect");
 /// Fills in the snapshot that `snap_trades` asks for.
 const FILLS_MAX: usize = 50;
 
@@ -103,7 +101,7 @@ impl Session {
         let channel = Operation::Executions;
         let subscription = self.subscriptions.get_mut(&channel).filter(|subscription| subscription.number == number)?;
         // The acknowledgement promised them.
-        let Ok(data) = told else { return Some(NO_FILLS) };
+        let Ok(data) = told else { return Some(End::Close(Close::FillsNotReady)) };
         let held = subscription.held.take();
         self.frame(channel, true, &data);
         let (reference, dates) = (self.gateway.directory.reference(), self.query_dates());

@@ -16,8 +16,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use parking_lot::Mutex;
 
+use super::close::{Close, GONE};
 use super::context::Gateway;
-use super::rights;
 use super::tls::Certificate;
 use crate::access::principal::Actor;
 use crate::domain::ids::Seq;
@@ -34,26 +34,6 @@ const _: () = assert!((Code::NotEmpty as usize) < CODES);
 
 /// Kinds of socket, as in the label `kind`.
 const KINDS: [&str; 4] = ["public", "service_user", "member", "venue"];
-
-/// The codes that sockets are closed with; 1006 stands for a client that left, 0 for any other.
-const ENDS: [u16; 16] = [
-    1000,
-    1002,
-    1006,
-    1007,
-    1009,
-    1011,
-    1012,
-    1013,
-    rights::KEY_CHANGED,
-    rights::KEY_EXPIRED,
-    rights::WEBSOCKET_OFF,
-    rights::ADDRESS_OFF,
-    rights::SESSION_ENDED,
-    rights::SLOW_CONSUMER,
-    rights::TOO_MANY,
-    0,
-];
 
 /// The statuses that handshakes are refused with; 0 stands for any other.
 const STATUSES: [u16; 6] = [400, 401, 403, 429, 503, 0];
@@ -73,7 +53,9 @@ pub struct Metrics {
     market_data_waiting: AtomicUsize,
     history_waiting: AtomicUsize,
     sockets: [AtomicI64; KINDS.len()],
-    ends: [AtomicU64; ENDS.len()],
+    closed: [AtomicU64; Close::ALL.len()],
+    /// Sockets whose client left.
+    gone: AtomicU64,
     handshakes: [AtomicU64; STATUSES.len()],
     sign_ins: AtomicU64,
     malformed: AtomicU64,
@@ -144,10 +126,10 @@ impl Metrics {
         self.sockets[kind(actor)].load(Ordering::Relaxed)
     }
 
-    /// Counts the end of a socket, with the code that it ended with.
-    pub(super) fn closed(&self, actor: Actor, code: u16) {
+    /// Counts the end of a socket, which was closed for `why` unless its client left.
+    pub(super) fn closed(&self, actor: Actor, why: Option<Close>) {
         self.sockets[kind(actor)].fetch_sub(1, Ordering::Relaxed);
-        self.ends[place(&ENDS, code)].fetch_add(1, Ordering::Relaxed);
+        why.map_or(&self.gone, |why| &self.closed[why as usize]).fetch_add(1, Ordering::Relaxed);
     }
 
     /// Records how long a socket stayed open after its right ended.
@@ -163,6 +145,15 @@ impl Metrics {
     /// Counts a sign-in that failed.
     pub(super) fn sign_in_refused(&self) {
         self.sign_ins.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Ended sockets by code.
+    fn ends(&self) -> BTreeMap<u16, u64> {
+        let mut counts = BTreeMap::from([(GONE, load(&self.gone))]);
+        for (why, count) in Close::ALL.iter().zip(&self.closed) {
+            *counts.entry(why.code()).or_default() += load(count);
+        }
+        counts
     }
 
     fn refusals(&self) -> BTreeMap<&'static str, u64> {
@@ -279,8 +270,8 @@ impl Scrape {
             page.labelled("countersign_sockets", "kind", kind, count.load(Ordering::Relaxed));
         }
         page.family("countersign_sockets_closed_total", "counter", "Ended WebSockets, by close code.");
-        for (code, count) in ENDS.iter().zip(&self.gateway.metrics.ends) {
-            page.labelled("countersign_sockets_closed_total", "code", code, load(count));
+        for (code, count) in self.gateway.metrics.ends() {
+            page.labelled("countersign_sockets_closed_total", "code", code, count);
         }
         page.family("countersign_handshakes_refused_total", "counter", "Handshakes refused, by HTTP status.");
         for (status, count) in STATUSES.iter().zip(&self.gateway.metrics.handshakes) {

@@ -28,6 +28,7 @@ pub mod token;
 // A session: from frames to the engine, and from answers to frames.
 mod answers;
 pub mod call;
+pub mod close;
 mod dispatch;
 pub mod frame;
 mod heartbeat;

@@ -5,6 +5,7 @@ use std::sync::{Arc, Weak};
 use bytes::Bytes;
 
 use super::call::Call;
+use super::close::Close;
 use super::fan_out::Batch;
 use super::ring::Item;
 use crate::access::operation::Operation;
@@ -30,8 +31,8 @@ pub enum Part {
     Frame(Weak<()>, Bytes),
     /// A message on `status`.
     Status(StatusChange),
-    /// Close with this code and reason once everything before is written.
-    Close(u16, &'static str),
+    /// Close for this once everything before is written.
+    Close(Close),
 }
 
 /// What `status` announces beside the streams.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::call::{Call, Continuation, Follow};
+use super::close::Close;
 use super::directory::Directory;
 use super::fan_out::{self, News};
 use super::frame::Frames;
@@ -238,7 +239,7 @@ impl Releaser {
             let held = self.held.entry(holder).or_default();
             held.push(queue.slot);
             if !self.sockets.count(holder, held.len()) {
-                self.part(queue, Part::Close(rights::TOO_MANY, "too many connections of this key"));
+                self.part(queue, Part::Close(Close::TooManyConnections));
             }
         }
     }
@@ -350,10 +351,10 @@ impl Releaser {
                 continue;
             }
             let open: Vec<Operation> = channels.iter().map(|((_, channel), _)| *channel).collect();
-            if let Some((code, reason)) = rights::verdict(event, queue.peer, *credential, &open) {
+            if let Some(why) = rights::verdict(event, queue.peer, *credential, &open) {
                 let queue = Arc::clone(queue);
                 queue.revoked(stamped.at);
-                self.part(&queue, Part::Close(code, reason));
+                self.part(&queue, Part::Close(why));
             }
         }
     }

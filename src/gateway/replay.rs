@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::answers::Group;
 use super::call::{Call, Continuation, Follow};
+use super::close::Close;
 use super::history_answers::{BUSY, Recalled};
 use super::rights;
 use super::ring::Item;
@@ -24,8 +25,6 @@ use crate::sequencer::handle::Work;
 
 /// Items rendered before they are written.
 pub(super) const AT_ONCE_MAX: usize = 256;
-/// How a socket ends whose replay cannot continue; the client has everything up to the last offset that it saw.
-pub(super) const BROKEN_OFF: End = End::Close(1013, "replay broken off: reconnect with from_offset");
 
 /// A replay in progress.
 pub(super) struct Replay {
@@ -79,9 +78,9 @@ impl Session {
                 return None;
             }
             // The engine's permission was as of then; a client that reconnects is judged again.
-            Ok(_) if !self.sees_past(replay.call.operation) => return Some(BROKEN_OFF),
+            Ok(_) if !self.sees_past(replay.call.operation) => return Some(End::Close(Close::ReplayBrokenOff)),
             Ok(Past::Page(page)) => page,
-            _ if replay.follow.acknowledged => return Some(BROKEN_OFF),
+            _ if replay.follow.acknowledged => return Some(End::Close(Close::ReplayBrokenOff)),
             Ok(Past::TooOld) => {
                 self.follow(replay.call, Follow { from_offset: None, too_old: true, ..replay.follow });
                 self.submit(now);

@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 
+use super::close::Close;
 use super::directory::Directory;
 use crate::access::operation::Operation;
 use crate::access::principal::Credential;
@@ -24,63 +25,39 @@ pub enum Holder {
     Member(MemberId),
 }
 
-/// The key was revoked or changed, or an open channel lost the scope, the dates or the View that it needs.
-pub const KEY_CHANGED: u16 = 4001;
-/// The key expired.
-pub const KEY_EXPIRED: u16 = 4002;
-const EXPIRED: (u16, &str) = (KEY_EXPIRED, "key expired");
-/// Allow WebSocket was turned off.
-pub const WEBSOCKET_OFF: u16 = 4003;
-/// The address is no longer in the allow-list.
-pub const ADDRESS_OFF: u16 = 4004;
-/// The Member's session ended.
-pub const SESSION_ENDED: u16 = 4005;
-/// The socket did not read what was sent to it.
-pub const SLOW_CONSUMER: u16 = 4008;
-/// The socket sent more than it may, or its key has more sockets than it may.
-pub const TOO_MANY: u16 = 4009;
-
-/// The code and reason that an event closes a socket with, if it does.
-pub fn verdict(event: &Event, peer: IpAddr, credential: Credential, open: &[Operation]) -> Option<(u16, &'static str)> {
+/// Why an event closes a socket, if it does.
+pub fn verdict(event: &Event, peer: IpAddr, credential: Credential, open: &[Operation]) -> Option<Close> {
     match event {
         Event::ServiceUserChanged { service_user, change } => {
             if !service_user.bears(credential) {
-                return Some((KEY_CHANGED, "key rotated"));
+                return Some(Close::KeyRotated);
             }
             key_verdict(service_user, *change, peer, open)
         }
-        Event::VenueKeyChanged(key) if key.expired => Some(EXPIRED),
-        Event::Frozen(freeze) if freeze.scope == FreezeScope::All => Some((KEY_CHANGED, "frozen")),
-        Event::MemberChanged(member) if member.status != MemberStatus::Active => Some((
-            SESSION_ENDED,
-            "session ended: you were suspended, reset or removed; ask a Member who manages access",
-        )),
+        Event::VenueKeyChanged(key) if key.expired => Some(Close::KeyExpired),
+        Event::Frozen(freeze) if freeze.scope == FreezeScope::All => Some(Close::Frozen),
+        Event::MemberChanged(member) if member.status != MemberStatus::Active => Some(Close::MemberEnded),
         Event::MemberChanged(member) => lost(member.rights(), open),
         Event::SessionClosed(session) if credential == Credential::Session(session.cookie_hash) => {
-            Some((SESSION_ENDED, "session ended"))
+            Some(Close::SessionEnded)
         }
         _ => None,
     }
 }
 
-fn key_verdict(
-    user: &ServiceUser,
-    change: ServiceUserChange,
-    peer: IpAddr,
-    open: &[Operation],
-) -> Option<(u16, &'static str)> {
+fn key_verdict(user: &ServiceUser, change: ServiceUserChange, peer: IpAddr, open: &[Operation]) -> Option<Close> {
     match user.status {
-        KeyStatus::Removed => return Some((KEY_CHANGED, "key removed")),
-        KeyStatus::Disabled => return Some((KEY_CHANGED, "key disabled")),
-        KeyStatus::Unclaimed => return Some((KEY_CHANGED, "key not claimed")),
-        KeyStatus::Expired => return Some(EXPIRED),
+        KeyStatus::Removed => return Some(Close::KeyRemoved),
+        KeyStatus::Disabled => return Some(Close::KeyDisabled),
+        KeyStatus::Unclaimed => return Some(Close::KeyNotClaimed),
+        KeyStatus::Expired => return Some(Close::KeyExpired),
         KeyStatus::Active => {}
     }
     if !user.settings.allow_websocket {
-        return Some((WEBSOCKET_OFF, "WebSocket not allowed any more"));
+        return Some(Close::WebSocketOff);
     }
     if !user.settings.admits_peer(peer) {
-        return Some((ADDRESS_OFF, "address not allowed any more"));
+        return Some(Close::AddressOff);
     }
     if let Some(closes) = lost(Rights::ServiceUser(user.scopes), open) {
         return Some(closes);
@@ -93,15 +70,15 @@ fn key_verdict(
     };
     let ended = change == ServiceUserChange::QueryEnded || user.query_ended;
     if ended && open.iter().any(dated) {
-        return Some((KEY_CHANGED, "query end date"));
+        return Some(Close::QueryEnded);
     }
     None
 }
 
 /// How a socket is closed when `rights` no longer permit one of its channels.
-fn lost(rights: Rights<'_>, open: &[Operation]) -> Option<(u16, &'static str)> {
+fn lost(rights: Rights<'_>, open: &[Operation]) -> Option<Close> {
     let is_lost = |channel: &Operation| !permit(rights, *channel);
-    open.iter().any(is_lost).then_some((KEY_CHANGED, "an open subscription lost its scope"))
+    open.iter().any(is_lost).then_some(Close::ScopeLost)
 }
 
 /// The holders whose sockets an event may close.

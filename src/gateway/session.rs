@@ -19,6 +19,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::admission::Admitted;
 use super::call::Call;
+use super::close::Close;
 use super::context::Gateway;
 use super::frame::Frames;
 use super::heartbeat::BEAT;
@@ -27,7 +28,6 @@ use super::outbound::{self, Envelope};
 use super::part::{Part, StatusChange};
 use super::presence;
 use super::release::Ticket;
-use super::rights::{SLOW_CONSUMER, TOO_MANY};
 use super::send_queue::{SendQueue, SocketGuard};
 use super::token::Claims;
 use super::upgrade::{self, WebSocket};
@@ -72,10 +72,10 @@ pub(super) enum End {
     Gone,
     /// The peer closes, and tungstenite has queued the answer to its close frame.
     Closed,
-    /// We close, with a code and a reason.
-    Close(u16, &'static str),
-    /// We close, but the peer does not read: it cannot be sent the code and the reason.
-    Drop(u16, &'static str),
+    /// We close, and say why.
+    Close(Close),
+    /// We close, and the peer takes nothing: it cannot be told why.
+    Drop(Close),
 }
 
 /// What a session waits for.
@@ -201,11 +201,11 @@ pub(super) fn run(
         }
         let served = AssertUnwindSafe(session.serve(&mut socket, &mut parts)).catch_unwind().await;
         // A panic can only have spoiled this socket's own state, so it is ended like any other.
-        let end = served.unwrap_or(End::Drop(1011, "the session failed"));
+        let end = served.unwrap_or(End::Drop(Close::SessionFailed));
         session.closed(end, now.elapsed());
         session.leave();
         match end {
-            End::Close(code, reason) => Box::pin(upgrade::close(socket, code, reason)).await,
+            End::Close(why) => Box::pin(upgrade::close(socket, why)).await,
             End::Closed => Box::pin(upgrade::closed(socket)).await,
             End::Gone | End::Drop(..) => {}
         }
@@ -283,7 +283,7 @@ impl Session {
         match next {
             Next::Delivery(Some(delivery)) => return self.deliver(delivery, parts, socket).await,
             Next::Delivery(None) => return Some(End::Gone),
-            Next::TooSlow => return Some(End::Close(SLOW_CONSUMER, "slow consumer")),
+            Next::TooSlow => return Some(End::Close(Close::SlowConsumer)),
             Next::Recalled(Recalled::Answered(answered)) => self.looked_back(answered),
             Next::Recalled(Recalled::Fills(number, told)) => {
                 return Box::pin(self.fills_told(number, told, socket)).await;
@@ -326,7 +326,7 @@ impl Session {
                 self.last_message = self.last_heard;
             }
             end = match message {
-                Some(Ok(_)) if !self.spend_credit() => Some(End::Close(TOO_MANY, "too many requests")),
+                Some(Ok(_)) if !self.spend_credit() => Some(End::Close(Close::TooManyRequests)),
                 // Some stock clients send their text as binary (kraken-async-rs).
                 Some(Ok(message @ (Message::Text(_) | Message::Binary(_)))) => match message.to_text() {
                     Ok(text) => {
@@ -335,14 +335,12 @@ impl Session {
                         }
                         None
                     }
-                    Err(_) => Some(End::Close(1007, "text only")),
+                    Err(_) => Some(End::Close(Close::NotText)),
                 },
                 Some(Ok(Message::Close(_))) => Some(End::Closed),
                 None => Some(End::Gone),
                 Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => None,
-                Some(Err(error)) => {
-                    Some(upgrade::close_code(&error).map_or(End::Gone, |code| End::Close(code, "protocol error")))
-                }
+                Some(Err(error)) => Some(upgrade::refused(&error).map_or(End::Gone, End::Close)),
             };
             if end.is_some() || !self.reads() || self.out.bytes.len() > RENDERED_MAX {
                 break;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::http::HeaderMap;
 
 use super::admission::counted_as;
+use super::close::GONE;
 use super::context::Gateway;
 use super::handshake::origin;
 use super::refusal::Refusal;
@@ -60,9 +61,6 @@ impl Gateway {
     }
 }
 
-/// The code for a client that left without a close frame, as in RFC 6455.
-const GONE: u16 = 1006;
-
 impl Session {
     /// The socket is open.
     pub(super) fn opened(&self, origin: Option<&str>) {
@@ -87,12 +85,13 @@ impl Session {
 
     /// The socket is about to be closed.
     pub(super) fn closed(&self, end: End, open_for: Duration) {
-        let (code, reason) = match end {
-            End::Gone | End::Closed => (GONE, "the client left"),
-            End::Close(code, reason) | End::Drop(code, reason) => (code, reason),
+        let why = match end {
+            End::Gone | End::Closed => None,
+            End::Close(why) | End::Drop(why) => Some(why),
         };
+        let (code, reason) = why.map_or((GONE, "the client left"), |why| (why.code(), why.reason()));
         let who = if self.bound { self.principal.actor } else { Actor::Public };
-        self.gateway.metrics.closed(who, code);
+        self.gateway.metrics.closed(who, why);
         if let Some(at) = self.queue.revoked_at() {
             let us = (self.gateway.clock)().0.saturating_sub(at.0);
             self.gateway.metrics.revoked(Duration::from_micros(us));

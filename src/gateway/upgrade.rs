@@ -36,7 +36,7 @@ use tokio_tungstenite::{
     },
 };
 
-use super::{deadline::Deadline, frame, listener::Place, refusal::Refusal, socket::Socket};
+use super::{close::Close, deadline::Deadline, frame, listener::Place, refusal::Refusal, socket::Socket};
 
 /// An open WebSocket as sessions get it.
 pub type WebSocket = WebSocketStream<Socket>;
@@ -112,23 +112,23 @@ impl Upgrade {
     }
 }
 
-/// The close code for a failed read; `None` when nobody is left to receive it.
-pub fn close_code(error: &Error) -> Option<u16> {
+/// Why a socket is closed of which a read failed; `None` when nobody is left to be told.
+pub fn refused(error: &Error) -> Option<Close> {
     match error {
-        Error::Capacity(_) => Some(1009),
+        Error::Capacity(_) => Some(Close::TooLong),
         Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => None,
-        Error::Protocol(_) => Some(1002),
-        Error::Utf8(_) => Some(1007),
+        Error::Protocol(_) => Some(Close::Malformed),
+        Error::Utf8(_) => Some(Close::NotUtf8),
         _ => None,
     }
 }
 
-/// Ends a WebSocket with a code and a reason. Closing a TCP socket with unread input resets it, and the reset may
-/// overtake the close frame, so this keeps reading for a moment until the peer has closed. The session's own frames
-/// must be complete before.
-pub async fn close(socket: WebSocket, code: u16, reason: &str) {
+/// Ends a WebSocket and says why. Closing a TCP socket with unread input resets it,
+/// and a reset overtakes the close frame: so this reads on for a moment until the peer has closed.
+/// Frames of the session's own must be complete before.
+pub async fn close(socket: WebSocket, why: Close) {
     let mut bytes = Vec::new();
-    frame::push_close(&mut bytes, code, reason);
+    frame::push_close(&mut bytes, why.code(), why.reason());
     end(socket, &bytes).await;
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures::SinkExt as _;
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 
-use super::rights::SLOW_CONSUMER;
+use super::close::Close;
 use super::send_queue::SendQueue;
 use super::session::{End, PATIENCE, Session};
 use super::upgrade::WebSocket;
@@ -100,9 +100,9 @@ async fn patiently(
         }
     };
     match tokio::time::timeout(PATIENCE, whole).await {
-        Ok(Ok(())) if too_slow => Err(End::Close(SLOW_CONSUMER, "slow consumer")),
+        Ok(Ok(())) if too_slow => Err(End::Close(Close::SlowConsumer)),
         Ok(written) => written,
-        Err(_) if too_slow => Err(End::Drop(SLOW_CONSUMER, "slow consumer")),
+        Err(_) if too_slow => Err(End::Drop(Close::SlowConsumer)),
         Err(_) => Err(End::Gone),
     }
 }
@@ -158,9 +158,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn d4_54_a_peer_that_is_too_slow_is_told_so_if_it_takes_the_rest_in_time_and_is_cut_off_otherwise() {
         let in_time = written(1_024, 1, SendQueue::missed_some).await;
-        assert!(matches!(in_time, Err(End::Close(SLOW_CONSUMER, "slow consumer"))));
+        assert!(matches!(in_time, Err(End::Close(Close::SlowConsumer))));
         let began = Instant::now();
-        assert!(matches!(written(1_024, 20, SendQueue::missed_some).await, Err(End::Drop(SLOW_CONSUMER, _))));
+        assert!(matches!(written(1_024, 20, SendQueue::missed_some).await, Err(End::Drop(Close::SlowConsumer))));
         assert_eq!(began.elapsed(), BRIEF + PATIENCE);
     }
 }

@@ -31,8 +31,8 @@ async fn echo(mut socket: WebSocket, report: mpsc::UnboundedSender<String>) {
             Ok(Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_)) => {}
             Err(error) => {
                 report.send(error.to_string()).unwrap();
-                if let Some(code) = close_code(&error) {
-                    close(socket, code, "refused").await;
+                if let Some(why) = refused(&error) {
+                    close(socket, why).await;
                 }
                 return;
             }
@@ -354,7 +354,7 @@ async fn a_close_frame_comes_after_the_pongs_that_are_on_their_way() {
         }
         client.next().await
     };
-    let ((), closed) = tokio::join!(close(socket, 1012, "planned restart"), reading);
+    let ((), closed) = tokio::join!(close(socket, Close::PlannedRestart), reading);
     let Some(Ok(Message::Close(Some(frame)))) = closed else { panic!("{closed:?}") };
     assert_eq!(u16::from(frame.code), 1012);
 }
