@@ -15,7 +15,6 @@ use super::replay::Replay;
 use super::rights::Holder;
 use super::ring::Item;
 use super::session::{End, Session};
-use super::subscriptions::TOO_OLD;
 use crate::access::operation::Operation;
 use crate::access::permit_past;
 use crate::access::principal::Actor;
@@ -25,7 +24,7 @@ use crate::engine::approvals::{Request, RequestState};
 use crate::engine::exports::Export;
 use crate::engine::query::View;
 use crate::engine::reference::Reference;
-use crate::engine::reject::Reject;
+use crate::engine::reject::{Code, Reject};
 use crate::engine::reply::Reply;
 use crate::engine::service_users::{KeyRef, ServiceUser};
 use crate::engine::workflows::Drawn;
@@ -35,8 +34,6 @@ use crate::wire::results::{Credentials, Initiated, Subscribed};
 
 /// Items in one frame at most.
 pub(super) const ITEMS_MAX: usize = 64;
-/// The error for a call during which the journal failed.
-const FAILED: &str = "EService:Unavailable: the outcome is not known; look it up once `status` tells `online`";
 
 /// Items of one channel that go into one frame.
 pub(super) struct Group {
@@ -67,7 +64,7 @@ impl Session {
                 }
                 Part::Failed(call) => {
                     self.landed(&call);
-                    self.refused_call(&call, FAILED, now);
+                    self.refused_call(&call, Code::OutcomeUnknown.text(), now);
                 }
                 Part::Started(call, started) => {
                     self.landed(&call);
@@ -322,7 +319,7 @@ impl Session {
         let options = subscription.options.clone();
         let fills = fills.filter(|_| options.snap_trades == Some(true));
         if follow.too_old {
-            warnings.push(TOO_OLD);
+            warnings.push(Code::OffsetTooOld.text());
         }
         if follow.from_offset.is_some() && channel == Operation::Balances && self.query_dates().from.is_some() {
             warnings.push("entries before the key's query start date are left out");

@@ -120,7 +120,7 @@ impl Unanswered {
     /// The HTTP answer, with this status if the engine refused.
     pub(super) fn over_http(self, status: StatusCode) -> Refusal {
         match self {
-            Unanswered::Refused(reject) => Refusal::new(status, reject.text()),
+            Unanswered::Refused(reject) => Refusal::new(status, reject),
             Unanswered::Unavailable => Refusal::unavailable(),
         }
     }

@@ -19,7 +19,7 @@ use crate::access::principal::{Actor, Credential, Principal};
 use crate::domain::time::Moment;
 use crate::engine::command::{Command, Invitee};
 use crate::engine::query::Query;
-use crate::engine::reject::Code;
+use crate::engine::reject::{Code, Reject};
 use crate::engine::workflows::{Drawn, Needs};
 use crate::sequencer::handle::{Submission, Unavailable, Work};
 use crate::wire::leaf::Text;
@@ -29,10 +29,11 @@ use crate::wire::results::Subscribed;
 const TOKENS_MAX: usize = 8;
 /// How long an order may wait if it names no deadline, µs (docs.kraken.com, `add_order`).
 const DEADLINE_US: u64 = 5_000_000;
-/// The error for a client that ends a subscription that it does not have.
-pub(super) const NOT_SUBSCRIBED: &str = "EGeneral:Invalid arguments:channel: not subscribed";
-/// The error when the engine's queue is full, or market data has stopped.
-pub(super) const UNAVAILABLE: &str = "EService:Unavailable: retry in 100 ms";
+
+/// The refusal to end what the socket does not follow.
+pub(super) fn not_subscribed() -> Reject {
+    Reject::invalid("channel", "not subscribed")
+}
 
 impl Session {
     /// Answers a message at once, or adds its request to the submissions. The few messages that must wait, for market
@@ -59,15 +60,16 @@ impl Session {
         }
         self.principal.credential = self.credential;
         if let Some(token) = &request.token
-            && let Err(error) = self.present(token, time_in)
+            && let Err(reject) = self.present(token, time_in)
         {
-            self.token_refused(error);
-            self.reply(envelope, Err(error));
+            let error = reject.text();
+            self.token_refused(&error);
+            self.reply(envelope, Err(&error));
             return None;
         }
         let row = request.operation.row();
         if self.principal.actor == Actor::Public && !row.public {
-            self.reply(envelope, Err("Token(s) not found"));
+            self.reply(envelope, Err(Code::NoToken.text()));
             return None;
         }
         self.perform(request, envelope)
@@ -82,18 +84,20 @@ impl Session {
 
     /// Handles a token: the first one binds the socket; later ones must be of the same principal, and only their own
     /// message is judged by them (rules 5, 6).
-    fn present(&mut self, token: &str, now: Moment) -> Result<(), &'static str> {
+    fn present(&mut self, token: &str, now: Moment) -> Result<(), Reject> {
         let known = self.tokens.iter().position(|(used, _)| used == token);
         let claims = match known {
             Some(at) => self.tokens[at].1,
             None => self.gateway.tokens.verify(token, now).map_err(|error| match error {
-                TokenError::Expired => "ESession:Invalid session:token: it has expired, ask for a new one",
-                TokenError::Invalid => "EAPI:Invalid token:token: this server did not make it",
+                TokenError::Expired => {
+                    Reject::field(Code::InvalidSession, "token", "it has expired, ask for a new one")
+                }
+                TokenError::Invalid => Reject::field(Code::InvalidToken, "token", "this server did not make it"),
             })?,
         };
         let actor = claims.key.actor();
         if self.principal.actor != Actor::Public && self.principal.actor != actor {
-            return Err("ESession:Invalid session:token: this socket belongs to another principal");
+            return Err(Reject::field(Code::InvalidSession, "token", "this socket belongs to another principal"));
         }
         match known {
             Some(0) => {}
@@ -141,7 +145,7 @@ impl Session {
             }
             Body::Coded(command, code) => match self.coded(command, code.as_deref(), time_in) {
                 Ok((command, then)) => self.ask(Work::Command(command), call(then)),
-                Err(error) => self.reply(envelope, Err(error)),
+                Err(reject) => self.reply(envelope, Err(&reject.text())),
             },
             Body::CreateOrganization { name, members } => {
                 let invite = |(name, email)| {
@@ -183,16 +187,16 @@ impl Session {
         mut command: Command,
         code: Option<&str>,
         now: Moment,
-    ) -> Result<(Command, Continuation), &'static str> {
+    ) -> Result<(Command, Continuation), Reject> {
         if let (Some(code), Some(step), Actor::Member(member)) = (code, command.step_mut(), self.principal.actor) {
             // Limited by session, not by address: with a stolen session nobody can guess from many addresses.
             if !self.gateway.codes.admit(self.credential, now) {
-                return Err("EAPI:Rate limit exceeded:otp: too many wrong codes; wait a minute");
+                return Err(Reject::field(Code::TooManyTries, "otp", "too many wrong codes; wait a minute"));
             }
             let sealed = self.gateway.directory.members(|members| members.member(member).totp_sealed.clone());
             let verified = sealed.and_then(|sealed| self.gateway.code_step(member, &sealed, code));
-            let wrong = "EGovernance:One-time code wrong:otp: give the code that your app shows now";
-            *step = Some(verified.ok_or(wrong)?);
+            let wrong = || Reject::field(Code::CodeWrong, "otp", "give the code that your app shows now");
+            *step = Some(verified.ok_or_else(wrong)?);
             self.gateway.codes.take_back(&self.credential);
         }
         let mut then = Continuation::Reply;
@@ -239,11 +243,11 @@ impl Session {
             Ok(()) => {}
             Err(Unavailable(back)) => {
                 // A sequencer that has ended accepts nothing ever again.
-                let error = if self.gateway.handle.is_open() { UNAVAILABLE } else { "EService:Unavailable" };
+                let code = if self.gateway.handle.is_open() { Code::QueueFull } else { Code::Unavailable };
                 for submission in back {
                     if let Ticket::Call(_, call) = submission.ticket {
                         self.landed(&call);
-                        self.refused_call(&call, error, now);
+                        self.refused_call(&call, code.text(), now);
                     }
                 }
             }
@@ -285,7 +289,7 @@ impl Session {
     async fn subscribe(&mut self, operation: Operation, channel: SubscribeOptions, req_id: Option<i64>, now: Moment) {
         let envelope = Envelope::at_once("subscribe", req_id, now);
         match operation {
-            Operation::Status if self.follows_status => self.reply(envelope, Err("Already subscribed")),
+            Operation::Status if self.follows_status => self.reply(envelope, Err(Code::AlreadySubscribed.text())),
             Operation::Status => {
                 self.follows_status = true;
                 let result = Subscribed { channel: "status", ..Subscribed::default() };
@@ -303,7 +307,7 @@ impl Session {
             }
             _ => {
                 if self.subscriptions.contains_key(&operation) {
-                    return self.reply(envelope, Err("Already subscribed"));
+                    return self.reply(envelope, Err(Code::AlreadySubscribed.text()));
                 }
                 let reference = self.gateway.directory.reference();
                 // An unknown asset in the filter would silence the channel.
@@ -329,11 +333,11 @@ impl Session {
             | Operation::Level3
             | Operation::Trade
             | Operation::Ohlc => return self.leave_market(operation, channel, envelope),
-            Operation::Status if !self.follows_status => return self.reply(envelope, Err(NOT_SUBSCRIBED)),
+            Operation::Status if !self.follows_status => return self.reply(envelope, Err(&not_subscribed().text())),
             Operation::Status => self.follows_status = false,
             _ => {
                 let Some(subscription) = self.subscriptions.remove(&operation) else {
-                    return self.reply(envelope, Err(NOT_SUBSCRIBED));
+                    return self.reply(envelope, Err(&not_subscribed().text()));
                 };
                 if fan_out::takes(operation) {
                     self.queue.passes(None);

@@ -109,10 +109,8 @@ impl Signature<'_> {
         if api_key.or(nonce).or(api_sign).is_none() {
             return Ok(None);
         }
-        let needed = |code, header| {
-            let refusal = Reject::field(code, header, "this header is needed");
-            Refusal::new(StatusCode::UNAUTHORIZED, refusal.text())
-        };
+        let needed =
+            |code, header| Refusal::new(StatusCode::UNAUTHORIZED, Reject::field(code, header, "this header is needed"));
         let api_key = api_key.ok_or_else(|| needed(Code::InvalidKey, "API-Key"))?;
         let nonce = nonce.ok_or_else(|| needed(Code::InvalidNonce, "API-Nonce"))?;
         let api_sign = api_sign.ok_or_else(|| needed(Code::InvalidSignature, "API-Sign"))?;
@@ -133,10 +131,10 @@ pub(super) async fn open_signed(
     if let Some(wait) = gateway.signatures.wait_s(&who, now) {
         return Err(Refusal::throttled(wait));
     }
-    let unauthorized = |text: String| Refusal::new(StatusCode::UNAUTHORIZED, text);
+    let unauthorized = |reject: Reject| Refusal::new(StatusCode::UNAUTHORIZED, reject);
     let refused = |refusal: Reject| {
         gateway.signatures.count(who.clone(), now);
-        unauthorized(refusal.text())
+        unauthorized(refusal)
     };
     let unknown = || refused(Reject::of(Code::InvalidKey));
     let (key, version, sealed) = gateway.directory.keys(|keys| keys.verification(api_key)).ok_or_else(unknown)?;
@@ -159,8 +157,8 @@ pub(super) async fn open_signed(
             Ok((key, version))
         }
         Err(Unanswered::Refused(reject)) => Err(match reject.code {
-            Code::PermissionDenied => Refusal::new(StatusCode::FORBIDDEN, reject.text()),
-            _ => unauthorized(reject.text()),
+            Code::PermissionDenied => Refusal::new(StatusCode::FORBIDDEN, reject),
+            _ => unauthorized(reject),
         }),
         Ok(_) | Err(Unanswered::Unavailable) => Err(Refusal::unavailable()),
     }

@@ -26,13 +26,11 @@ use crate::engine::command::OrderRef;
 use crate::engine::entries::Entry;
 use crate::engine::query::{AuditGrant, HistoryGrant};
 use crate::engine::reference::Reference;
-use crate::engine::reject::Reject;
+use crate::engine::reject::{Code, Reject};
 use crate::engine::transfers::{Transfer, TransferFilter};
 use crate::history::{Busy, ClosedOrder, PastFill, Wanted};
 use crate::wire::results::{AuditLog, Ledgers};
 
-/// The error when history does not answer in time.
-pub(super) const BUSY: &str = "EService:Busy: history did not answer in time; retry in 1000 ms";
 /// Fills in the snapshot that `snap_trades` asks for.
 const FILLS_MAX: usize = 50;
 
@@ -223,9 +221,16 @@ impl Session {
     /// Writes an answer from history.
     pub(super) fn looked_back(&mut self, (call, text): Answered) {
         let now = (self.gateway.clock)();
-        let result = text.as_deref().map_err(|Busy| BUSY);
-        self.reply(call.envelope(now), result);
+        match text {
+            Ok(text) => self.reply(call.envelope(now), Ok(&text)),
+            Err(Busy) => self.reply(call.envelope(now), Err(&busy().text())),
+        }
     }
+}
+
+/// The refusal of what history does not answer in time.
+pub(super) fn busy() -> Reject {
+    Reject::advised(Code::Busy, "history did not answer in time; retry in 1000 ms")
 }
 
 /// The rows that a page asks for, with its names resolved.

@@ -36,6 +36,7 @@ use super::metrics::Metrics;
 use super::peer::{Peer, client_address, is_among};
 use super::refusal::Refusal;
 use super::socket::Socket;
+use crate::engine::reject::Code;
 
 /// Most bytes of a request's head; hyper answers 431 beyond.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
@@ -193,7 +194,7 @@ impl Connection {
         request.extensions_mut().insert(self.place.clone());
         let answer = self.app.clone().oneshot(request);
         async {
-            let late = Refusal::new(StatusCode::REQUEST_TIMEOUT, "EService:Timeout");
+            let late = Refusal::new(StatusCode::REQUEST_TIMEOUT, Code::Timeout);
             time::timeout(REQUEST, answer).await.unwrap_or_else(|_| Ok(late.into_response()))
         }
     }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::fmt::{Display, Write as _};
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -27,10 +27,6 @@ use crate::engine::reject::Code;
 use crate::sequencer::Stamped;
 use crate::sequencer::stages::Stages;
 use crate::telemetry::histogram::Histogram;
-
-/// Room for the engine's refusal codes.
-const CODES: usize = 128;
-const _: () = assert!((Code::NotEmpty as usize) < CODES);
 
 /// Kinds of socket, as in the label `kind`.
 const KINDS: [&str; 4] = ["public", "service_user", "member", "venue"];
@@ -63,9 +59,9 @@ pub struct Metrics {
     revocation: Histogram,
 }
 
-/// Refusals by code; each has its text after its first occurrence.
+/// Refusals by code.
 #[derive(Debug)]
-struct Refusals([(OnceLock<&'static str>, AtomicU64); CODES]);
+struct Refusals([AtomicU64; Code::ALL.len()]);
 
 impl Default for Refusals {
     fn default() -> Refusals {
@@ -99,9 +95,7 @@ impl Metrics {
 
     /// Counts a refusal by the engine.
     pub(super) fn refused(&self, code: Code) {
-        let (text, count) = &self.refusals.0[code as usize];
-        text.get_or_init(|| code.text());
-        count.fetch_add(1, Ordering::Relaxed);
+        self.refusals.0[code as usize].fetch_add(1, Ordering::Relaxed);
     }
 
     /// Counts a message that never reached the engine, because it was malformed.
@@ -156,13 +150,12 @@ impl Metrics {
         counts
     }
 
+    /// Refusals by text, of those that occurred.
     fn refusals(&self) -> BTreeMap<&'static str, u64> {
         // Several codes may share a text.
         let mut counts = BTreeMap::new();
-        for (text, count) in &self.refusals.0 {
-            if let Some(text) = text.get() {
-                *counts.entry(*text).or_default() += count.load(Ordering::Relaxed);
-            }
+        for (code, count) in Code::ALL.iter().zip(&self.refusals.0).filter(|(_, count)| load(count) > 0) {
+            *counts.entry(code.text()).or_default() += load(count);
         }
         counts
     }

@@ -5,6 +5,8 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
+use crate::engine::reject::{Code, Reject};
+
 /// Seconds after which to try again when there was no place, too many were waiting, or no answer came.
 const CROWDED_S: u64 = 5;
 
@@ -20,40 +22,40 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// A refusal with this status and error text.
-    pub fn new(status: StatusCode, error: impl Into<String>) -> Self {
-        Self { status, error: error.into(), retry_after_s: None }
+    /// A refusal with this status.
+    pub fn new(status: StatusCode, reject: impl Into<Reject>) -> Self {
+        Self { status, error: reject.into().text(), retry_after_s: None }
     }
 
     /// A refusal that says when to try again.
-    pub fn retry_after(status: StatusCode, error: impl Into<String>, seconds: u64) -> Self {
-        Self { retry_after_s: Some(seconds), ..Self::new(status, error) }
+    pub fn retry_after(status: StatusCode, reject: impl Into<Reject>, seconds: u64) -> Self {
+        Self { retry_after_s: Some(seconds), ..Self::new(status, reject) }
     }
 
     /// When the engine does not answer, the storage does not accept writes, or the server is stopping.
     pub fn unavailable() -> Self {
-        Self::retry_after(StatusCode::SERVICE_UNAVAILABLE, "EService:Unavailable", CROWDED_S)
+        Self::retry_after(StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, CROWDED_S)
     }
 
     /// There is no place for one more, whoever it is.
     pub fn busy() -> Self {
-        Self::retry_after(StatusCode::SERVICE_UNAVAILABLE, "EService:Busy", CROWDED_S)
+        Self::retry_after(StatusCode::SERVICE_UNAVAILABLE, Code::Busy, CROWDED_S)
     }
 
     /// For a client that failed too often; it may retry after `seconds`.
     pub fn throttled(seconds: u64) -> Self {
-        Self::retry_after(StatusCode::TOO_MANY_REQUESTS, "EAPI:Rate limit exceeded", seconds)
+        Self::retry_after(StatusCode::TOO_MANY_REQUESTS, Code::TooManyTries, seconds)
     }
 
     /// When a request is invalid; `what` says what is wrong or what to do.
     pub fn invalid(status: StatusCode, what: &str) -> Self {
-        Self::new(status, format!("EGeneral:Invalid arguments: {what}"))
+        Self::new(status, Reject::advised(Code::InvalidArguments, what))
     }
 
     /// For a peer whose address is at its connection limit.
     pub fn crowded() -> Self {
-        let text = "EAPI:Rate limit exceeded: too many connections from this address";
-        Self::retry_after(StatusCode::TOO_MANY_REQUESTS, text, CROWDED_S)
+        let reject = Reject::advised(Code::TooManyTries, "too many connections from this address");
+        Self::retry_after(StatusCode::TOO_MANY_REQUESTS, reject, CROWDED_S)
     }
 
     /// The whole answer, for a client that is turned away before its request was read.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::answers::Group;
 use super::call::{Call, Continuation, Follow};
 use super::close::Close;
-use super::history_answers::{BUSY, Recalled};
+use super::history_answers::{Recalled, busy};
 use super::rights;
 use super::ring::Item;
 use super::session::{End, Session};
@@ -20,6 +20,7 @@ use crate::access::principal::Actor;
 use crate::domain::ids::Seq;
 use crate::domain::time::Moment;
 use crate::engine::query::{Owner, Query};
+use crate::engine::reject::Reject;
 use crate::history::{Busy, Past};
 use crate::sequencer::handle::Work;
 
@@ -91,7 +92,7 @@ impl Session {
                 return None;
             }
             Err(Busy) => {
-                self.refused_call(&replay.call, BUSY, now);
+                self.refused(&replay.call, &busy(), now);
                 return None;
             }
         };
@@ -140,8 +141,8 @@ impl Session {
     pub(super) fn ended_early(&mut self, call: &Call, follow: Follow, now: Moment) {
         self.queue.unsubscribed(call.operation, follow.number);
         if !follow.acknowledged {
-            let error = "EGeneral:Invalid arguments:channel: unsubscribed before it began";
-            self.reply(call.envelope(now), Err(error));
+            let refusal = Reject::invalid("channel", "unsubscribed before it began");
+            self.reply(call.envelope(now), Err(&refusal.text()));
         }
     }
 }

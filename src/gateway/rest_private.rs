@@ -20,6 +20,7 @@ use super::refusal::Refusal;
 use super::release::Ticket;
 use super::sign_in::is_json;
 use super::token::{Claims, LIFETIME_S};
+use crate::engine::reject::Code;
 use crate::engine::service_users::KeyRef;
 
 /// The routes under `/0/private/`.
@@ -31,7 +32,7 @@ pub fn routes(gateway: Arc<Gateway>) -> Router {
 }
 
 async fn unknown() -> Json<Value> {
-    Json(json!({"error": ["EGeneral:Unknown method"]}))
+    Json(json!({"error": [Code::UnknownMethod.text()]}))
 }
 
 async fn token(
@@ -64,10 +65,10 @@ async fn judge(
     body: &Bytes,
 ) -> Result<(KeyRef, u32), Refusal> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let missing = |error: &str| Refusal::new(StatusCode::UNAUTHORIZED, error);
-    let api_key = text("api-key").ok_or_else(|| missing("EAPI:Invalid key"))?;
-    let api_sign = text("api-sign").ok_or_else(|| missing("EAPI:Invalid signature"))?;
-    let nonce = nonce(headers, body).ok_or_else(|| missing("EAPI:Invalid nonce"))?;
+    let missing = |code: Code| Refusal::new(StatusCode::UNAUTHORIZED, code);
+    let api_key = text("api-key").ok_or_else(|| missing(Code::InvalidKey))?;
+    let api_sign = text("api-sign").ok_or_else(|| missing(Code::InvalidSignature))?;
+    let nonce = nonce(headers, body).ok_or_else(|| missing(Code::InvalidNonce))?;
     let signature = Signature { api_key, api_sign, signed: Signed { path, nonce: &nonce, body } };
     open_signed(gateway, &signature, peer, Ticket::Ask).await
 }

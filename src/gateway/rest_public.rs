@@ -21,6 +21,7 @@ use crate::domain::decimal::units_text;
 use crate::domain::markets::{Market, MarketStatus};
 use crate::domain::text::Symbol;
 use crate::engine::reference::Reference;
+use crate::engine::reject::{Code, Reject};
 use crate::wire::leaf::Object;
 use crate::wire::published;
 
@@ -46,14 +47,17 @@ async fn schema(Path(file): Path<String>) -> Response {
     };
     match FILES.get(&file) {
         Some(text) => ([(header::CONTENT_TYPE, kind)], text.as_str()).into_response(),
-        None => Refusal::new(StatusCode::NOT_FOUND, "EGeneral:Unknown method:file: no such schema").into_response(),
+        None => {
+            let reject = Reject::field(Code::UnknownMethod, "file", "no such schema");
+            Refusal::new(StatusCode::NOT_FOUND, reject).into_response()
+        }
     }
 }
 
 /// The envelope of REST answers.
 #[derive(Serialize)]
 struct Envelope<T> {
-    error: Vec<&'static str>,
+    error: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     result: Option<T>,
 }
@@ -62,12 +66,12 @@ fn found<T>(result: T) -> Json<Envelope<T>> {
     Json(Envelope { error: Vec::new(), result: Some(result) })
 }
 
-fn refused<T>(error: &'static str) -> Json<Envelope<T>> {
-    Json(Envelope { error: vec![error], result: None })
+fn refused<T>(reject: impl Into<Reject>) -> Json<Envelope<T>> {
+    Json(Envelope { error: vec![reject.into().text()], result: None })
 }
 
 async fn unknown_method() -> Json<Envelope<()>> {
-    refused("EGeneral:Unknown method")
+    refused(Code::UnknownMethod)
 }
 
 #[derive(Serialize)]
@@ -124,7 +128,7 @@ impl<S: Send + Sync> FromRequest<S> for Names {
             serde_urlencoded::from_bytes(&body).ok()
         };
         read.ok_or_else(|| {
-            refused::<()>("EGeneral:Invalid arguments:params: give a form or JSON, each name once").into_response()
+            refused::<()>(Reject::invalid("params", "give a form or JSON, each name once")).into_response()
         })
     }
 }
@@ -158,7 +162,7 @@ async fn assets(State(gateway): State<Arc<Gateway>>, names: Names) -> Json<Envel
     let find = |name: &str| reference.find_asset(name).ok();
     match chosen(names.asset.as_deref(), reference.assets(), |asset| asset.code.to_string(), find) {
         Some(chosen) => found(chosen.into_iter().map(|(name, asset)| (name, AssetInfo::new(asset))).collect()),
-        None => refused("EQuery:Unknown asset"),
+        None => refused(Code::UnknownAsset),
     }
 }
 
@@ -244,7 +248,7 @@ async fn asset_pairs(State(gateway): State<Arc<Gateway>>, names: Names) -> Json<
         Some(chosen) => {
             found(chosen.into_iter().map(|(name, market)| (name, PairInfo::new(&reference, market))).collect())
         }
-        None => refused("EQuery:Unknown asset pair"),
+        None => refused(Code::UnknownMarket),
     }
 }
 

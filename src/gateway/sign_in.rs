@@ -53,9 +53,10 @@ pub(super) fn cookie(headers: &HeaderMap) -> Option<&str> {
 
 /// Refuses a request whose Origin is missing or not exactly one of ours.
 pub(super) fn check_origin(gateway: &Gateway, headers: &HeaderMap) -> Result<(), Refusal> {
+    let refused = || Reject::field(Code::PermissionDenied, "origin", "it is not in the list");
     match origin(headers).is_some_and(|origin| gateway.origins.iter().any(|ours| ours == origin)) {
         true => Ok(()),
-        false => Err(Refusal::new(StatusCode::FORBIDDEN, "EGeneral:Permission denied:origin: it is not in the list")),
+        false => Err(Refusal::new(StatusCode::FORBIDDEN, refused())),
     }
 }
 
@@ -66,7 +67,7 @@ pub(super) fn session_hash(gateway: &Gateway, token: &str) -> Result<[u8; 32], R
 }
 
 fn no_session() -> Refusal {
-    Refusal::new(StatusCode::UNAUTHORIZED, Code::InvalidSession.text())
+    Refusal::new(StatusCode::UNAUTHORIZED, Code::InvalidSession)
 }
 
 /// Whether a request says that its body is JSON; media types ignore case (RFC 9110, §8.3.1).
@@ -126,8 +127,10 @@ async fn signed_in(
     let SignIn { email, password, otp } = body(headers, bytes)?;
     let now = (gateway.clock)();
     let attempt = Attempt::begin(gateway, &email, peer, now)?;
-    let wrong =
-        || Refusal::new(StatusCode::UNAUTHORIZED, "EGeneral:Permission denied: e-mail, password or code is wrong");
+    let wrong = || {
+        let reject = Reject::advised(Code::PermissionDenied, "e-mail, password or code is wrong");
+        Refusal::new(StatusCode::UNAUTHORIZED, reject)
+    };
     let found = gateway.directory.members(|members| {
         members.by_email(&email).map(|member| (member.id, member.password_hash.clone(), member.totp_sealed.clone()))
     });
@@ -154,7 +157,7 @@ async fn signed_in(
         }
         Err(Unanswered::Refused(reject)) if reject.code == Code::CodeUsed => {
             attempt.take_back();
-            Err(Refusal::new(StatusCode::UNAUTHORIZED, reject.text()))
+            Err(Refusal::new(StatusCode::UNAUTHORIZED, reject))
         }
         Err(Unanswered::Refused(_)) => Err(wrong()),
         Err(Unanswered::Unavailable) => {
@@ -260,7 +263,7 @@ async fn accept(
     let invited = gateway
         .directory
         .members(|members| members.invited(&token_hash, now).map(|member| (member.id, member.totp_sealed.clone())));
-    let (member, sealed) = invited.ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, not_invited().text()))?;
+    let (member, sealed) = invited.ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, not_invited()))?;
     let (command, answer) = match (asked.password, asked.otp) {
         (Some(password), None) if PASSWORD_BYTES.contains(&password.len()) => {
             let secret = new_totp_secret();
@@ -284,5 +287,5 @@ async fn accept(
 }
 
 fn bad(field: &'static str, advice: &str) -> Refusal {
-    Refusal::new(StatusCode::BAD_REQUEST, Reject::invalid(field, advice).text())
+    Refusal::new(StatusCode::BAD_REQUEST, Reject::invalid(field, advice))
 }

@@ -15,9 +15,6 @@ use crate::engine::reject::Reject;
 use crate::engine::streams::{Stream, routes};
 use crate::sequencer::Stamped;
 
-/// The warning for a client whose offset is no longer kept.
-pub const TOO_OLD: &str = "EQuery:Offset too old: snapshot follows";
-
 /// The refusal of an offset that no item of the channel has.
 pub fn unknown_offset() -> Reject {
     let advice = "give an offset that this channel told, or 0 for all that is kept";

@@ -4,7 +4,7 @@ use std::mem::discriminant;
 use std::sync::Arc;
 
 use super::call::{Call, Continuation};
-use super::dispatch::{NOT_SUBSCRIBED, UNAVAILABLE};
+use super::dispatch::not_subscribed;
 use super::inbound::{SubscribeOptions, WireError};
 use super::outbound::Envelope;
 use super::session::Session;
@@ -14,6 +14,7 @@ use crate::domain::candles::INTERVALS;
 use crate::domain::markets::EventTrigger;
 use crate::domain::text::Symbol;
 use crate::domain::time::Moment;
+use crate::engine::reject::{Code, Reject};
 use crate::market_data::{Channel, DEPTHS, ORDER_DEPTHS, Topic};
 use crate::wire::results::Subscribed;
 
@@ -22,18 +23,13 @@ type Asked = (Option<String>, Option<Topic>);
 
 /// Symbols whose individual orders one socket may follow.
 const LEVEL3_MAX: usize = 200;
-/// The error for a client that follows the maximum already.
-const CROWDED: &str =
-    "EGeneral:Limit reached:symbol: this connection has reached its subscription limit; unsubscribe first";
-/// The error for a client that names more symbols than it may follow: each name would get a reply of its own.
-const TOO_MANY_NAMES: &str = "EGeneral:Invalid arguments:symbol: name no more symbols than a connection may follow";
 
 impl Session {
     /// Continues with `level3` after the engine has admitted it.
     pub(super) async fn follow_orders(&mut self, call: Call, now: Moment) {
         // If the token before was refused, the stream would not end with the key's right.
         if !self.bound {
-            return self.refused_call(&call, "Token(s) not found", now);
+            return self.refused_call(&call, Code::NoToken.text(), now);
         }
         self.judging = false;
         let envelope = call.envelope(now);
@@ -60,13 +56,13 @@ impl Session {
                 self.refuse_unknown(envelope, symbol.as_deref());
                 continue;
             };
-            if let Some(error) = self.keeps_from(topic) {
-                self.refuse_symbol(envelope, symbol.as_deref(), error);
+            if let Some(reject) = self.keeps_from(topic) {
+                self.refuse_symbol(envelope, symbol.as_deref(), &reject.text());
                 continue;
             }
             let (held, tap) = Tap::open(&self.queue);
             if !self.gateway.market_data.subscribe(topic, Arc::new(tap), snapshot).await {
-                self.refuse_symbol(envelope, symbol.as_deref(), UNAVAILABLE);
+                self.refuse_symbol(envelope, symbol.as_deref(), Code::QueueFull.text());
                 continue;
             }
             self.topics.insert(topic, held);
@@ -90,7 +86,7 @@ impl Session {
             };
             let ended = self.meant(topic, exact);
             if ended.is_empty() {
-                self.refuse_symbol(envelope, symbol.as_deref(), NOT_SUBSCRIBED);
+                self.refuse_symbol(envelope, symbol.as_deref(), &not_subscribed().text());
             }
             for topic in ended {
                 self.topics.remove(&topic);
@@ -106,21 +102,23 @@ impl Session {
     }
 
     /// Why a socket may not follow a topic, if so.
-    fn keeps_from(&self, topic: Topic) -> Option<&'static str> {
+    fn keeps_from(&self, topic: Topic) -> Option<Reject> {
         if self.topics.contains_key(&topic) {
-            return Some("Already subscribed");
+            return Some(Code::AlreadySubscribed.into());
         }
         // docs.kraken.com, `level3`.
         if let Topic::Market(market, Channel::Level3 { .. }) = topic {
             let followed = self.topics.keys().filter(|of| matches!(of, Topic::Market(_, Channel::Level3 { .. })));
             if followed.clone().any(|of| of.channel_of(market).is_some()) {
-                return Some("EGeneral:Invalid arguments:depth: one depth for each symbol; unsubscribe from the other");
+                return Some(Reject::invalid("depth", "one depth for each symbol; unsubscribe from the other"));
             }
             if followed.count() >= LEVEL3_MAX {
-                return Some("EGeneral:Invalid arguments:symbol: at most 200 for each connection");
+                return Some(Reject::invalid("symbol", format!("at most {LEVEL3_MAX} for each connection")));
             }
         }
-        (self.topics.len() >= self.gateway.limits.subscriptions_per_connection).then_some(CROWDED)
+        let advice = "this connection has reached its subscription limit; unsubscribe first";
+        let full = self.topics.len() >= self.gateway.limits.subscriptions_per_connection;
+        full.then(|| Reject::field(Code::LimitReached, "symbol", advice))
     }
 
     /// The topics that a request names, each with its symbol (`instrument` has none); no topic for a symbol without a
@@ -130,9 +128,10 @@ impl Session {
             return Ok(vec![(None, Some(Topic::Instrument))]);
         }
         let symbols = options.symbols.as_ref().filter(|symbols| !symbols.is_empty());
-        let symbols = symbols.ok_or_else(|| WireError::new("Symbol(s) not found"))?;
+        let symbols = symbols.ok_or(Code::NoSymbol)?;
         if symbols.len() > self.gateway.limits.subscriptions_per_connection {
-            return Err(WireError::new(TOO_MANY_NAMES));
+            // Each name would have a reply of its own.
+            return Err(WireError::field("symbol", "name no more symbols than a connection may follow"));
         }
         let channel = match operation {
             Operation::Book => Channel::Book { depth: one_of("depth", options.depth, &DEPTHS)? },

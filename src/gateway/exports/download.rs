@@ -18,6 +18,7 @@ use crate::access::principal::Principal;
 use crate::domain::exports::Format;
 use crate::engine::exports::Export;
 use crate::engine::query::{Query, View};
+use crate::engine::reject::{Code, Reject};
 use crate::gateway::context::Gateway;
 use crate::gateway::peer::Peer;
 use crate::gateway::refusal::Refusal;
@@ -39,9 +40,12 @@ async fn fetch(
 ) -> Result<Response, Refusal> {
     // A HEAD request must not use up the link.
     if method != Method::GET {
-        return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "EGeneral:Invalid arguments:method: use GET"));
+        return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, Reject::invalid("method", "use GET")));
     }
-    let gone = || Refusal::new(StatusCode::NOT_FOUND, "EQuery:Unknown export:token: ask for a new link");
+    let gone = || {
+        let reject = Reject::field(Code::UnknownExport, "token", "ask for a new link");
+        Refusal::new(StatusCode::NOT_FOUND, reject)
+    };
     let (id, by) = gateway.exports.redeem(&token, (gateway.clock)()).ok_or_else(gone)?;
     let query = Work::Query(Query::Exports(Operation::ExportRetrieve, Some(id)));
     let asked = gateway.ask(Principal { peer, ..by }, query).await;
@@ -58,7 +62,7 @@ async fn fetch(
         Err(error) => {
             tracing::warn!(export = %export.id, %error, "an export's file is lost and is made again");
             gateway.exports.changed();
-            Err(Refusal::retry_after(StatusCode::SERVICE_UNAVAILABLE, "EQuery:Export not ready", 5))
+            Err(Refusal::retry_after(StatusCode::SERVICE_UNAVAILABLE, Code::ExportNotReady, 5))
         }
     }
 }

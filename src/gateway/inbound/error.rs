@@ -5,6 +5,7 @@ use std::fmt::Display;
 use serde::Deserialize;
 
 use crate::domain::decimal::DecimalError;
+use crate::engine::reject::Code;
 
 /// Why a message was not understood, in texts that clients can match.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,15 +18,21 @@ pub struct WireError {
     pub method: Option<String>,
 }
 
+impl From<Code> for WireError {
+    fn from(code: Code) -> WireError {
+        WireError::new(code.text())
+    }
+}
+
 impl WireError {
-    /// A refusal with this text.
+    /// A refusal with this text, which repeats what the client wrote or names a field as v2 does.
     pub fn new(text: impl Into<String>) -> WireError {
         WireError { text: text.into(), ..WireError::default() }
     }
 
     /// An invalid value, with advice.
     pub fn field(field: &str, advice: &str) -> WireError {
-        WireError::new(format!("EGeneral:Invalid arguments:{field}: {advice}"))
+        WireError::new(format!("{}:{field}: {advice}", Code::InvalidArguments.text()))
     }
 
     /// A value that is none of `admissible`, which are at least two.
@@ -49,7 +56,7 @@ impl WireError {
     pub fn shape<'a, T: Deserialize<'a>>(text: &'a str, method: &str) -> WireError {
         let mut reader = serde_json::Deserializer::from_str(text);
         let Err(problem) = serde_path_to_error::deserialize::<_, T>(&mut reader) else {
-            return WireError::new("Malformed request");
+            return Code::MalformedRequest.into();
         };
         let message = problem.inner().to_string();
         let path = problem.path().to_string();

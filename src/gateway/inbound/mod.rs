@@ -24,6 +24,7 @@ use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
+use crate::engine::reject::Code;
 use crate::wire::leaf::{Object, Text};
 use crate::wire::params::AddOrder;
 
@@ -71,7 +72,7 @@ pub fn parse_message(text: &str) -> Result<Message<'_>, WireError> {
     }
     // serde would accept an array for a struct, member by member.
     if !text.trim_start().starts_with('{') {
-        return Err(WireError::new("Malformed request"));
+        return Err(Code::MalformedRequest.into());
     }
     let outer: Outer<'_> = serde_json::from_str(text).map_err(|problem| {
         let found = serde_json::from_str::<Salvage<'_>>(text).unwrap_or_default();
@@ -81,7 +82,7 @@ pub fn parse_message(text: &str) -> Result<Message<'_>, WireError> {
             // Otherwise the error would name the first unknown field, such as v1's `event`.
             true if !found.contains_key("method") => WireError::field("method", "this field is needed"),
             true => WireError::shape::<Outer<'_>>(text, method.as_deref().unwrap_or("")),
-            false => WireError::new("Malformed request"),
+            false => Code::MalformedRequest.into(),
         };
         WireError { method, req_id, ..refusal }
     })?;

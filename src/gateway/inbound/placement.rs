@@ -14,6 +14,7 @@ use crate::domain::time::Moment;
 use crate::engine::command::{
     AmendOrder, AskedConditional, AskedTerms, AskedTrigger, Command, EditOrder, OrderRef, PlaceOrder,
 };
+use crate::engine::reject::Code;
 use crate::wire::leaf::{Number, SETTLE_POSITION, Word};
 use crate::wire::params as p;
 
@@ -134,7 +135,8 @@ fn conditional(asked: &p::Conditional<'_>) -> Result<AskedConditional, WireError
     let order_type: OrderType = word("conditional.order_type", &asked.order_type)?;
     let price = |[field, type_field]: [&str; 2], given: Option<Number<'_>>, kind| {
         let kind = price_type(type_field, kind, given)?;
-        Ok(optional_decimal(field, given)?.map(|price| (price, kind.unwrap_or(order_type.usual_price_type()))))
+        let given = optional_decimal(field, given)?;
+        Ok::<_, WireError>(given.map(|price| (price, kind.unwrap_or(order_type.usual_price_type()))))
     };
     let limit_fields = ["conditional.limit_price", "conditional.limit_price_type"];
     let trigger_fields = ["conditional.trigger_price", "conditional.trigger_price_type"];
@@ -170,7 +172,7 @@ pub(super) fn amend_order<'a>(e: &Message<'a>) -> Parsed<'a> {
 pub(super) fn edit_order<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::EditOrder<'_> = params(e)?;
     if asked.reduce_only == Some(true) {
-        return Err(WireError::new("EOrder:Reduce only:No position exists"));
+        return Err(Code::ReduceOnly.into());
     }
     // v2 edits no orders with triggers (docs.kraken.com, `edit_order`).
     if asked.triggers.is_some() {

@@ -15,6 +15,7 @@ use crate::domain::text::ClientOrderId;
 use crate::domain::time::Period;
 use crate::engine::command::{Command, OrderRef};
 use crate::engine::query::Query;
+use crate::engine::reject::Code;
 use crate::wire::leaf::{Names, Text};
 use crate::wire::params as p;
 
@@ -131,7 +132,7 @@ pub fn parse<'a>(envelope: &Message<'a>) -> Result<Request<'a>, WireError> {
         }
         _ => match Operation::method(method) {
             Some(operation) => body(operation, envelope).map(|(token, body)| (operation, token, body)),
-            None => Err(WireError::new("EGeneral:Unknown method")),
+            None => Err(Code::UnknownMethod.into()),
         },
     };
     let (operation, token, body) =
@@ -156,7 +157,7 @@ pub(super) fn params<'a, T: Deserialize<'a>>(envelope: &Message<'a>) -> Result<T
 
 fn stream<'a>(envelope: &Message<'a>) -> Result<(Operation, Option<Text<'a>>, SubscribeOptions), WireError> {
     let asked: p::Subscribe<'_> = params(envelope)?;
-    let operation = Operation::channel(&asked.channel).ok_or_else(|| WireError::new("Subscription name invalid"))?;
+    let operation = Operation::channel(&asked.channel).ok_or(Code::UnknownChannel)?;
     let by_symbol =
         [Operation::Ticker, Operation::Book, Operation::Level3, Operation::Trade, Operation::Ohlc].as_slice();
     let options = [
@@ -303,7 +304,7 @@ fn body<'a>(operation: Operation, e: &Message<'a>) -> Parsed<'a> {
         | Operation::Deposits
         | Operation::Withdrawals
         | Operation::Approvals
-        | Operation::Custody => Err(WireError::new("EGeneral:Unknown method")),
+        | Operation::Custody => Err(Code::UnknownMethod.into()),
     }
 }
 

@@ -12,6 +12,7 @@ use crate::domain::named::Named;
 use crate::domain::text::{ClientId, ClientOrderId, is_client_order_id};
 use crate::domain::time::{Moment, Period};
 use crate::engine::entries::TYPES;
+use crate::engine::reject::Code;
 use crate::wire::leaf::{Number, Text};
 
 /// Rows of a page by default.
@@ -109,7 +110,7 @@ pub(super) fn entry_type(text: &str) -> Result<String, WireError> {
 }
 
 pub(super) fn strategy(text: &str) -> Result<StrategyId, WireError> {
-    StrategyId::parse(text).ok_or_else(|| WireError::new("EGeneral:Invalid arguments:Invalid strategy ID"))
+    StrategyId::parse(text).ok_or_else(|| Code::UnknownStrategy.into())
 }
 
 pub(super) fn request_id(text: &str) -> Result<RequestId, WireError> {
@@ -121,11 +122,11 @@ pub(super) fn export_id(text: &str) -> Result<ExportId, WireError> {
 }
 
 pub(super) fn withdrawal(text: &str) -> Result<WithdrawalId, WireError> {
-    WithdrawalId::parse(text).ok_or_else(|| WireError::new("EFunding:Invalid reference id"))
+    WithdrawalId::parse(text).ok_or_else(|| Code::InvalidReference.into())
 }
 
 pub(super) fn deposit(text: &str) -> Result<DepositId, WireError> {
-    DepositId::parse(text).ok_or_else(|| WireError::new("EFunding:Invalid reference id"))
+    DepositId::parse(text).ok_or_else(|| Code::InvalidReference.into())
 }
 
 /// Where the previous page ended; for lists in the order of an id it is the id of the last row.
