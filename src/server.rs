@@ -1,9 +1,11 @@
 //! The only module that connects the parts; it defines the order of start and stop.
 //!
-//! Start: journal, recovery, first tick, projections, and only then the port; the history catches up in the background.
-//! Stop: sessions are told and answered, the port closes, the sequencer ends, its shadow saves a snapshot, the head
-//! file gets the last row, the fence is released, history has written everything.
+//! Start: journal, recovery, the port is taken, first tick, projections, and only then the port opens; the history catches
+//! up beside it.
+//! Stop: sessions are told and answered, the port closes, the sequencer ends, its shadow saves a snapshot and the head file
+//! has the last row, the fence goes, history has written all.
 
+mod port;
 mod process_limits;
 mod sequencer_thread;
 
@@ -17,7 +19,6 @@ use axum::http::header::CONTENT_TYPE;
 use axum::middleware::map_response;
 use axum::response::{IntoResponse as _, Response};
 use sequencer_thread::{Running, Sequence};
-use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
@@ -28,7 +29,6 @@ use crate::domain::time::Moment;
 use crate::engine::command::Command;
 use crate::gateway::activity;
 use crate::gateway::context::{Gateway, Links};
-use crate::gateway::directory::Directory;
 use crate::gateway::exports;
 use crate::gateway::health::Tasks;
 use crate::gateway::listener;
@@ -49,12 +49,6 @@ use crate::storage::{Storage, make_private};
 
 /// How long a stop waits for history to write what was released.
 const HISTORY_WAIT: Duration = Duration::from_secs(5);
-/// Connections that may wait to be accepted; the system has its own limit. A client for which there is no room retries
-/// after one second, then two, then four; after a restart all of them connect at once.
-const BACKLOG: u32 = 4_096;
-/// Bytes that the system buffers for a peer that does not read; it doubles the number for its own use. By default it
-/// buffers megabytes, so a thousand stalled readers would cost gigabytes before one of them is noticed.
-const SEND_BUFFER_BYTES: u32 = 128 * 1024;
 /// Bytes of a request's body; beyond it 413. The largest legitimate one has an e-mail, a password and a code.
 const BODY_BYTES_MAX: usize = 16 * 1024;
 
@@ -121,7 +115,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Recovers, runs the first tick and opens the port.
+    /// Recovers, runs the first tick and opens the port. A start that is refused for the port or the master key has written
+    /// nothing to the journal.
     ///
     /// # Errors
     /// When the stored data cannot be read or is damaged, another process uses it, the master key does not open its
@@ -140,6 +135,7 @@ impl Server {
         let sequence = Sequence {
             config: config.clone(),
             storage: storage.clone(),
+            master,
             genesis,
             sockets: Arc::clone(&sockets),
             feeds: Feeds {
@@ -150,9 +146,8 @@ impl Server {
             },
         };
         let (running, sequencer) = sequencer_thread::start(sequence).await?;
-        let Running { directory, handle, seq, market, journal, stages } = running;
-        try_master_key(&master, &directory)?;
-        let (listener, address) = listen(config.listen).await?;
+        let Running { master, port, directory, handle, seq, market, journal, stages } = running;
+        let (listener, address) = port.listen()?;
         let (stop, stopping) = watch::channel(false);
         let kept = Duration::from_secs(config.limits.replay_s as u64);
         // Replays have their own reader, beside the projector's.
@@ -232,20 +227,6 @@ impl Server {
     }
 }
 
-/// Opens the port; returns the address, whose port the system chooses if the setting is 0.
-async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServerError> {
-    let failed = |source| ServerError::Listen { address, source };
-    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.map_err(failed)?;
-    // As `TcpListener::bind` does, so that a restart can bind the port.
-    socket.set_reuseaddr(true).map_err(failed)?;
-    // The sockets that it accepts inherit this.
-    socket.set_send_buffer_size(SEND_BUFFER_BYTES).map_err(failed)?;
-    socket.bind(address).map_err(failed)?;
-    let listener = socket.listen(BACKLOG).map_err(failed)?;
-    let bound = listener.local_addr().map_err(failed)?;
-    Ok((listener, bound))
-}
-
 /// The configured storage. Creates the data directory, which is needed even if a database holds most of the data.
 ///
 /// # Errors
@@ -311,13 +292,6 @@ fn listener_limits(
 fn certificate(config: &Config) -> Result<Option<Arc<Certificate>>, TlsError> {
     let files = config.tls.certificate.clone().zip(config.tls.key.clone());
     files.map(|(certificate, key)| Certificate::open(Files { certificate, key })).transpose()
-}
-
-/// Tries to open a secret of the journal with the master key (rule 29).
-fn try_master_key(master: &MasterKey, directory: &Directory) -> Result<(), ServerError> {
-    let first = directory.keys(|keys| keys.venue_keys().first().cloned());
-    let opens = first.is_none_or(|key| master.open(key.api_key.as_bytes(), &key.secret_sealed).is_ok());
-    if opens { Ok(()) } else { Err(ServerError::MasterKey) }
 }
 
 /// The wall clock, in microseconds; times before 1970 count as 1970.

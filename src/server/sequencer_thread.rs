@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
 
+use super::port::Port;
 use super::{ServerError, wall_clock};
 use crate::config::Config;
 use crate::domain::ids::Seq;
@@ -13,6 +14,7 @@ use crate::engine::command::Command;
 use crate::gateway::directory::Directory;
 use crate::gateway::metrics::Metrics;
 use crate::gateway::release::{Feeds, Releaser, Ticket};
+use crate::gateway::secrets::MasterKey;
 use crate::gateway::send_queue::Sockets;
 use crate::gateway::subscriptions::RingLimits;
 use crate::market_data;
@@ -38,6 +40,8 @@ pub(super) struct Sequence {
     pub(super) config: Config,
     /// Where the journal is.
     pub(super) storage: Storage,
+    /// Opens what the journal holds, or nothing is written.
+    pub(super) master: MasterKey,
     /// Written first when the journal is empty.
     pub(super) genesis: Option<Command>,
     /// The open sockets.
@@ -48,6 +52,10 @@ pub(super) struct Sequence {
 
 /// What the sequencer's thread returns once it runs.
 pub(super) struct Running {
+    /// As it was given.
+    pub(super) master: MasterKey,
+    /// The port, which nobody can reach before it listens.
+    pub(super) port: Port,
     /// Names, keys and Members as released.
     pub(super) directory: Arc<Directory>,
     /// The way into the sequencer.
@@ -137,9 +145,10 @@ async fn run_beside(
     Ok(())
 }
 
-/// Recovers and runs the first tick.
+/// Recovers, checks what else a start needs, and only then writes: the first tick.
 async fn open(sequence: Sequence) -> Result<(Sequencer<Releaser>, Shadow, Running), ServerError> {
-    let Sequence { config: Config { data_dir, limits, rates, .. }, storage, genesis, sockets, feeds } = sequence;
+    let Sequence { config, storage, master, genesis, sockets, feeds } = sequence;
+    let Config { listen, data_dir, limits, rates, .. } = config;
     storage.check_log()?;
     storage.make_room()?;
     if data_dir.join(HEAD_FILE).exists() {
@@ -160,10 +169,19 @@ async fn open(sequence: Sequence) -> Result<(Sequencer<Releaser>, Shadow, Runnin
     if empty && genesis.is_none() {
         return Err(JournalError::Empty.into());
     }
+    try_master_key(&master, &directory)?;
+    let port = Port::bind(listen)?;
     sequencer.start(genesis.filter(|_| empty)).await?;
     let stages = sequencer.stages();
     let shadow = sequencer.shadow(limits.snapshot_events as u64);
-    Ok((sequencer, shadow, Running { directory, handle, seq, market, journal, stages }))
+    Ok((sequencer, shadow, Running { master, port, directory, handle, seq, market, journal, stages }))
+}
+
+/// Opens a secret of the journal under the master key (rule 29).
+fn try_master_key(master: &MasterKey, directory: &Directory) -> Result<(), ServerError> {
+    let first = directory.keys(|keys| keys.venue_keys().first().cloned());
+    let opens = first.is_none_or(|key| master.open(key.api_key.as_bytes(), &key.secret_sealed).is_ok());
+    if opens { Ok(()) } else { Err(ServerError::MasterKey) }
 }
 
 /// Writes the journal's head to its file, logs it, and sets the metrics. A log whose last commit is damaged looks like

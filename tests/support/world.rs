@@ -105,7 +105,14 @@ impl World {
     /// Stops in order and tries to start with another master key; returns what the operator is told.
     pub async fn restart_with(&mut self, master: &str) -> String {
         self.stop().await;
-        let config = Config::at(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), self.dir.path().to_owned());
+        self.refused(master, SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await
+    }
+
+    /// Tries to start on the data of a server that has stopped, under that master key and at that address: what the
+    /// operator is told.
+    pub async fn refused(&self, master: &str, listen: SocketAddr) -> String {
+        self.unlocked().await;
+        let config = Config::at(listen, self.dir.path().to_owned());
         let master = MasterKey::from_text(master).unwrap();
         Server::start(Plan { config, master, genesis: None }).await.unwrap_err().to_string()
     }
