@@ -30,8 +30,8 @@ pub const RULES_MAX: usize = 50;
 pub const RULE_NAMES_MAX: usize = 100;
 /// How long an old key may stay good beside its successor, seconds.
 pub const OVERLAP_MAX_S: u64 = 7 * 86_400;
-/// The timeout of the dead man's switch must be below this, seconds.
-pub const SWITCH_MAX_S: u64 = 86_400;
+/// The longest timeout of the dead man's switch, seconds: less than a day.
+pub const SWITCH_MAX_S: u64 = 86_399;
 /// Networks in one key's IP allow-list.
 pub const NETWORKS_MAX: usize = 100;
 /// Bytes of a name or e-mail address.

@@ -48,8 +48,8 @@ impl Switches {
 /// `cancel_all_orders_after`: arms the account's switch again, or disarms it with 0. A switch whose time is over fires
 /// first, even if Tick has not run yet (rule 39).
 pub fn arm(t: &mut Transition<'_>, caller: ServiceCaller, timeout_s: u64) -> Result<Reply, Reject> {
-    if timeout_s >= SWITCH_MAX_S {
-        return Err(Reject::invalid("timeout", "give less than a day, in seconds"));
+    if timeout_s > SWITCH_MAX_S {
+        return Err(Reject::invalid("timeout", format!("give an integer from 0 to {SWITCH_MAX_S}")));
     }
     if t.state().switches.is_due(caller.account, t.now()) {
         fire(t, caller.account);

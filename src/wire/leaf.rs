@@ -8,7 +8,7 @@ use std::ops::Deref;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{MapAccess, Visitor};
+use serde::de::{self, MapAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -44,6 +44,53 @@ impl JsonSchema for Number<'_> {
             { "type": "number" },
             { "type": "string", "pattern": r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$" },
         ] })
+    }
+}
+
+/// An integer from 0 to `MAX`.
+#[derive(Clone, Copy, Debug)]
+pub struct UpTo<const MAX: u64>(u64);
+
+impl<const MAX: u64> UpTo<MAX> {
+    /// The integer.
+    pub fn get(self) -> u64 {
+        self.0
+    }
+}
+
+impl<'de, const MAX: u64> Deserialize<'de> for UpTo<MAX> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<UpTo<MAX>, D::Error> {
+        struct Integer<const MAX: u64>;
+        impl<const MAX: u64> Visitor<'_> for Integer<MAX> {
+            type Value = UpTo<MAX>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "an integer from 0 to {MAX}")
+            }
+
+            fn visit_u64<E: de::Error>(self, integer: u64) -> Result<UpTo<MAX>, E> {
+                if integer <= MAX {
+                    Ok(UpTo(integer))
+                } else {
+                    Err(E::invalid_value(Unexpected::Unsigned(integer), &self))
+                }
+            }
+        }
+        deserializer.deserialize_u64(Integer)
+    }
+}
+
+impl<const MAX: u64> JsonSchema for UpTo<MAX> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "UpTo".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "integer", "minimum": 0, "maximum": MAX })
     }
 }
 

@@ -6,9 +6,12 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::leaf::{Names, Number, Object, OrderNames, Text, Word, alias, any_case, channels, order_types, present};
+use super::leaf::{
+    Names, Number, Object, OrderNames, Text, UpTo, Word, alias, any_case, channels, order_types, present,
+};
 use crate::access::{key::OnStop, scope::Scope, workflow::Permission, workflow::Workflow};
 use crate::domain::exports::{Format, Report};
+use crate::domain::limits::SWITCH_MAX_S;
 use crate::domain::markets::{EventTrigger, MarketStatus};
 use crate::domain::orders::{OrderType, Side, TimeInForce};
 use crate::domain::terms::{FeeCurrency, PriceReference, PriceType, SelfTrade};
@@ -148,8 +151,8 @@ params! {
     /// `batch_cancel`: 2 to 50 orders. `orders` lists order ids and `order_userref` numbers, which may be strings;
     /// `cl_ord_id` lists client ids.
     BatchCancel { orders?: OrderNames<'a>, cl_ord_id?: Names<'a> }
-    /// `cancel_all_orders_after`: `timeout` is in seconds, below 86,400; 0 disarms.
-    CancelAllOrdersAfter { timeout: u64 }
+    /// `cancel_all_orders_after`: `timeout` is in seconds; 0 disarms.
+    CancelAllOrdersAfter { timeout: UpTo<SWITCH_MAX_S> }
     /// `trades_history`.
     Trades { symbol?: Text<'a>, start?: Text<'a>, end?: Text<'a>, limit?: u32, cursor?: Text<'a> }
     /// `query_ledgers`.

@@ -160,6 +160,7 @@ fn d4_58_the_switch_fires_once_at_its_time_unless_it_is_armed_anew() {
     let arm = |timeout| Command::CancelAllAfter(timeout);
     stage.placed(&bot(1), limit(Side::Buy, "1", "10", None));
     stage.placed(&bot(2), limit(Side::Buy, "1", "10", None));
+    stage.run(&bot(1), arm(86_399)).unwrap();
     assert_eq!(stage.refused(&bot(1), arm(86_400)), Code::InvalidArguments);
     let Reply::Switch { now, at } = stage.run(&bot(1), arm(60)).unwrap() else { panic!("a switch") };
     assert_eq!(at, Some(now.plus_us(60 * SECOND)));

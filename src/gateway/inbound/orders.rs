@@ -59,7 +59,7 @@ pub(super) fn batch_cancel<'a>(e: &Message<'a>) -> Parsed<'a> {
 
 pub(super) fn cancel_all_orders_after<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::CancelAllOrdersAfter<'_> = params(e)?;
-    Ok((asked.token, Body::Command(Command::CancelAllAfter(asked.timeout))))
+    Ok((asked.token, Body::Command(Command::CancelAllAfter(asked.timeout.get()))))
 }
 
 pub(super) fn query_orders<'a>(e: &Message<'a>) -> Parsed<'a> {

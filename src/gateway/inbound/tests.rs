@@ -171,7 +171,10 @@ fn a_value_of_the_wrong_type_is_refused_by_the_name_of_its_field() {
             r#"{"channel":"ledger","from_offset":-1}"#,
             "from_offset: give an integer from 0 to 18446744073709551615",
         ),
-        ("cancel_all_orders_after", r#"{"timeout":null}"#, "timeout: give an integer from 0 to 18446744073709551615"),
+        ("cancel_all_orders_after", r#"{"timeout":null}"#, "timeout: give an integer from 0 to 86399"),
+        ("cancel_all_orders_after", r#"{"timeout":-1}"#, "timeout: give an integer from 0 to 86399"),
+        ("cancel_all_orders_after", r#"{"timeout":1.5}"#, "timeout: give an integer from 0 to 86399"),
+        ("cancel_all_orders_after", r#"{"timeout":86400}"#, "timeout: give an integer from 0 to 86399"),
     ] {
         let text = format!(r#"{{"method":"{method}","params":{params},"req_id":3}}"#);
         assert_eq!(refusal(&text), (format!("EGeneral:Invalid arguments:{expected}"), Some(3)), "{text}");
