@@ -6,11 +6,15 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{OnceLock, mpsc};
+use std::time::Duration;
 
 /// Runs the server until its input ends, then removes it with its data.
 const SCRIPT: &str = include_str!("../../scripts/postgres");
+
+/// How long it may take to start, or to lock a table.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 const HINT: &str = "this test needs Postgres: apt-get install postgresql (scripts/test does it)";
 
@@ -60,11 +64,23 @@ pub fn start() -> Server {
     let mut shell = Command::new("bash");
     shell.args(["-c", SCRIPT, "postgres", "-c", "max_connections=300"]);
     let mut shell = shell.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect(HINT);
-    let mut told = String::new();
-    BufReader::new(shell.stdout.take().unwrap()).read_line(&mut told).unwrap();
+    let told = first_line(&mut shell);
     let mut told = told.trim().splitn(3, ' ').skip(1).map(PathBuf::from);
     let (bin, socket) = told.next().zip(told.next()).unwrap_or_else(|| panic!("Postgres did not start; {HINT}"));
     Server { socket, bin, shell }
+}
+
+/// The first line that a child writes, or nothing if it ends without one; what comes after it is lost.
+fn first_line(child: &mut Child) -> String {
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    let (sender, written) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut line = String::new();
+        let read = output.read_line(&mut line).map(|_| line);
+        // Who waited may have given up.
+        let _ = sender.send(read);
+    });
+    written.recv_timeout(PATIENCE).expect("a line").unwrap()
 }
 
 /// Ends the connection that holds the writer's fence of a database.
@@ -106,9 +122,7 @@ pub fn lock(url: &str, table: &str) -> Lock {
     let mut lock = Lock(psql.spawn().expect(HINT));
     let input = lock.0.stdin.as_mut().unwrap();
     writeln!(input, "BEGIN; LOCK TABLE {table} IN SHARE MODE; SELECT 'locked';").unwrap();
-    let mut told = String::new();
-    BufReader::new(lock.0.stdout.as_mut().unwrap()).read_line(&mut told).unwrap();
-    assert_eq!(told, "locked\n");
+    assert_eq!(first_line(&mut lock.0), "locked\n");
     lock
 }
 
