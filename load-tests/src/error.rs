@@ -76,7 +76,8 @@ pub enum LoadError {
         /// By its name.
         signal: &'static str,
     },
-    /// The command line, the credentials file or the machine is not as needed.
+    /// Anything else, in words that say what is to be mended: the command line, a file, the machine, or a part of the run that
+    /// ended early. Nobody tells these apart but who reads the words.
     #[error("{0}")]
     Setup(String),
 }
