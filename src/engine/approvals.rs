@@ -147,6 +147,10 @@ pub struct Request {
     pub state: RequestState,
     /// Why it failed or was rejected, or the comment given with Execute.
     pub reason: Option<String>,
+    /// The Member who ended it, with the name at that time: by Execute, by the vote that decided it, by asking for what no
+    /// policy governs, or by taking it back; of one that failed, who tried. `None` while it is pending, and where a Service
+    /// User, time or another change ended it.
+    pub ended_by: Option<(MemberId, String)>,
 }
 
 impl Request {

@@ -131,6 +131,7 @@ pub fn open(
         votes: Vec::new(),
         state: RequestState::Pending,
         reason: None,
+        ended_by: None,
     };
     request.digest = digest(&t.state().members.organization(request.organization).name, &request);
     if let Some(withdrawal) = draft.withdrawal {
@@ -140,6 +141,9 @@ pub fn open(
     if at_once {
         request.change.governed().carry_out(t, &request, true);
         request.state = RequestState::Executed;
+        if let Initiator::Member(id, name) = &request.initiator {
+            request.ended_by = Some((*id, name.clone()));
+        }
     }
     t.emit(Event::RequestChanged { request: Box::new(request.clone()), before: None });
     request
@@ -187,10 +191,16 @@ pub fn execute(
         may_execute(t.state(), &request, caller.id)?;
         request.change.governed().allowed(t.state(), request.organization)?;
         spend_once(t, caller.id, &mut code);
-        let request = Request { reason: comment.map(str::to_owned), ..request };
+        let ended_by = Some(named(t.state(), caller.id));
+        let request = Request { reason: comment.map(str::to_owned), ended_by, ..request };
         Ok(complete(t, request, RequestState::Executed))
     };
     Ok(Reply::Votes(ballots.iter().map(|ballot| (ballot.request, judge(t, ballot))).collect()))
+}
+
+/// A Member with the name at this time.
+fn named(state: &State, member: MemberId) -> (MemberId, String) {
+    (member, state.members.member(member).name.clone())
 }
 
 fn spend_once(t: &mut Transition<'_>, member: MemberId, code: &mut Option<u64>) {
@@ -230,18 +240,23 @@ fn cast(
     decision: Decision,
     comment: Option<&str>,
 ) -> Request {
-    let name = t.state().members.member(member).name.clone();
+    let (member, name) = named(t.state(), member);
     let comment = comment.map(str::to_owned);
     request.votes.retain(|vote| vote.member != member || vote.struck);
-    request.votes.push(Vote { member, name, decision, at: t.now(), comment: comment.clone(), struck: false });
+    let vote = Vote { member, name: name.clone(), decision, at: t.now(), comment: comment.clone(), struck: false };
+    request.votes.push(vote);
     let verdict = request.policy.clone().expect("a vote was admitted, so a policy governs");
     let votes = Electorate::now(t.state()).counted(&request, &verdict, decision);
+    let needed = if decision == Decision::Approve { verdict.quorum } else { verdict.reject_quorum };
+    if votes < needed {
+        return changed(t, request);
+    }
+    request.ended_by = Some((member, name));
     match decision {
-        Decision::Approve if votes >= verdict.quorum => complete(t, request, RequestState::Approved),
-        Decision::Reject if votes >= verdict.reject_quorum => {
+        Decision::Approve => complete(t, request, RequestState::Approved),
+        Decision::Reject => {
             finish(t, request, RequestState::Rejected, comment.unwrap_or_else(|| "rejected".to_owned()))
         }
-        Decision::Approve | Decision::Reject => changed(t, request),
     }
 }
 
@@ -286,6 +301,7 @@ pub fn cancel(t: &mut Transition<'_>, caller: MemberCaller, id: RequestId) -> Re
     if request.state != RequestState::Pending {
         return Err(Reject::field(Code::NotPending, "request_id", "it is decided already"));
     }
+    let request = Request { ended_by: Some(named(t.state(), caller.id)), ..request };
     let request = finish(t, request, RequestState::Canceled, "canceled by its initiator".to_owned());
     Ok(Reply::Request(Box::new(request)))
 }

@@ -187,6 +187,8 @@ records! {
         comment?: String,
         struck?: bool,
     }
+    /// A Member, with the name at that time.
+    NamedMember { member_id: String, name: String }
     /// A request in the approval queue, or one that has ended.
     Request {
         request_id: String,
@@ -202,6 +204,9 @@ records! {
         policy: Option<PinnedPolicy>,
         votes: Vec<Vote>,
         reason?: String,
+        /// The Member who executed it, gave the vote that decided it, or canceled it; absent while it is pending, and where a
+        /// Service User, its expiry or another change ended it.
+        ended_by?: NamedMember,
         /// What the caller may do with it now; in replies only.
         can?: Vec<&'static str>,
         offset?: u64,

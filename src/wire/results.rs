@@ -4,7 +4,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::items::{Deposit, Execution, LedgerEntry, PinnedPolicy, Request, Wallet, Withdrawal, records};
+use super::items::{Deposit, Execution, LedgerEntry, NamedMember, PinnedPolicy, Request, Wallet, Withdrawal, records};
 use super::leaf::{Exact, Text, Word};
 use crate::access::key::OnStop;
 use crate::access::scope::Scope;
@@ -190,10 +190,8 @@ records! {
     }
     /// `members`.
     Members { members: Vec<Member> }
-    /// A Member who could vote.
-    Eligible { member_id: String, name: String }
     /// `policy_explain`; `policy` is absent when no policy applies.
-    Explained { policy?: PinnedPolicy, eligible: Vec<Eligible> }
+    Explained { policy?: PinnedPolicy, eligible: Vec<NamedMember> }
     /// An entry of the audit log.
     AuditEntry {
         offset: u64,

@@ -31,6 +31,33 @@ async fn the_past_is_shown_as_it_stands_now_and_names_who_asked() {
 }
 
 #[tokio::test]
+async fn who_executed_a_request_that_another_approved_is_named_in_the_past_and_on_its_page() {
+    let world = World::governed(&[], false).await;
+    let (mut alice, mut bob, mut carol) =
+        (world.member("alice").await, world.member("bob").await, world.member("carol").await);
+    let more =
+        json!({"member_id": "MEM3", "permissions": {"initiate_withdrawal": ["approve", "execute"]}, "otp": code(0)});
+    alice.call("edit_member", more).await;
+    let policy = json!({"workflow": "initiate_withdrawal", "quorum": 2, "allow_execute": true, "otp": code(1)});
+    alice.call("set_policy", policy).await;
+    let request = alice.call("initiate_withdrawal", json!({"asset": "BTC", "key": "cold-1", "amount": "1"})).await;
+    for (member, method) in [(&mut bob, "approve"), (&mut carol, "execute")] {
+        member.call(method, json!({"requests": ballot(&request), "otp": code(0)})).await;
+    }
+    let browser = Browser::open(world.address).await;
+    browser.sign_in("alice", 1).await;
+    browser.go("#/history").await;
+    browser.wait("main .tag.executed").await;
+    let row = "return [...document.querySelectorAll('main tbody tr')]
+        .find((row) => row.textContent.includes('cold-1')).lastElementChild.textContent";
+    assert_eq!(browser.eval(row).await, json!("bob ✓ Executed by carol"));
+    browser.go(&format!("#/request/{}", request["request_id"].as_str().unwrap())).await;
+    browser.wait("#state.executed").await;
+    assert!(browser.text(".columns > :last-child dl").await.contains("Executed by\ncarol"));
+    browser.close().await;
+}
+
+#[tokio::test]
 async fn the_past_is_drawn_once_for_what_came_as_one_and_leaves_the_keyboard_where_it_is() {
     let world = World::new(&[0; 2].map(|_| key(ScopeSet::ALL))).await;
     let (mut alice, mut bob, mut bot) = (world.member("alice").await, world.member("bob").await, world.bot(1).await);

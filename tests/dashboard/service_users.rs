@@ -97,14 +97,14 @@ async fn a_key_whose_request_was_executed_later_is_claimed() {
     browser.wait("#state.executed").await;
     browser.wait("#claim input[name=otp]").await;
     let told = browser.text(".columns > :last-child dl").await;
-    for part in ["Completed by\nExecute; the audit log names the Member", "Said with Execute\nboard resolution 12"] {
+    for part in ["Executed by\nalice", "Said with Execute\nboard resolution 12"] {
         assert!(told.contains(part), "{part} is not in\n{told}");
     }
     browser.go("#/history").await;
     browser.wait("main .tag.executed").await;
     let row = "return [...document.querySelectorAll('main tbody tr')]
         .find((row) => row.textContent.includes('Treasury Bot')).lastElementChild.textContent";
-    assert_eq!(browser.eval(row).await, json!("Execute"));
+    assert_eq!(browser.eval(row).await, json!("Executed by alice"));
     browser.close().await;
 }
 

@@ -7,6 +7,7 @@ mod approvals;
 mod checklist;
 mod decimals;
 mod earn;
+mod endings;
 mod exports;
 mod fees;
 mod floor;

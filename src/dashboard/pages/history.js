@@ -1,10 +1,12 @@
 // Requests of the past, with search over what is shown.
 
 import { field, h, refill, safe, table, time, words } from "../dom.js";
-import { about, byExecute } from "./request.js";
+import { about, ENDED } from "./request.js";
 import { WORKFLOWS } from "../workflows.js";
 
 const STATES = ["approved", "executed", "rejected", "canceled", "expired", "failed", "pending"];
+/** Who ended these is among the votes. */
+const VOTED = ["approved", "rejected"];
 const PAGE = 200;
 /** So many the server gives at once. */
 const PAGE_MAX = 500;
@@ -52,7 +54,9 @@ export async function history(app) {
             ...request.votes
               .filter(({ struck }) => !struck)
               .map(({ name, decision }) => h("span", {}, safe(name), decision === "approve" ? " ✓ " : " ✗ ")),
-            byExecute(request) && "Execute",
+            request.ended_by &&
+              !VOTED.includes(request.state) &&
+              h("span", {}, `${ENDED[request.state]} `, safe(request.ended_by.name)),
           ].filter(Boolean),
         ]),
         "No matching requests.",

@@ -35,10 +35,14 @@ function shown(value) {
   return safe(value);
 }
 
-/** Whether a Member has completed a request with Execute, which is no vote. */
-export function byExecute({ state, policy }) {
-  return state === "executed" && policy !== null;
-}
+/** What the Member who ended a request did, by the state that it came to; what failed is as it was tried. */
+export const ENDED = {
+  approved: "Deciding vote by",
+  executed: "Executed by",
+  rejected: "Deciding vote by",
+  canceled: "Canceled by",
+  failed: "Tried by",
+};
 
 /** Why nobody can approve a request now, whoever they are; `null` where somebody may. */
 export function stopped(app, { workflow }) {
@@ -183,8 +187,8 @@ function standing(found) {
     ["Asked", time(found.created_at)],
     ["Expires", found.state === "pending" ? [time(found.expires_at), ", ", until(found.expires_at)] : null],
     ["Policy", policy],
-    ["Completed by", byExecute(found) ? "Execute; the audit log names the Member" : null],
-    [byExecute(found) ? "Said with Execute" : "Reason", found.reason ? safe(found.reason) : null],
+    [ENDED[found.state], found.ended_by ? safe(found.ended_by.name) : null],
+    [found.state === "executed" ? "Said with Execute" : "Reason", found.reason ? safe(found.reason) : null],
   ]);
 }
 

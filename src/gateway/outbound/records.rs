@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 use super::items::to_json;
 use crate::access::key::KeySettings;
 use crate::domain::cursor::Cursor;
-use crate::domain::ids::AssetId;
+use crate::domain::ids::{AssetId, MemberId};
 use crate::domain::money::Amount;
 use crate::engine::approvals;
 use crate::engine::deposits;
@@ -216,9 +216,15 @@ pub fn request(of: &approvals::Request, can: Option<Can>, offset: Option<u64>) -
         policy: of.policy.as_ref().map(verdict),
         votes: of.votes.iter().map(vote).collect(),
         reason: of.reason.clone(),
+        ended_by: of.ended_by.as_ref().map(named_member),
         can: can.map(names),
         offset,
     }
+}
+
+/// A Member by id and name.
+pub fn named_member((id, name): &(MemberId, String)) -> w::NamedMember {
+    w::NamedMember { member_id: id.to_string(), name: name.clone() }
 }
 
 /// What a policy requires for a request.

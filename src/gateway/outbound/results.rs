@@ -8,7 +8,7 @@ use crate::access::operation::Operation;
 use crate::access::scope::Scope;
 use crate::access::workflow::Workflow;
 use crate::domain::assets::Asset;
-use crate::domain::ids::{ExportId, MemberId, Seq, ServiceUserId};
+use crate::domain::ids::{ExportId, Seq, ServiceUserId};
 use crate::domain::money::Amount;
 use crate::domain::time::Moment;
 use crate::engine::deposits::OwnAddress;
@@ -150,8 +150,7 @@ pub fn view(out: &mut String, reference: &Reference, operation: Operation, view:
         }
         View::Members(all) => json(out, &r::Members { members: all.iter().map(member).collect() }),
         View::Explained(verdict, eligible) => {
-            let named = |(id, name): &(MemberId, String)| r::Eligible { member_id: id.to_string(), name: name.clone() };
-            let eligible = eligible.iter().map(named).collect();
+            let eligible = eligible.iter().map(records::named_member).collect();
             json(out, &r::Explained { policy: verdict.as_ref().map(records::verdict), eligible });
         }
         View::Requests(all, next) => {
