@@ -42,6 +42,8 @@ pub enum StatusChange {
     Freeze(&'static str),
     /// The Member's permissions or KYC status changed: what the client shows may be too much or too little.
     Rights,
+    /// Another Member's record changed by no request of the Organization: for those who may list its Members.
+    Members,
     /// The venue was halted or resumed, or its storage refuses or accepts writes again: for every socket.
     System,
 }

@@ -18,7 +18,8 @@ use super::rights::{self, Holder};
 use super::send_queue::{Notice, SendQueue, Sockets};
 use super::subscriptions::{RingLimits, Subscriber, Subscriptions};
 use crate::access::operation::Operation;
-use crate::access::principal::Credential;
+use crate::access::principal::{Actor, Credential};
+use crate::access::workflow::{Permission, Workflow};
 use crate::domain::ids::{MemberId, Seq};
 use crate::domain::time::Moment;
 use crate::engine::event::Event;
@@ -312,24 +313,37 @@ impl Releaser {
             }
         };
         subscriptions.tell(stamped, deliver, |of| news.push(of));
-        self.tell_members(&stamped.event);
+        self.tell_members(stamped);
         self.close_what_ended(stamped);
     }
 
-    /// Sends Members what concerns them beside the streams: a freeze of their Organization, a change of their own
-    /// rights.
-    fn tell_members(&mut self, event: &Event) {
+    /// Tells Members what concerns them beside the streams: a freeze of their Organization, a change of their own rights, and
+    /// one of another Member that no request reports, as by the venue operator or an invitation.
+    fn tell_members(&mut self, stamped: &Stamped) {
         let of = |organization| -> Vec<MemberId> {
             self.directory.members(|members| members.of(organization).map(|member| member.id).collect())
         };
-        let (members, change) = match event {
-            Event::Frozen(freeze) => (of(freeze.organization), StatusChange::Freeze(freeze.scope.name())),
-            Event::Unfrozen { organization } => (of(*organization), StatusChange::Freeze("none")),
-            Event::MemberChanged(member) if member.status == MemberStatus::Active => {
-                (vec![member.id], StatusChange::Rights)
+        match &stamped.event {
+            Event::Frozen(freeze) => self.announce(of(freeze.organization), StatusChange::Freeze(freeze.scope.name())),
+            Event::Unfrozen { organization } => self.announce(of(*organization), StatusChange::Freeze("none")),
+            Event::MemberChanged(member) => {
+                let mut listing = Vec::new();
+                if matches!(stamped.by, Actor::Venue(_) | Actor::Public) {
+                    listing = of(member.organization);
+                    let views =
+                        |id| self.directory.members(|all| all.may(id, Workflow::ManageAccess, Permission::View));
+                    listing.retain(|id| *id != member.id && views(*id));
+                }
+                self.announce(listing, StatusChange::Members);
+                if member.status == MemberStatus::Active {
+                    self.announce(vec![member.id], StatusChange::Rights);
+                }
             }
-            _ => return,
-        };
+            _ => {}
+        }
+    }
+
+    fn announce(&mut self, members: Vec<MemberId>, change: StatusChange) {
         let held = members.into_iter().filter_map(|member| self.held.get(&Holder::Member(member)));
         for at in held.flatten().copied().collect::<Vec<usize>>() {
             let Some(queue) = self.slots[at].queue.clone() else { continue };

@@ -418,6 +418,7 @@ impl Session {
             version: env!("CARGO_PKG_VERSION"),
             frozen: change.and_then(|change| if let StatusChange::Freeze(scope) = change { Some(scope) } else { None }),
             rights: (change == Some(StatusChange::Rights)).then_some("changed"),
+            members: (change == Some(StatusChange::Members)).then_some("changed"),
         };
         let mut data = String::new();
         outbound::items::json(&mut data, &[status]);

@@ -104,5 +104,7 @@ records! {
         frozen?: &'static str,
         /// Sent to a Member whose permissions or KYC status changed: `changed`.
         rights?: &'static str,
+        /// To Members who may list the others, when one of these changed by the venue operator or an invitation: `changed`.
+        members?: &'static str,
     }
 }

@@ -361,16 +361,38 @@ async fn a_freeze_from_the_page_is_seen_and_ended_by_others() {
 async fn a_page_whose_member_gains_or_loses_rights_shows_what_may_be_seen_now() {
     let world = World::new(&[key(ScopeSet::ALL)]).await;
     let (mut alice, mut bot) = (world.member("alice").await, world.bot(1).await);
-    let more = json!({"member_id": "MEM3", "permissions": {"initiate_withdrawal": ["approve"]}, "otp": code(0)});
+    let more = json!({"member_id": "MEM3", "permissions": {"initiate_withdrawal": ["approve"]}, "otp": code(-1)});
     alice.call("edit_member", more).await;
     let id = asked(&mut bot, "1").await;
     let browser = Browser::open(world.address).await;
     browser.sign_in("bob", 0).await;
     listed(&browser, &id, true).await;
-    let blind = json!({"member_id": "MEM2", "permissions": {"initiate_withdrawal": []}, "otp": code(1)});
-    alice.call("edit_member", blind).await;
-    listed(&browser, &id, false).await;
-    browser.until("return document.querySelector('nav [data-place=withdraw]') === null").await;
+    for (step, rights, views) in [(0, json!([]), false), (1, json!(["view"]), true)] {
+        let edit = json!({"member_id": "MEM2", "permissions": {"initiate_withdrawal": rights}, "otp": code(step)});
+        alice.call("edit_member", edit).await;
+        listed(&browser, &id, views).await;
+        browser
+            .until(&format!("return (document.querySelector('nav [data-place=withdraw]') !== null) === {views}"))
+            .await;
+    }
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn rule_36_what_the_venue_sets_of_a_member_reaches_the_list_of_members() {
+    let world = World::new(&[]).await;
+    let mut venue = world.venue().await;
+    let browser = Browser::open(world.address).await;
+    browser.sign_in("alice", 0).await;
+    browser.go("#/members").await;
+    for kyc in ["rejected", "verified"] {
+        venue.call("set_kyc", json!({"member_id": "MEM3", "kyc": kyc})).await;
+        let shown = format!(
+            "return [...document.querySelectorAll('main tbody tr')].some((row) =>
+                 row.textContent.includes('carol') && row.children[3].textContent === '{kyc}')"
+        );
+        browser.until(&shown).await;
+    }
     browser.close().await;
 }
 

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::client::{Client, PASSWORD, ballot, code, http, limit};
 use super::scopes::sample;
 use super::verification::journal;
-use super::world::{Person, World, key, secret};
+use super::world::{Person, World, key, people, secret};
 
 const JSON: (&str, &str) = ("Content-Type", "application/json");
 
@@ -194,6 +194,23 @@ async fn rule_27_a_freeze_closes_keys_and_tells_every_member() {
     let mut bot = world.bot(1).await;
     let orders = bot.call("open_orders", json!({})).await;
     assert_eq!(orders["orders"], json!([]), "its orders were canceled");
+}
+
+#[tokio::test]
+async fn a_member_who_may_list_the_others_is_told_when_the_venue_changes_one() {
+    let mut people = people();
+    people[1].permissions = Permissions::none();
+    let world = World::peopled(&[], &people).await;
+    let (mut alice, mut bob, mut carol) =
+        (world.member("alice").await, world.member("bob").await, world.member("carol").await);
+    world.venue().await.call("set_kyc", json!({"member_id": "MEM3", "kyc": "rejected"})).await;
+    alice.call("freeze", json!({"scope": "withdrawals", "reason": "drill"})).await;
+    let announced = |item: &Value| ["members", "rights", "frozen"].iter().any(|name| item.get(*name).is_some());
+    for (member, name, word) in
+        [(&mut alice, "members", "changed"), (&mut bob, "frozen", "withdrawals"), (&mut carol, "rights", "changed")]
+    {
+        assert_eq!(member.item("status", announced).await[name], word);
+    }
 }
 
 #[tokio::test]
