@@ -123,13 +123,18 @@ impl<'a> Electorate<'a> {
         u32::try_from(request.votes.iter().filter(counts).count()).unwrap_or(u32::MAX)
     }
 
+    /// The Members who have not voted on a request and whose votes would count.
+    pub fn voters(&self, request: &Request, verdict: &Verdict) -> Vec<MemberId> {
+        let voted = |member: &MemberId| request.votes.iter().any(|vote| vote.member == *member && !vote.struck);
+        let mut all = self.approvers(request.organization, verdict.workflow);
+        all.retain(|member| !voted(member) && self.admits(request, verdict, *member).is_ok());
+        all
+    }
+
     /// Whether a request can still reach its quorum.
     pub fn can_pass(&self, request: &Request, verdict: &Verdict) -> bool {
-        let voted = |member: &MemberId| request.votes.iter().any(|vote| vote.member == *member && !vote.struck);
-        let approvers = self.approvers(request.organization, verdict.workflow).into_iter();
-        let open = approvers.filter(|member| !voted(member) && self.admits(request, verdict, *member).is_ok()).count();
-        let have = self.counted(request, verdict, Decision::Approve);
-        u32::try_from(open).unwrap_or(u32::MAX).saturating_add(have) >= verdict.quorum
+        let open = u32::try_from(self.voters(request, verdict).len()).unwrap_or(u32::MAX);
+        open.saturating_add(self.counted(request, verdict, Decision::Approve)) >= verdict.quorum
     }
 }
 

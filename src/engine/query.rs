@@ -334,8 +334,8 @@ pub enum View {
     Audit(AuditGrant),
     /// `requests`: a page, with what the asking Member may do, and where the next one begins.
     Requests(Vec<(Request, Can)>, Option<RequestId>),
-    /// `request_info`
-    Request(Box<Request>, Can),
+    /// `request_info`, with who has not voted and could, while it is pending.
+    Request(Box<Request>, Can, Option<Vec<(MemberId, String)>>),
     /// Service Users.
     ServiceUsers(Vec<ListedServiceUser>),
     /// Policies.

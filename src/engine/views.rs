@@ -22,7 +22,7 @@ use crate::access::operation::Operation;
 use crate::access::permit_past;
 use crate::access::principal::{Credential, Principal};
 use crate::access::scope::Scope;
-use crate::domain::ids::{AccountId, AssetId, OrderId, OrganizationId, ServiceUserId};
+use crate::domain::ids::{AccountId, AssetId, MemberId, OrderId, OrganizationId, ServiceUserId};
 use crate::domain::text::AssetCode;
 use crate::domain::time::Moment;
 
@@ -217,7 +217,9 @@ fn for_member(state: &State, now: Moment, caller: MemberCaller, query: &Query) -
             if !may_view(&state.members, found, caller.id) {
                 return Err(unknown_request());
             }
-            View::Request(Box::new(found.clone()), can(state, found, caller.id, now))
+            let verdict = found.policy.as_ref().filter(|_| found.is_open(now));
+            let eligible = verdict.map(|verdict| named(state, Electorate::now(state).voters(found, verdict)));
+            View::Request(Box::new(found.clone()), can(state, found, caller.id, now), eligible)
         }
         Query::ServiceUsers => {
             let listed = |service_user: ServiceUser| ListedServiceUser {
@@ -250,6 +252,10 @@ fn explain(
     let (_, _, verdict) = withdrawals::verdict(state, caller.account, change, initiator, now)?;
     let voters =
         verdict.as_ref().map(|verdict| Electorate::now(state).voters_for(caller.organization, initiator, verdict));
-    let named = |id| (id, state.members.member(id).name.clone());
-    Ok(View::Explained(verdict, voters.unwrap_or_default().into_iter().map(named).collect()))
+    Ok(View::Explained(verdict, named(state, voters.unwrap_or_default())))
+}
+
+/// Members with their names.
+fn named(state: &State, members: Vec<MemberId>) -> Vec<(MemberId, String)> {
+    members.into_iter().map(|id| (id, state.members.member(id).name.clone())).collect()
 }

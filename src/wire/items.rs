@@ -209,6 +209,8 @@ records! {
         ended_by?: NamedMember,
         /// What the caller may do with it now; in replies only.
         can?: Vec<&'static str>,
+        /// In the reply of `request_info` while it is pending: the Members who have not voted and could.
+        eligible?: Vec<NamedMember>,
         offset?: u64,
     }
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::browser::Browser;
 use super::client::{ballot, code};
 use super::queue::{asked, asked_by_a_key_of_her_own, keys, listed};
-use super::world::{World, key};
+use super::world::{World, key, people};
 
 /// Two votes for a withdrawal from now on.
 fn stricter() -> serde_json::Value {
@@ -108,6 +108,23 @@ async fn rule_27_an_open_request_offers_what_a_freeze_leaves() {
     assert_eq!(browser.text(".toast.bad bdi").await, "Withdrawals are frozen by alice: a key leaked");
     keys(&browser, ", please").await;
     assert_eq!(browser.eval("return document.activeElement.value").await, json!("not yet, please"));
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn a_request_that_too_few_may_approve_says_so() {
+    let mut people = people();
+    people[1].permissions = people[2].permissions.clone();
+    let world = World::peopled(&[], &people).await;
+    let asked = json!({"asset": "BTC", "key": "cold-1", "amount": "1"});
+    let request = world.member("alice").await.call("initiate_withdrawal", asked).await;
+    assert_eq!(request["state"], "pending");
+    let browser = Browser::open(world.address).await;
+    browser.sign_in("alice", 1).await;
+    browser.go(&format!("#/request/{}", request["request_id"].as_str().unwrap())).await;
+    browser.wait("#state.pending").await;
+    let told = browser.text("main").await;
+    assert!(told.contains("Could approve\nnobody") && told.contains("votes cannot complete it"), "{told}");
     browser.close().await;
 }
 

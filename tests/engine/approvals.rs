@@ -11,6 +11,7 @@ use countersign::engine::approvals::{Approvals, Decision, Initiator, InitiatorId
 use countersign::engine::command::{Ballot, Command, Initiation};
 use countersign::engine::members::Kyc;
 use countersign::engine::policy::{PolicyTerms, Rule};
+use countersign::engine::query::{Query, View};
 use countersign::engine::reject::Code;
 use countersign::engine::reply::Reply;
 use countersign::engine::withdrawals::WithdrawalStatus;
@@ -358,6 +359,25 @@ fn rule_28_an_unclaimed_key_is_no_key_and_its_secret_is_claimed_once() {
     let step = Some(stage.step());
     assert_eq!(stage.refused(&member(1), claim(step)), Code::NothingToClaim);
     stage.run(&bot(1), Command::CancelAll).unwrap();
+}
+
+#[test]
+fn a_pending_request_names_who_could_still_approve_it() {
+    let mut stage = Stage::new(&[key(ScopeSet::ALL)], true);
+    let id = stage.initiate(&member(1), outgoing("1")).unwrap().id;
+    let eligible = |stage: &Stage| match stage.ask(&member(1), &Query::Request(id)) {
+        Ok(View::Request(_, _, eligible)) => {
+            eligible.map(|all| all.into_iter().map(|(id, _)| id.0).collect::<Vec<_>>())
+        }
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(eligible(&stage), Some(vec![2]), "neither who asked nor who only views");
+    for (kyc, left) in [(Kyc::Rejected, vec![]), (Kyc::Verified, vec![2])] {
+        stage.run(&venue(), Command::SetKyc { member: MemberId(2), kyc }).unwrap();
+        assert_eq!(eligible(&stage), Some(left));
+    }
+    stage.vote(&member(2), Decision::Approve, id).unwrap();
+    assert_eq!(eligible(&stage), None, "it has ended");
 }
 
 #[test]

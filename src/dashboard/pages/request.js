@@ -175,6 +175,16 @@ function checked(own, told) {
   );
 }
 
+/** Who could still vote for a request, and whether that is enough. */
+function voters({ eligible, policy, votes }) {
+  const approvals = votes.filter((vote) => vote.decision === "approve" && !vote.struck).length;
+  const few = approvals + eligible.length < policy.quorum;
+  return [
+    eligible.length > 0 ? eligible.map(({ name }) => h("span", { class: "tag" }, safe(name))) : "nobody",
+    few && h("p", { class: "problem" }, "These are too few for its policy: as things stand, votes cannot complete it."),
+  ];
+}
+
 /** Where a request stands. */
 function standing(found) {
   const policy = found.policy
@@ -187,6 +197,7 @@ function standing(found) {
     ["Asked", time(found.created_at)],
     ["Expires", found.state === "pending" ? [time(found.expires_at), ", ", until(found.expires_at)] : null],
     ["Policy", policy],
+    ["Could approve", found.eligible ? voters(found) : null],
     [ENDED[found.state], found.ended_by ? safe(found.ended_by.name) : null],
     [found.state === "executed" ? "Said with Execute" : "Reason", found.reason ? safe(found.reason) : null],
   ]);

@@ -218,6 +218,7 @@ pub fn request(of: &approvals::Request, can: Option<Can>, offset: Option<u64>) -
         reason: of.reason.clone(),
         ended_by: of.ended_by.as_ref().map(named_member),
         can: can.map(names),
+        eligible: None,
         offset,
     }
 }

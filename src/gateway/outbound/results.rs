@@ -23,6 +23,7 @@ use crate::engine::service_users::ServiceUser;
 use crate::engine::withdrawals::ListedAddress;
 use crate::gateway::exports::Progress;
 use crate::wire::earn as e;
+use crate::wire::items as i;
 use crate::wire::leaf::{Exact, Text, Word};
 use crate::wire::results as r;
 
@@ -157,7 +158,10 @@ pub fn view(out: &mut String, reference: &Reference, operation: Operation, view:
             let requests = all.iter().map(|(of, can)| records::request(of, Some(*can), None)).collect();
             json(out, &r::Requests { requests, cursor: next.map(|id| id.to_string()) });
         }
-        View::Request(of, can) => json(out, &records::request(of, Some(*can), None)),
+        View::Request(of, can, eligible) => {
+            let eligible = eligible.as_ref().map(|all| all.iter().map(records::named_member).collect());
+            json(out, &i::Request { eligible, ..records::request(of, Some(*can), None) });
+        }
         View::Policies(all) => json(out, &r::Policies { policies: all.iter().map(records::policy).collect() }),
     }
 }
