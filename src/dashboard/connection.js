@@ -48,6 +48,8 @@ export class Connection extends EventTarget {
   ended = "";
   /** What the server last said of itself: `online`, `cancel_only` or `maintenance`. */
   system = "online";
+  /** The channels that a place follows besides the queue. */
+  #channels = new Set();
   /** Pending requests by id. */
   pending = new Map();
 
@@ -114,6 +116,22 @@ export class Connection extends EventTarget {
     return again;
   }
 
+  /**
+   * Follows one more channel until `gone`: `take` is given the items of its snapshot and of each change, also after a lost
+   * connection is back.
+   */
+  listen(channel, take, gone) {
+    if (gone.aborted) return;
+    const say = (method) => this.state === "live" && this.#ask(method, { channel }).catch(() => {});
+    this.#channels.add(channel);
+    this.addEventListener(channel, ({ detail }) => take(detail), { signal: gone });
+    gone.addEventListener("abort", () => {
+      this.#channels.delete(channel);
+      say("unsubscribe");
+    });
+    say("subscribe");
+  }
+
   #ask(method, params) {
     const req_id = this.#next++;
     this.#socket.send(JSON.stringify({ method, params, req_id }));
@@ -127,6 +145,7 @@ export class Connection extends EventTarget {
       await this.#ask("subscribe", params);
       this.me = await this.#ask("member_info", {});
       this.#tries = 0;
+      for (const channel of this.#channels) this.#ask("subscribe", { channel }).catch(() => {});
       this.#say("live");
     } catch {
       // What is refused, and not lost, may be the offset, as that of another journal: the next try takes the snapshot.
@@ -143,6 +162,7 @@ export class Connection extends EventTarget {
       if (frame.success) waiting.resolve(frame.result);
       else waiting.reject(new Error(spoken(frame.error)));
     } else if (frame.channel === "approvals") this.#take(frame);
+    else if (this.#channels.has(frame.channel)) this.#tell(frame.channel, frame.data);
     else if (frame.channel === "status") {
       this.system = frame.data[0].system;
       this.#tell("status", frame.data[0]);

@@ -112,6 +112,45 @@ async fn rule_27_an_open_request_offers_what_a_freeze_leaves() {
 }
 
 #[tokio::test]
+async fn a_request_says_what_becomes_of_its_payment() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let (mut bob, mut bot, mut venue) = (world.member("bob").await, world.bot(1).await, world.venue().await);
+    let browser = Browser::open(world.address).await;
+    browser.sign_in("alice", 0).await;
+    for (step, method, result, becomes) in [
+        (0, "settle_withdrawal", json!({"txid": "tx-1"}), ["settled (", "), transaction tx-1"]),
+        (1, "fail_withdrawal", json!({"reason": "no such account"}), ["failed (", "): no such account"]),
+    ] {
+        let asked = bot.call("withdraw", json!({"asset": "BTC", "key": "cold-1", "amount": "1"})).await;
+        let refid = asked["refid"].as_str().unwrap();
+        let place = format!("#/request/{}", asked["request_id"].as_str().unwrap());
+        browser.go(&place).await;
+        browser.wait("#state.pending").await;
+        assert!(!browser.text("main").await.contains("Payment"), "custody does not have it");
+        let request = bob.call("request_info", json!({"request_id": asked["request_id"]})).await;
+        bob.call("approve", json!({"requests": ballot(&request), "otp": code(step)})).await;
+        browser.until(&payment(&format!("pending at custody ({refid})"))).await;
+        let mut params = result;
+        params["refid"] = json!(refid);
+        venue.call(method, params).await;
+        let became = becomes.join(refid);
+        browser.until(&payment(&became)).await;
+        browser.go("#/queue").await;
+        browser.go(&place).await;
+        browser.until(&payment(&became)).await;
+    }
+    browser.close().await;
+}
+
+/// Whether the page says this of a payment.
+fn payment(text: &str) -> String {
+    format!(
+        "return [...document.querySelectorAll('main dt')].some((name) =>
+             name.textContent === 'Payment' && name.nextElementSibling.textContent === '{text}')"
+    )
+}
+
+#[tokio::test]
 async fn a_request_that_too_few_may_approve_says_so() {
     let mut people = people();
     people[1].permissions = people[2].permissions.clone();

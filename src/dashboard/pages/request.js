@@ -108,6 +108,13 @@ export function request(app) {
   );
   const comment = textInput(500, { name: "comment" });
   let drawn = null;
+  // As it was loaded last, and the withdrawal that it asks for.
+  let latest, withdrawal;
+  const stand = () => head.replaceChildren(standing(latest, withdrawal));
+  const paid = (all) => {
+    withdrawal = all.findLast((of) => of.request_id === id) ?? withdrawal;
+    stand();
+  };
   const load = async () => {
     let found, own, secret;
     try {
@@ -118,12 +125,15 @@ export function request(app) {
       if (drawn) return app.connection.state === "live" && app.said(error.message, "bad");
       return app.main.replaceChildren(h("h1", {}, "Request"), h("p", { class: "problem" }, error.message));
     }
-    head.replaceChildren(standing(found));
+    latest = found;
+    stand();
     votes.replaceChildren(cast(found.votes));
     const now = { terms: [found.digest, own], rest: [found.state, found.can, secret, stopped(app, found)] };
     if (JSON.stringify(now) === JSON.stringify(drawn)) return;
     if (drawn && JSON.stringify(now.terms) !== JSON.stringify(drawn.terms))
       app.said("The terms of this request have changed. Look at it again.", "bad");
+    if (!drawn && found.workflow === "initiate_withdrawal" && app.may(found.workflow, "view"))
+      app.connection.listen("withdrawals", paid, app.gone);
     if (!drawn)
       app.main.replaceChildren(
         h("h1", {}, words(found.action)),
@@ -175,6 +185,15 @@ function checked(own, told) {
   );
 }
 
+// Where a payment is that custody has, by the status of its withdrawal.
+const PAYMENT = { Pending: "pending at custody", Success: "settled", Failure: "failed" };
+
+/** What has become of the payment of a withdrawal; `null` where custody never had it. */
+function payment({ refid, status, "status-prop": how, txid, info }) {
+  if (status === "Initial" || how === "canceled") return null;
+  return [`${PAYMENT[status]} (${refid})`, txid && [", transaction ", safe(txid)], info && [": ", safe(info)]];
+}
+
 /** Who could still vote for a request, and whether that is enough. */
 function voters({ eligible, policy, votes }) {
   const approvals = votes.filter((vote) => vote.decision === "approve" && !vote.struck).length;
@@ -186,7 +205,7 @@ function voters({ eligible, policy, votes }) {
 }
 
 /** Where a request stands. */
-function standing(found) {
+function standing(found, withdrawal) {
   const policy = found.policy
     ? `version ${found.policy.version}, ${found.policy.quorum} approval${found.policy.quorum === 1 ? "" : "s"} needed${found.policy.rule ? `, by rule ${found.policy.rule}` : ""}`
     : "none governs it";
@@ -199,6 +218,7 @@ function standing(found) {
     ["Policy", policy],
     ["Could approve", found.eligible ? voters(found) : null],
     [ENDED[found.state], found.ended_by ? safe(found.ended_by.name) : null],
+    ["Payment", withdrawal ? payment(withdrawal) : null],
     [found.state === "executed" ? "Said with Execute" : "Reason", found.reason ? safe(found.reason) : null],
   ]);
 }
