@@ -251,7 +251,8 @@ function frame() {
       "a",
       { href: `#/${name}`, "data-place": name },
       title,
-      name === "queue" && h("span", { id: "waiting", class: "count" }),
+      // Apart, or it is read as one word.
+      name === "queue" && [" ", h("span", { id: "waiting", class: "count" })],
     ),
   );
   main = h("main", { id: "main", tabindex: "-1" });

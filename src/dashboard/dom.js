@@ -115,7 +115,7 @@ export function table(columns, rows, empty) {
   return grid(columns, h("tbody", {}, body));
 }
 
-/** A table of rows that are made already. */
+/** A table of rows that are made already. A column of buttons has no name, and so no header. */
 export function grid(columns, body) {
   const head = h(
     "thead",
@@ -123,7 +123,7 @@ export function grid(columns, body) {
     h(
       "tr",
       {},
-      columns.map((name) => h("th", { scope: "col" }, name)),
+      columns.map((name) => (name ? h("th", { scope: "col" }, name) : h("td"))),
     ),
   );
   return h("div", { class: "scroll" }, h("table", {}, head, body));

@@ -113,6 +113,8 @@ const DRAWN: &str = "const main = document.querySelector('main');
 /// Cells of several parts: on a phone each would take the place of the next one's name.
 const SCATTERED: &str =
     "return [...document.querySelectorAll('main td')].filter((cell) => cell.childNodes.length > 1).length";
+/// Headers of tables without a name.
+const NAMELESS: &str = "return document.querySelectorAll('th:empty').length";
 const PLACES: [&str; 8] =
     ["queue", "history", "withdraw", "service-users", "members", "policies", "addresses", "audit"];
 
@@ -145,6 +147,7 @@ async fn every_place_opens_and_fits_in_light_in_dark_and_on_a_phone() {
             let wide = browser.eval("return document.documentElement.scrollWidth - innerWidth").await;
             assert!(wide.as_i64().unwrap() <= 0, "{place} is {wide} px too wide on {name}");
             assert_eq!(browser.eval(SCATTERED).await, json!(0), "{place}");
+            assert_eq!(browser.eval(NAMELESS).await, json!(0), "{place}");
             assert_eq!(browser.text(".toast.bad").await, "", "{place}");
             let told = browser.text("main").await;
             assert!(
@@ -154,6 +157,8 @@ async fn every_place_opens_and_fits_in_light_in_dark_and_on_a_phone() {
             let file = place.split('/').next().unwrap();
             browser.screenshot(&format!("{file}-{name}")).await;
         }
+        let queue = "const [link] = document.querySelectorAll('nav a'); return link.textContent";
+        assert_eq!(browser.eval(queue).await, json!("Queue 2"), "a screen reader reads two words");
         browser.close().await;
     }
 }
@@ -193,7 +198,7 @@ async fn a_page_is_named_in_its_title_and_marked_in_the_navigation() {
     // With forced colours every border is visible.
     let marked = "return [...document.querySelectorAll('nav a')]
         .filter((link) => getComputedStyle(link).borderBottomWidth !== '0px').map(({ textContent }) => textContent)";
-    assert_eq!(browser.eval(marked).await, json!(["Queue"]));
+    assert_eq!(browser.eval(marked).await, json!(["Queue "]));
     browser.press("Sign out").await;
     browser.until("return document.title === 'Countersign'").await;
     browser.close().await;

@@ -228,7 +228,7 @@ function cast(votes) {
   const rows = votes.map((vote) => [
     safe(vote.name),
     vote.struck
-      ? h("s", { title: "struck: the Member lost the right to vote" }, vote.decision)
+      ? [h("s", { title: "the Member lost the right to vote" }, vote.decision), " struck"]
       : vote.decision,
     time(vote.at),
     vote.comment ? safe(vote.comment) : "",
