@@ -7,7 +7,6 @@ use super::close::Close;
 use super::credentials::secret_text;
 use super::fan_out;
 use super::filters::{self, narrowed};
-use super::history_answers::NO_FILLS;
 use super::outbound::{self, items, orders, records, results};
 use super::part::{First, Part, Started};
 use super::passwords::bearer_hash;
