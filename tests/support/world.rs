@@ -57,13 +57,7 @@ impl World {
     /// With all of these given.
     pub async fn made(keys: &[Wanted], people: &[Person], policy: bool, change: impl FnOnce(&mut Config)) -> World {
         let dir = tempfile::tempdir().unwrap();
-        let master = MasterKey::from_text(MASTER).unwrap();
-        let hashed = hash_password(PASSWORD);
-        let secrets = Secrets {
-            sealed: &|number| master.seal(api_key(number).as_bytes(), &secret(number)),
-            member: &|id| (Some(hashed.clone()), Some(master.seal(&totp_context(id), TOTP.as_bytes()))),
-        };
-        let genesis = Command::Genesis(events(keys, people, policy, &secrets));
+        let genesis = genesis(keys, people, policy);
         let mut config = unlimited(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), dir.path());
         change(&mut config);
         let (server, address) = start(config.clone(), Some(genesis)).await;
@@ -105,14 +99,7 @@ impl World {
     /// Stops in order and tries to start with another master key; returns what the operator is told.
     pub async fn restart_with(&mut self, master: &str) -> String {
         self.stop().await;
-        self.refused(master, SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await
-    }
-
-    /// Tries to start on the data of a server that has stopped, under that master key and at that address: what the
-    /// operator is told.
-    pub async fn refused(&self, master: &str, listen: SocketAddr) -> String {
-        self.unlocked().await;
-        let config = Config::at(listen, self.dir.path().to_owned());
+        let config = Config::at(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), self.dir.path().to_owned());
         let master = MasterKey::from_text(master).unwrap();
         Server::start(Plan { config, master, genesis: None }).await.unwrap_err().to_string()
     }
@@ -129,6 +116,17 @@ impl World {
     pub async fn member(&self, name: &str) -> Client {
         Client::member(self.address, &format!("{name}@acme.test"), 0).await.unwrap()
     }
+}
+
+/// What a world begins with, its secrets sealed under [`MASTER`].
+pub fn genesis(keys: &[Wanted], people: &[Person], policy: bool) -> Command {
+    let master = MasterKey::from_text(MASTER).unwrap();
+    let hashed = hash_password(PASSWORD);
+    let secrets = Secrets {
+        sealed: &|number| master.seal(api_key(number).as_bytes(), &secret(number)),
+        member: &|id| (Some(hashed.clone()), Some(master.seal(&totp_context(id), TOTP.as_bytes()))),
+    };
+    Command::Genesis(events(keys, people, policy, &secrets))
 }
 
 /// Advances the clock of a server that shares the test's only thread, so that nobody really waits.

@@ -2,16 +2,19 @@
 
 use std::fs::Permissions;
 use std::io::Read as _;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use countersign::access::scope::ScopeSet;
+use countersign::config::Config;
 use countersign::domain::ids::Seq;
 use countersign::gateway::credentials::decode_secret;
-use countersign::server::wall_clock;
+use countersign::gateway::secrets::MasterKey;
+use countersign::server::{Plan, Server, wall_clock};
+use countersign::storage::Storage;
 use countersign::storage::head::read_head;
 use serde_json::{Value, json};
 
@@ -19,7 +22,7 @@ use super::client::{Client, ballot, code, code_of, http, limit, next_nonce, soon
 use super::exports::{link, ordered, processed};
 use super::served::Served;
 use super::settings::token_of;
-use super::world::{MASTER, Wanted, World, key};
+use super::world::{MASTER, Wanted, World, genesis, key};
 
 pub async fn metrics(address: SocketAddr) -> String {
     let (status, _, text) = http(address, "GET", "/metrics", &[], "").await;
@@ -468,4 +471,16 @@ fn rule_36_init_refuses_an_end_of_the_venue_key_that_is_no_time_to_come() {
         assert!(told.contains("--venue-expires") && told.contains(advice), "{told}");
         assert!(!refused.status.success() && dir.path().read_dir().unwrap().next().is_none(), "nothing was made");
     }
+}
+
+#[tokio::test]
+async fn a_first_start_at_a_taken_port_is_refused_and_writes_nothing() {
+    let other = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let config = Config::at(other.local_addr().unwrap(), dir.path().to_owned());
+    let plan = Plan { config, master: MasterKey::from_text(MASTER).unwrap(), genesis: Some(genesis(&[], &[], false)) };
+    let told = Server::start(plan).await.unwrap_err().to_string();
+    assert!(told.starts_with("cannot listen on 127.0.0.1:"), "{told}");
+    let journal = Storage::Sqlite(dir.path().to_owned()).reader().await.unwrap();
+    assert_eq!(journal.last_seq().await.unwrap(), 0, "{told}");
 }
