@@ -1,19 +1,18 @@
 //! Clients that others have written, or will write from our examples, against the built server.
 #![allow(clippy::unwrap_used)]
 
-#[path = "../support/demo.rs"]
-mod demo;
 mod examples;
 mod published;
-#[path = "../support/served.rs"]
-mod served;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
 use countersign::access::operation::{Operation, ServiceRight};
-use demo::Demo;
+use support::demo::Demo;
+use support::{demo, served};
 
 /// A program that is not part of the repository; if it is missing, the test fails and says what to do.
 fn installed(path: &str) -> &Path {

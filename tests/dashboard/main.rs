@@ -2,17 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod browser;
-#[path = "../support/client.rs"]
-#[allow(dead_code, reason = "each suite uses its part")]
-mod client;
 mod connection;
-#[path = "../support/demo.rs"]
-#[allow(dead_code, reason = "each suite uses its part")]
-mod demo;
 mod forms;
-#[path = "../support/genesis.rs"]
-#[allow(dead_code, reason = "each suite uses its part")]
-mod genesis;
 mod governing;
 mod history;
 mod origin;
@@ -20,5 +11,7 @@ mod queue;
 mod request;
 mod service_users;
 mod shown;
-#[path = "../support/world.rs"]
-mod world;
+#[path = "../support/mod.rs"]
+mod support;
+
+use support::{client, demo, genesis, world};

@@ -27,7 +27,6 @@ pub struct Server {
 
 impl Server {
     /// Makes the server the owner of a directory, and lets it through the private one around it.
-    #[allow(dead_code, reason = "each suite uses its part")]
     pub fn give(&self, outer: &Path, dir: &Path) {
         std::fs::set_permissions(outer, Permissions::from_mode(0o711)).unwrap();
         let owner = std::fs::metadata(&self.socket).unwrap();
@@ -84,7 +83,6 @@ fn first_line(child: &mut Child) -> String {
 }
 
 /// Ends the connection that holds the writer's fence of a database.
-#[allow(dead_code, reason = "each suite uses its part")]
 pub fn cut_writer(url: &str) {
     let cut = "SELECT pg_terminate_backend(pid, 5000) FROM pg_locks JOIN pg_database ON database = pg_database.oid
                WHERE locktype = 'advisory' AND datname = current_database()";
@@ -92,7 +90,6 @@ pub fn cut_writer(url: &str) {
 }
 
 /// Ends every connection of a database but the one that holds the writer's fence.
-#[allow(dead_code, reason = "each suite uses its part")]
 pub fn cut_others(url: &str) {
     let cut = "SELECT bool_and(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity
                WHERE datname = current_database() AND pid <> pg_backend_pid()
@@ -101,7 +98,6 @@ pub fn cut_others(url: &str) {
 }
 
 /// Runs a statement on a database, and returns its output.
-#[allow(dead_code, reason = "each suite uses its part")]
 pub fn sql(url: &str, statement: &str) -> String {
     let server = SERVER.get_or_init(start);
     let output = Command::new(server.bin.join("psql")).args([url, "-qAtc", statement]).output().unwrap();
@@ -110,11 +106,9 @@ pub fn sql(url: &str, statement: &str) -> String {
 }
 
 /// A lock on a database, released when dropped.
-#[allow(dead_code, reason = "each suite uses its part")]
 pub struct Lock(Child);
 
 /// Makes every write to a table wait.
-#[allow(dead_code, reason = "each suite uses its part")]
 pub fn lock(url: &str, table: &str) -> Lock {
     let server = SERVER.get_or_init(start);
     let mut psql = Command::new(server.bin.join("psql"));

@@ -11,7 +11,6 @@ use tokio::time::timeout;
 /// How long it may take to start, and to end.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The interval of checks whether it has ended: there is no notification.
-#[allow(dead_code, reason = "each suite uses its part")]
 const LOOK: Duration = Duration::from_millis(5);
 
 /// A server that listens; killed if a test leaves it behind.
@@ -64,7 +63,6 @@ impl Served {
     }
 
     /// Its process id.
-    #[allow(dead_code, reason = "each suite uses its part")]
     pub fn id(&self) -> u32 {
         self.child.id()
     }
@@ -76,14 +74,12 @@ impl Served {
     }
 
     /// SIGTERM.
-    #[allow(dead_code, reason = "each suite uses its part")]
     pub fn terminate(&self) {
         let told = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
         assert!(told.success());
     }
 
     /// Waits until it has ended; returns how.
-    #[allow(dead_code, reason = "each suite uses its part")]
     pub async fn ended(&mut self) -> ExitStatus {
         let mut look = tokio::time::interval(LOOK);
         let ended = async {
@@ -98,7 +94,6 @@ impl Served {
     }
 
     /// Its memory, in KiB.
-    #[allow(dead_code, reason = "each suite uses its part")]
     pub fn resident_kib(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
@@ -107,7 +102,6 @@ impl Served {
 
     /// The nice value of each of its threads, by the thread's name (proc(5), `stat`: the name stands in brackets, and the
     /// nice value is the 17th word behind it).
-    #[allow(dead_code, reason = "each suite uses its part")]
     pub fn nice_values(&self) -> Vec<(String, i32)> {
         let threads = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
         let of = |thread: std::io::Result<std::fs::DirEntry>| {

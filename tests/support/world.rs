@@ -1,5 +1,4 @@
 //! A server in this process on a small world.
-#![allow(dead_code, reason = "each suite uses its part")]
 
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -15,7 +14,6 @@ use countersign::gateway::sign_in::totp_context;
 use countersign::server::{Plan, Server};
 
 use super::client::{Client, PASSWORD, TOTP, soon};
-#[allow(unused_imports, reason = "each suite uses its part")]
 pub use super::genesis::{Person, Wanted, api_key, key, other, people, with};
 use super::genesis::{Secrets, events};
 

@@ -3,14 +3,10 @@
 
 mod books;
 mod checklist;
-#[path = "../support/client.rs"]
-mod client;
 mod commands;
 mod conflation;
 mod cuts;
 mod dates;
-#[path = "../support/demo.rs"]
-mod demo;
 mod disk;
 mod earn;
 mod endings;
@@ -19,8 +15,6 @@ mod fan_out;
 mod faults;
 mod foreign;
 mod funding;
-#[path = "../support/genesis.rs"]
-mod genesis;
 mod governance;
 mod input;
 mod limits;
@@ -36,16 +30,15 @@ mod rates;
 mod replay;
 mod rest;
 mod scopes;
-#[path = "../support/served.rs"]
-#[allow(dead_code, reason = "the crash tests use the rest")]
-mod served;
 mod settings;
 mod storms;
 mod story;
 mod streams;
+#[path = "../support/mod.rs"]
+mod support;
 mod throttles;
 mod tls;
 mod verification;
 mod volume;
-#[path = "../support/world.rs"]
-mod world;
+
+use support::{client, demo, genesis, served, world};

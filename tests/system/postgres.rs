@@ -1,8 +1,5 @@
 //! The same server on Postgres, and the writer's fence with two processes on either storage.
 
-#[path = "../support/postgres.rs"]
-mod server;
-
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Output, Stdio};
@@ -15,10 +12,9 @@ use serde_json::{Value, json};
 use super::client::{Client, http, limit, soon};
 use super::disk::{assert_open, order, order_again, order_until_refused, stop, system};
 use super::served::Served;
+use super::support::postgres::{self as server, cut_others, cut_writer, database, database_on, lock, sql};
 use super::volume::Volume;
 use super::world::{MASTER, World, api_key, key, other, secret};
-
-use server::{cut_others, cut_writer, database, database_on, lock, sql};
 
 async fn world(url: &str) -> World {
     world_in(DatabaseUrl::parse(url)).await

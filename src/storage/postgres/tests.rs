@@ -1,6 +1,7 @@
 //! Tests of the journal in Postgres beyond the list for every journal.
 
 #[path = "../../../tests/support/postgres.rs"]
+#[allow(dead_code, reason = "other suites use the rest")]
 mod server;
 
 use std::sync::Arc;
