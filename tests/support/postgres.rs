@@ -26,11 +26,11 @@ pub struct Server {
 }
 
 impl Server {
-    /// Makes the server the owner of a directory, and lets it through the private one around it.
-    pub fn give(&self, outer: &Path, dir: &Path) {
+    /// Makes a directory or file the server's own, and lets it through the private directory around it.
+    pub fn give(&self, outer: &Path, inner: &Path) {
         std::fs::set_permissions(outer, Permissions::from_mode(0o711)).unwrap();
         let owner = std::fs::metadata(&self.socket).unwrap();
-        std::os::unix::fs::chown(dir, Some(owner.uid()), Some(owner.gid())).unwrap();
+        std::os::unix::fs::chown(inner, Some(owner.uid()), Some(owner.gid())).unwrap();
     }
 }
 
@@ -60,8 +60,13 @@ pub fn database_on(server: &Server, arguments: &[&str]) -> String {
 
 /// A server that ends with what this returns.
 pub fn start() -> Server {
+    start_with(&[])
+}
+
+/// The same with more of its options.
+pub fn start_with(options: &[&str]) -> Server {
     let mut shell = Command::new("bash");
-    shell.args(["-c", SCRIPT, "postgres", "-c", "max_connections=300"]);
+    shell.args(["-c", SCRIPT, "postgres", "-c", "max_connections=300"]).args(options);
     let mut shell = shell.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect(HINT);
     let told = first_line(&mut shell);
     let mut told = told.trim().splitn(3, ' ').skip(1).map(PathBuf::from);

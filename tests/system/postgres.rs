@@ -1,13 +1,17 @@
 //! The same server on Postgres, and the writer's fence with two processes on either storage.
 
 use std::fs::Permissions;
+use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use countersign::access::scope::ScopeSet;
 use countersign::config::DatabaseUrl;
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use super::client::{Client, http, limit, soon};
 use super::disk::{assert_open, order, order_again, order_until_refused, stop, system};
@@ -392,6 +396,59 @@ async fn a_second_process_is_refused_on_either_storage_and_disturbs_nothing() {
         assert!(!output.status.success() && said.contains("in use by another process"), "{said}");
         bot.call("add_order", limit("buy", "0.1", "10")).await;
     }
+}
+
+/// An authority in `root.crt`, and a certificate of it for `address` in `server.crt`, with `server.key`.
+fn certify(dir: &Path, address: Ipv4Addr) {
+    let mut authority = CertificateParams::default();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    authority.distinguished_name.push(DnType::CommonName, dir.display().to_string());
+    let key = KeyPair::generate().unwrap();
+    std::fs::write(dir.join("root.crt"), authority.self_signed(&key).unwrap().pem()).unwrap();
+    let (authority, key) = (Issuer::new(authority, key), KeyPair::generate().unwrap());
+    let certificate = CertificateParams::new([address.to_string()]).unwrap().signed_by(&key, &authority).unwrap();
+    std::fs::write(dir.join("server.crt"), certificate.pem()).unwrap();
+    std::fs::write(dir.join("server.key"), key.serialize_pem()).unwrap();
+    std::fs::set_permissions(dir.join("server.key"), Permissions::from_mode(0o600)).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_is_used_under_tls_and_only_if_the_authority_that_the_url_names_has_certified_it() {
+    let (certified, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    // An address of this process alone: nobody else has Postgres's port there.
+    let address = Ipv4Addr::from_bits(Ipv4Addr::new(127, 128, 0, 0).to_bits() + std::process::id());
+    let server = server::start_with(&["-c", &format!("listen_addresses={address}")]);
+    let socket = database_on(&server, &[]);
+    for dir in [&certified, &other] {
+        certify(dir.path(), address);
+    }
+    server.give(certified.path(), &certified.path().join("server.key"));
+    for file in ["ssl_cert_file = 'server.crt'", "ssl_key_file = 'server.key'"] {
+        let file = file.replace("server", &certified.path().join("server").display().to_string());
+        sql(&socket, &format!("ALTER SYSTEM SET {file}"));
+    }
+    sql(&socket, "ALTER SYSTEM SET ssl = on");
+    sql(&socket, "SELECT pg_reload_conf()");
+    assert!((0..1_000).any(|_| sql(&socket, "SHOW ssl") == "on"), "the database does not take its certificate");
+    let database = socket.split('?').next().unwrap().replace("localhost", &address.to_string());
+    let verified = |dir: &TempDir| {
+        let root = dir.path().join("root.crt");
+        format!("{database}?sslmode=verify-full&sslrootcert={}", root.display())
+    };
+
+    let mut world = world(&verified(&certified)).await;
+    let mut bot = world.bot(1).await;
+    let placed = bot.call("add_order", limit("buy", "0.1", "10")).await["order_id"].clone();
+    world.restart().await;
+    assert_open(&mut world.bot(1).await, &[placed]).await;
+    let secured = "SELECT count(*) > 1 AND bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)
+                   WHERE application_name = 'countersign'";
+    assert_eq!(sql(&socket, secured), "t");
+    world.stop().await;
+    let refused = tokio::task::block_in_place(|| second(&world, &format!("database = '{}'", verified(&other))));
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && said.contains("invalid peer certificate: UnknownIssuer"), "{said}");
+    assert!(said.contains(&address.to_string()), "{said}");
 }
 
 /// Even with a head file, which is compared first.
