@@ -137,17 +137,6 @@ mod tests {
         assert!(!signed.verify(&secret, "not base64"));
     }
 
-    /// A timing measurement would depend on the machine, so this checks what does the comparison.
-    #[test]
-    fn d2_16_signatures_and_tokens_are_compared_by_their_mac_which_takes_constant_time() {
-        for source in [include_str!("credentials.rs"), include_str!("token.rs")] {
-            let (code, _) = source.split_once("#[cfg(test)]").unwrap();
-            let (_, verify) = code.split_once("pub fn verify(").unwrap();
-            let (body, _) = verify.split_once("\n    }\n").unwrap();
-            assert!(body.contains(".verify_slice(") && !body.contains("=="), "{body}");
-        }
-    }
-
     #[test]
     fn new_credentials_have_the_stock_form_and_hide_their_secret() {
         let made = ApiCredentials::generate();
