@@ -174,7 +174,7 @@ impl Lexer {
     /// `1.5`, `1e9` and `1f64` are floats; `1..2`, `pair.0.1`, `0xe9` and `1.max(2)` are not.
     fn number(&mut self) {
         let line = self.line;
-        let of_a_tuple = self.tokens.last().is_some_and(|token| token.is("."));
+        let of_a_tuple = matches!(&self.tokens[..], [.., before, dot] if dot.is(".") && !before.is("."));
         let mut text = self.word();
         let radix = text.len() > 1 && text.starts_with('0') && text.as_bytes()[1].is_ascii_alphabetic();
         let mut float = !radix && (text.ends_with("f32") || text.ends_with("f64") || has_exponent(&text));
@@ -218,7 +218,7 @@ mod tests {
 
     #[test]
     fn floats_are_told_from_ranges_and_tuple_fields() {
-        assert_eq!(floats("1.5 + 2. + 1e9 + 3f64 + 1e-9"), 5);
+        assert_eq!(floats("1.5 + 2. + 1e9 + 3f64 + 1e-9; 0.5..2.5"), 7);
         assert_eq!(floats("0..10; pair.0.1; 0xe9; 1.max(2); 1_000u64; 7usize"), 0);
     }
 
