@@ -21,7 +21,7 @@ use crate::engine::reply::Reply;
 const RESERVE: usize = 4;
 
 /// What is submitted.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Work {
     /// May change state.
     Command(Command),

@@ -42,10 +42,10 @@ use crate::storage::snapshots::Snapshots;
 use crate::storage::{Journal, JournalFiles, JournalReader};
 
 /// How often the engine checks whether something is due. Rights with a time limit do not wait for it (rule 39).
-const TICK: Duration = Duration::from_millis(250);
+pub const TICK: Duration = Duration::from_millis(250);
 
 /// Submissions after which a batch is full; this limits the size of a row.
-const BATCH_MAX: usize = 8_192;
+pub const BATCH_MAX: usize = 8_192;
 
 /// Submissions that a batch collects before it is synced, if as many are waiting: a sync for fewer is too expensive.
 const BATCH_MIN: usize = 128;

@@ -7,6 +7,7 @@ use countersign::domain::time::Moment;
 use countersign::engine::command::Command;
 use countersign::engine::query::Query;
 use countersign::engine::service_users::KeyRef;
+use countersign::sequencer::handle::Work;
 
 use super::dice::Dice;
 use super::known::Known;
@@ -15,13 +16,6 @@ use super::{governors, operator, readers, traders, treasury};
 
 /// Requests that are kept to be sent again.
 const SENT_KEPT: usize = 64;
-
-/// What is asked.
-#[derive(Clone, Debug)]
-pub enum Asked {
-    Command(Command),
-    Query(Query),
-}
 
 #[derive(Default)]
 pub struct Clients {
@@ -34,14 +28,14 @@ pub struct Clients {
 
 impl Clients {
     /// The next request. Some are sent again whatever the first answer was, and some are sent by somebody who may not.
-    pub fn next(&mut self, dice: &mut Dice, now: Moment) -> (Principal, Asked) {
+    pub fn next(&mut self, dice: &mut Dice, now: Moment) -> (Principal, Work) {
         if dice.one_in(30)
             && let Some((by, command)) = dice.any(&self.sent)
         {
-            return (*by, Asked::Command(command.clone()));
+            return (*by, Work::Command(command.clone()));
         }
         if self.known.halted && dice.one_in(40) {
-            return (VENUE, Asked::Command(Command::Resume));
+            return (VENUE, Work::Command(Command::Resume));
         }
         let (principal, command) = match dice.below(1_000) {
             0..816 => {
@@ -60,7 +54,7 @@ impl Clients {
             self.sent.swap_remove(dice.below(SENT_KEPT as u64) as usize);
         }
         self.sent.push((principal, command.clone()));
-        (principal, Asked::Command(command))
+        (principal, Work::Command(command))
     }
 
     /// Mostly one of the first bots, now and then with an older credential.
@@ -126,7 +120,7 @@ impl Clients {
         }
     }
 
-    pub fn reader(&mut self, dice: &mut Dice, now: Moment) -> (Principal, Asked) {
+    pub fn reader(&mut self, dice: &mut Dice, now: Moment) -> (Principal, Work) {
         let (principal, query) = match dice.below(24) {
             0..6 => (self.member(dice, now).0, readers::of_member(dice, &self.known)),
             6 => (VENUE, Query::Subscribe { channel: Operation::Custody, open_orders: true }),
@@ -139,7 +133,7 @@ impl Clients {
             _ => (self.service_user(dice), readers::of_service_user(dice, &self.known)),
         };
         let principal = if dice.one_in(20) { self.somebody(dice, now) } else { principal };
-        (principal, Asked::Query(query))
+        (principal, Work::Query(query))
     }
 
     /// What leads to a credential.

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use countersign::access::operation::Operation;
+use countersign::access::operation::Kind::Stream;
+use countersign::access::operation::{Operation, Row, ServiceRight};
 use countersign::access::workflow::Workflow;
 use countersign::domain::orders::CancelReason;
 use countersign::engine::approvals::RequestState;
@@ -49,20 +50,15 @@ pub const RARE: [&str; 27] = [
 /// Never happens in a run: there are no positions to settle (rule 13).
 const NEVER: (&str, &str) = (Command::OF, "SettlePosition");
 
-/// Private channels, as [`Query::Subscribe`] names them.
-pub const CHANNELS: [Operation; 8] = [
-    Operation::Executions,
-    Operation::Balances,
-    Operation::Ledger,
-    Operation::Earn,
-    Operation::Deposits,
-    Operation::Withdrawals,
-    Operation::Approvals,
-    Operation::Custody,
-];
-
 const PATH: &str = "rare path";
 const CHANNEL: &str = "channel";
+const ITEM: &str = "item on channel";
+
+/// The private channels, as [`Query::Subscribe`] names them.
+pub fn channels() -> Vec<Operation> {
+    let private = |row: &Row| row.kind == Stream && !row.public && row.service_user != ServiceRight::Any;
+    Operation::ALL.into_iter().filter(|operation| private(operation.row())).collect()
+}
 
 #[derive(Clone, Debug, Default)]
 pub struct Coverage {
@@ -102,6 +98,11 @@ impl Coverage {
         }
     }
 
+    /// An event yielded an item.
+    pub fn item(&mut self, channel: Operation) {
+        self.count(ITEM, channel.name());
+    }
+
     pub fn command(&mut self, done: &Command) {
         self.see(done);
     }
@@ -130,10 +131,11 @@ impl Coverage {
         fn all<K: Kind>() -> (&'static str, &'static [&'static str]) {
             (K::OF, K::ALL)
         }
-        let channels = CHANNELS.map(Operation::name);
+        let channels: Vec<&str> = channels().into_iter().map(Operation::name).collect();
         let kinds = [
             (PATH, &RARE[..]),
             (CHANNEL, &channels[..]),
+            (ITEM, &channels[..]),
             all::<Command>(),
             all::<Query>(),
             all::<Event>(),

@@ -4,14 +4,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use countersign::access::operation::Operation;
+use countersign::access::operation::{Operation, Row, ServiceRight};
 use countersign::domain::ids::{AccountId, OrganizationId, Seq};
 use countersign::engine::query::Owner;
+use countersign::engine::reference::Reference;
 use countersign::engine::streams::routes;
-use countersign::gateway::ring::{Gap, Ring};
+use countersign::gateway::ring::{Gap, Item, Ring};
 use countersign::sequencer::Stamped;
 
-use super::coverage::Coverage;
+use super::coverage::{Coverage, channels};
 use super::dice::Dice;
 
 type Address = (Owner, Operation);
@@ -36,26 +37,31 @@ pub struct Followers {
 
 impl Followers {
     pub fn new(ring_items: usize) -> Followers {
-        let account = |account| {
-            use Operation::{Balances, Deposits, Earn, Executions, Ledger, Withdrawals};
-            let channels = [Executions, Balances, Ledger, Earn, Deposits, Withdrawals];
-            channels.map(|channel| (Owner::Account(AccountId(account)), channel))
+        let owners = |channel: Operation| match channel.row() {
+            Row { venue: true, .. } => vec![Owner::Venue],
+            Row { service_user: ServiceRight::No, .. } => {
+                [1, 2].map(|id| Owner::Organization(OrganizationId(id))).into()
+            }
+            _ => [1, 2].map(|id| Owner::Account(AccountId(id))).into(),
         };
-        let mut addresses = [account(1), account(2)].concat();
-        addresses.extend([1, 2].map(|id| (Owner::Organization(OrganizationId(id)), Operation::Approvals)));
-        addresses.push((Owner::Venue, Operation::Custody));
+        let addresses =
+            channels().into_iter().flat_map(|channel| owners(channel).into_iter().map(move |of| (of, channel)));
         let follower = |address| Follower { address, last: Seq(0).snapshot_offset(), connected: true };
-        let all = addresses.into_iter().map(follower).collect();
+        let all = addresses.map(follower).collect();
         Followers { ring_items, rings: BTreeMap::new(), start: Seq(0), told: BTreeMap::new(), all }
     }
 
     /// The next event: added to the rings, and sent to the followers.
-    pub fn tell(&mut self, stamped: &Arc<Stamped>) {
+    pub fn tell(&mut self, stamped: &Arc<Stamped>, reference: &Reference, coverage: &mut Coverage) {
         routes(stamped.seq, stamped.at, &stamped.event, &mut |route| {
             let (address, offset) = ((route.owner, route.channel), route.offset(stamped.seq));
             let told = self.told.entry(address).or_default();
             assert!(told.last().is_none_or(|last| *last < offset), "law 8: {route:?} of {stamped:?} does not go on");
             told.push(offset);
+            let mut text = String::new();
+            Item::new(Arc::clone(stamped), route).write(&mut text, reference);
+            assert!(!text.is_empty(), "{route:?} of {stamped:?} has no text");
+            coverage.item(route.channel);
             let ring = || Ring::since(self.start, self.ring_items);
             self.rings.entry(address).or_insert_with(ring).push(stamped, route);
             let following = self.all.iter_mut().filter(|of| of.connected && of.address == address);

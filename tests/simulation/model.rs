@@ -20,12 +20,11 @@ use countersign::engine::exports::ExportChange;
 use countersign::engine::reject::Code;
 use countersign::engine::state::State;
 use countersign::sequencer::codec::{self, Entry};
-use countersign::sequencer::handle::{Answer, Outcome};
+use countersign::sequencer::handle::{Answer, Outcome, Work};
 use countersign::sequencer::{Released, Stamped};
 use countersign::storage::journal::Row;
 
-use super::clients::Asked;
-use super::history::{History, Operation};
+use super::history::{History, Invocation};
 use super::world::SERVER;
 
 /// One in this many refusals is checked with the state's digest, which takes long.
@@ -64,12 +63,12 @@ impl Model {
     pub fn released(&mut self, batch: &Released<usize>, history: &mut History) {
         self.shown.extend(batch.events.iter().cloned());
         for (ticket, outcome) in &batch.answers {
-            let operation = history.answer(*ticket);
+            let invocation = history.answer(*ticket);
             if outcome.as_ref().is_err_and(|reject| reject.code == Code::ReadOnly) {
-                assert!(matches!(operation.asked, Asked::Command(_)), "{operation:?} only reads");
+                assert!(matches!(invocation.work, Work::Command(_)), "{invocation:?} only reads");
                 continue;
             }
-            self.answered(&operation, outcome);
+            self.answered(&invocation, outcome);
         }
         while let Some(next) = self.shown.front() {
             assert!(ticked(next), "{next:?} was shown and nobody asked for it");
@@ -77,13 +76,13 @@ impl Model {
         }
     }
 
-    fn answered(&mut self, operation: &Operation, told: &Outcome) {
-        let now = operation.taken_at.expect("what is answered was taken");
-        let Asked::Command(command) = &operation.asked else { return self.queried(operation, now, told) };
+    fn answered(&mut self, invocation: &Invocation, told: &Outcome) {
+        let now = invocation.taken_at.expect("what is answered was taken");
+        let Work::Command(command) = &invocation.work else { return self.queried(invocation, now, told) };
         // The answer may depend on a tick before it. A tick that could also come later stays there.
         while self.shown.front().is_some_and(|next| ticked(next)) {
             let mut trial = self.engine.clone();
-            let outcome = put(&mut trial, now, operation, command);
+            let outcome = put(&mut trial, now, invocation, command);
             if trial.events().is_empty() && outcome == *told {
                 return;
             }
@@ -91,21 +90,21 @@ impl Model {
         }
         self.refusals += u64::from(told.is_err());
         let before = (told.is_err() && self.refusals.is_multiple_of(DIGESTED)).then(|| self.state().digest());
-        let outcome = put(&mut self.engine, now, operation, command);
-        assert_eq!(outcome, *told, "the model answers otherwise (left) to {operation:?}");
+        let outcome = put(&mut self.engine, now, invocation, command);
+        assert_eq!(outcome, *told, "the model answers otherwise (left) to {invocation:?}");
         assert!(before.is_none_or(|before| before == self.state().digest()), "a refusal changed something");
-        self.account(operation.by.actor);
+        self.account(invocation.by.actor);
     }
 
-    fn queried(&mut self, operation: &Operation, now: Moment, told: &Outcome) {
-        let Asked::Query(query) = &operation.asked else { unreachable!("commands are put elsewhere") };
-        let ask = || self.engine.query(now, &operation.by, query).map(Answer::View);
+    fn queried(&mut self, invocation: &Invocation, now: Moment, told: &Outcome) {
+        let Work::Query(query) = &invocation.work else { unreachable!("commands are put elsewhere") };
+        let ask = || self.engine.query(now, &invocation.by, query).map(Answer::View);
         let mut outcome = ask();
         while outcome != *told && self.shown.front().is_some_and(|next| ticked(next)) {
             self.server();
-            outcome = self.engine.query(now, &operation.by, query).map(Answer::View);
+            outcome = self.engine.query(now, &invocation.by, query).map(Answer::View);
         }
-        assert_eq!(outcome, *told, "the model answers otherwise (left) to {operation:?}");
+        assert_eq!(outcome, *told, "the model answers otherwise (left) to {invocation:?}");
     }
 
     /// Handles a command of the server itself, if the next event shown is its own.
@@ -167,12 +166,12 @@ impl Model {
             return self.server();
         }
         loop {
-            let operation = history.next().unwrap_or_else(|| panic!("{entry:?} is in the journal and nobody asked"));
-            let (Asked::Command(command), Some(now)) = (&operation.asked, operation.taken_at) else { continue };
-            let _ = put(&mut self.engine, now, &operation, command);
+            let invocation = history.next().unwrap_or_else(|| panic!("{entry:?} is in the journal and nobody asked"));
+            let (Work::Command(command), Some(now)) = (&invocation.work, invocation.taken_at) else { continue };
+            let _ = put(&mut self.engine, now, &invocation, command);
             if !self.engine.events().is_empty() {
                 history.survived += 1;
-                return self.account(operation.by.actor);
+                return self.account(invocation.by.actor);
             }
         }
     }
@@ -190,6 +189,6 @@ fn ticked(stamped: &Stamped) -> bool {
 }
 
 /// Executes it as the sequencer does.
-fn put(engine: &mut Engine, now: Moment, operation: &Operation, command: &Command) -> Outcome {
-    engine.handle(now, &operation.by, command).map(|reply| Answer::Reply(reply, engine.rate()))
+fn put(engine: &mut Engine, now: Moment, invocation: &Invocation, command: &Command) -> Outcome {
+    engine.handle(now, &invocation.by, command).map(|reply| Answer::Reply(reply, engine.rate()))
 }

@@ -1,6 +1,6 @@
 //! Queries: by Service Users, Members, the venue operator, the server, and holders of a token or a cookie.
 
-use countersign::access::operation::Operation;
+use countersign::access::operation::{Operation, ServiceRight};
 use countersign::domain::ids::{RequestId, ServiceUserId};
 use countersign::engine::command::OrderRef;
 use countersign::engine::holdings::EarnFilter;
@@ -8,7 +8,7 @@ use countersign::engine::query::{AddressFilter, MethodFilter, OrderFilter, Query
 use countersign::engine::service_users::KeyRef;
 use countersign::engine::transfers::TransferFilter;
 
-use super::coverage::CHANNELS;
+use super::coverage::channels;
 use super::dice::Dice;
 use super::known::Known;
 use super::traders::client_order_id;
@@ -36,9 +36,9 @@ pub fn of_service_user(dice: &mut Dice, known: &Known) -> Query {
         13 => Query::Addresses(Operation::WithdrawAddresses, AddressFilter::default()),
         14 => Query::History(Operation::Ledgers),
         _ => {
-            let [of_accounts @ .., _, _] = CHANNELS;
-            let channel = dice.of(&of_accounts);
-            Query::Subscribe { channel, open_orders: !dice.one_in(3) }
+            let mut channels = channels();
+            channels.retain(|channel| channel.row().service_user != ServiceRight::No);
+            Query::Subscribe { channel: dice.of(&channels), open_orders: !dice.one_in(3) }
         }
     }
 }

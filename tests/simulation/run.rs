@@ -11,15 +11,15 @@ use countersign::engine::command::Command;
 use countersign::engine::reject::Code;
 use countersign::sequencer::handle::{Submission, Work};
 use countersign::sequencer::recovery::verify;
-use countersign::sequencer::{Released, Stamped};
+use countersign::sequencer::{BATCH_MAX, Released, Stamped};
 use countersign::storage::JournalReader;
 use countersign::storage::memory::Fault;
 
-use super::clients::{Asked, Clients};
+use super::clients::Clients;
 use super::coverage::Coverage;
 use super::dice::Dice;
 use super::followers::Followers;
-use super::history::{History, Operation};
+use super::history::{History, Invocation};
 use super::laws::Laws;
 use super::model::Model;
 use super::server::{Life, Server, Settings, Told};
@@ -67,8 +67,6 @@ pub struct Report {
 const SLOWEST: u64 = 6;
 /// Requests that come at once in a burst: more than two batches take.
 const BURST: usize = 20_000;
-/// Answers of a batch that took as many requests as it may.
-const BATCH_FULL: usize = 8_192;
 /// More turns than anything accepted needs to be answered.
 const TURNS_MAX: usize = 1_000;
 /// Ticks within which a read-only server has tried whether it can write again.
@@ -88,7 +86,7 @@ struct Run {
     /// Events shown since the server was last started: they are on disk whatever happens.
     shown: Vec<Arc<Stamped>>,
     /// After a disk failure only queries are answered: the requests of the failed batch, and the engine that ran them.
-    read_only: Option<(Vec<Operation>, Engine)>,
+    read_only: Option<(Vec<Invocation>, Engine)>,
     hurried: bool,
     /// A burst is still to come.
     bursts: bool,
@@ -262,17 +260,13 @@ impl Run {
         }
     }
 
-    fn submit(&mut self, asked: Vec<(Principal, Asked)>) {
+    fn submit(&mut self, asked: Vec<(Principal, Work)>) {
         let count = asked.len();
-        let mut submissions = Vec::with_capacity(count);
-        for (by, asked) in asked {
-            let work = match &asked {
-                Asked::Command(command) => Work::Command(command.clone()),
-                Asked::Query(query) => Work::Query(query.clone()),
-            };
-            submissions.push(Submission { by, work, ticket: self.history.invoke(by, asked) });
-        }
-        let refused = self.server.submit(submissions);
+        let submission = |(by, work): (Principal, Work)| {
+            let ticket = self.history.invoke(by, work.clone());
+            Submission { by, work, ticket }
+        };
+        let refused = self.server.submit(asked.into_iter().map(submission).collect());
         if !refused.is_empty() {
             self.coverage.hit(if refused.len() < count { "queue takes a part" } else { "queue full" });
         }
@@ -335,24 +329,24 @@ impl Run {
     }
 
     fn released(&mut self, batch: &Released<usize>) {
-        for ((ticket, outcome), operation) in batch.answers.iter().zip(self.history.open()) {
+        for ((ticket, outcome), invocation) in batch.answers.iter().zip(self.history.open()) {
             let kind = outcome.as_ref().map_or_else(|reject| 1 + reject.code as u64, |_| 0);
             self.trace = (self.trace ^ *ticket as u64 ^ (kind << 32)).wrapping_mul(0x0000_0100_0000_01b3);
             let unheard = outcome.as_ref().is_err_and(|reject| reject.code == Code::ReadOnly);
-            assert!(!unheard || self.read_only.is_some(), "only reads are served, and nobody said so: {operation:?}");
-            self.commands += u64::from(matches!(operation.asked, Asked::Command(_)) && !unheard);
-            match (outcome, &operation.asked) {
+            assert!(!unheard || self.read_only.is_some(), "only reads are served, and nobody said so: {invocation:?}");
+            self.commands += u64::from(matches!(invocation.work, Work::Command(_)) && !unheard);
+            match (outcome, &invocation.work) {
                 (Err(reject), _) => {
                     if reject.code == Code::RateLimit {
                         self.coverage.hit("key too fast");
                     }
                     self.coverage.refusal(reject.code);
                 }
-                (Ok(_), Asked::Command(command)) => self.coverage.command(command),
-                (Ok(_), Asked::Query(query)) => self.coverage.query(query),
+                (Ok(_), Work::Command(command)) => self.coverage.command(command),
+                (Ok(_), Work::Query(query)) => self.coverage.query(query),
             }
         }
-        if batch.answers.len() >= BATCH_FULL {
+        if batch.answers.len() >= BATCH_MAX {
             self.coverage.hit("batch full");
         }
         self.model.released(batch, &mut self.history);
@@ -362,7 +356,7 @@ impl Run {
 
     fn show(&mut self, event: &Arc<Stamped>) {
         self.laws.see(event, self.model.state());
-        self.followers.tell(event);
+        self.followers.tell(event, &self.model.state().reference, &mut self.coverage);
         self.coverage.event(&event.event);
         if self.laws.keys.lost_scope(&event.event) {
             self.coverage.hit("scope lost with requests pending");
@@ -399,7 +393,7 @@ impl Run {
         }
         assert!(self.read_only.is_none(), "liveness: the disk has room and no command is taken");
         // A halt is not a fault, and nobody else would end it.
-        self.submit(vec![(VENUE, Asked::Command(Command::Resume))]);
+        self.submit(vec![(VENUE, Work::Command(Command::Resume))]);
         for days in [0, 1, 40] {
             self.now = self.now.plus_us(days * DAY).max(self.model.state().at);
             self.server.set_clock(self.now);

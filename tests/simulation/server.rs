@@ -5,7 +5,6 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
-use std::time::Duration;
 
 use countersign::access::tier::{Tier, Tiers};
 use countersign::domain::ids::OrganizationId;
@@ -14,7 +13,7 @@ use countersign::engine::command::Command;
 use countersign::sequencer::handle::{Handle, Submission, Unavailable};
 use countersign::sequencer::recovery::RecoveryError;
 use countersign::sequencer::shadow::{Ending, Shadow};
-use countersign::sequencer::{Recovered, Release, Released};
+use countersign::sequencer::{Recovered, Release, Released, TICK};
 use countersign::storage::journal::JournalError;
 use countersign::storage::memory::Disk;
 use countersign::storage::snapshots::Snapshots;
@@ -25,9 +24,6 @@ use super::dice::Dice;
 thread_local! {
     static CLOCK: Cell<Moment> = const { Cell::new(Moment(0)) };
 }
-
-/// How often the sequencer checks whether something is due.
-const TICK: Duration = Duration::from_millis(250);
 
 /// What a server is started with: the same for a whole run.
 #[derive(Clone, Debug)]
