@@ -71,8 +71,8 @@ pub struct Place {
     _held: Arc<(OwnedSemaphorePermit, Option<Admitted>)>,
 }
 
-/// Serves `app` until `stop` turns true. Then accepts no more, gives requests under way [`IDLE`] to finish, and returns
-/// when every connection is gone; upgraded ones are ended by their sessions.
+/// Serves `app` until `stop` turns true. Then accepts no more, gives requests under way 5 s to finish, and
+/// returns when every connection is gone; ending upgraded ones is their sessions' work.
 pub async fn serve(listener: TcpListener, app: Router, limits: Limits, mut stop: watch::Receiver<bool>) {
     let all = u32::try_from(limits.max_connections).unwrap_or(u32::MAX);
     let (tls, metrics) = (limits.tls.clone(), Arc::clone(&limits.metrics));

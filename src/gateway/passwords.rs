@@ -50,7 +50,7 @@ impl Hashing {
         self.run(move || hash_password(&password)).await
     }
 
-    /// [`verify_password`], in its turn; `None` when too many wait.
+    /// Whether the password is that of the hash, in its turn; `None` when too many wait.
     pub async fn verify(&self, stored: Option<String>, password: Zeroizing<String>) -> Option<bool> {
         self.run(move || verify_password(stored.as_deref(), &password)).await
     }
