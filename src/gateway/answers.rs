@@ -130,7 +130,7 @@ impl Session {
         let own = item.stamped.by == self.principal.actor;
         let counts = own && subscription.options.ratecounter && channel == Operation::Executions;
         let route = &item.route;
-        if !filters::within(dates, item) {
+        if !dates.holds(item.stamped.at) {
             // `balances` stays open after the dates end; were they extended later, it would continue after a gap.
             subscription.started &= channel != Operation::Balances || !dates.has_ended(item.stamped.at);
             return;

@@ -43,26 +43,18 @@ pub(super) fn takes_all(options: &SubscribeOptions) -> bool {
     options.workflow.is_none()
 }
 
-/// Whether the key's dates allow an item, live or replayed: they apply to the time of its event, but to the creation of
-/// a deposit or withdrawal (rule 10).
-pub(super) fn within(dates: Period, item: &Item) -> bool {
-    let at = match (&item.stamped.event, item.route.channel) {
-        (Event::DepositChanged { deposit, .. }, Operation::Deposits) => deposit.created_at,
-        (Event::WithdrawalChanged { withdrawal, .. }, Operation::Withdrawals) => withdrawal.created_at,
-        _ => item.stamped.at,
-    };
-    dates.holds(at)
-}
-
 /// The dates that apply to a live item. A change of present state is sent even if it dates from before the start: a
-/// balance, the state of an order or an Earn allocation, an open deposit or withdrawal (rule 10). A replay shows the
-/// past, so all dates apply.
+/// balance, the state of an order or an Earn allocation, a deposit or withdrawal that is open or was until this change
+/// (rule 10). A replay shows the past, so all dates apply.
 pub(super) fn live(dates: Period, item: &Item) -> Period {
     let is_present = match (&item.stamped.event, item.route.channel) {
-        (Event::DepositChanged { deposit, .. }, Operation::Deposits) => deposit.is_open(),
-        (Event::WithdrawalChanged { withdrawal, .. }, Operation::Withdrawals) => withdrawal.is_open(),
+        // One credited at once was never open.
+        (Event::DepositChanged { deposit, .. }, Operation::Deposits) => {
+            deposit.is_open() || deposit.created_at < item.stamped.at
+        }
         (_, Operation::Executions) => !item.route.is_fill,
-        (_, channel) => matches!(channel, Operation::Balances | Operation::Earn),
+        // Every withdrawal is open before it ends.
+        (_, channel) => matches!(channel, Operation::Balances | Operation::Earn | Operation::Withdrawals),
     };
     Period { from: dates.from.filter(|_| !is_present), ..dates }
 }

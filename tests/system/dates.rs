@@ -153,7 +153,7 @@ async fn d2_22_past_fills_and_replays_begin_with_what_happened_at_the_start() {
 
 /// Live items of present state are tested in `d2_22_a_start_date_bounds_no_live_item_of_present_state`.
 #[tokio::test]
-async fn d2_22_what_has_a_time_and_what_has_ended_is_told_live_only_within_the_dates() {
+async fn d2_22_a_start_date_bounds_live_what_has_a_time_and_no_end_of_what_was_open() {
     let hour = Some(wall_clock().plus_us(3_600_000_000));
     let later = KeySettings { query_dates: Period { from: hour, until: None }, ..KeySettings::default() };
     let world = World::new(&[key(ScopeSet::ALL), with(later), other()]).await;
@@ -171,13 +171,17 @@ async fn d2_22_what_has_a_time_and_what_has_ended_is_told_live_only_within_the_d
     late.kept();
 
     venue.call("credit_deposit", credit("t-0", "Success")).await;
+    venue.call("credit_deposit", credit("t-1", "Success")).await;
     bot.call("withdraw_cancel", json!({"refid": asked["refid"]})).await;
     maker.call("add_order", limit("sell", "0.1", "1000")).await;
     late.call("get_balances", json!({})).await;
     let told = late.kept();
-    for channel in ["ledger", "deposits", "withdrawals"] {
-        assert_eq!(items(&told, channel), Vec::<Value>::new(), "{channel}");
-    }
+    assert_eq!(items(&told, "ledger"), Vec::<Value>::new());
+    let ended = |channel| -> Vec<[Value; 2]> {
+        items(&told, channel).iter().map(|item| [item["txid"].clone(), item["status"].clone()]).collect()
+    };
+    assert_eq!(ended("deposits"), [["t-0", "Success"]], "the other was never open");
+    assert_eq!(ended("withdrawals"), [[Value::Null, json!("Failure")]]);
     let kinds = items(&told, "executions");
     let kinds: Vec<&Value> = kinds.iter().map(|item| &item["exec_type"]).collect();
     assert_eq!(kinds, ["filled"], "where the order stands, and not the fill");

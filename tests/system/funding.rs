@@ -161,7 +161,7 @@ async fn d2_22_query_dates_bound_deposits_and_withdrawals_by_creation_on_every_p
         made.push((refid.as_str().unwrap().to_owned(), shown["time"].clone()));
     }
     // Its creation counts, not its end.
-    venue.call("credit_deposit", credit("t-early", "Success")).await;
+    let early = venue.call("credit_deposit", credit("t-early", "Success")).await["refid"].clone();
     let newest_first = |range: std::ops::Range<usize>| -> Vec<String> {
         made[range].iter().rev().map(|(refid, _)| refid.clone()).collect()
     };
@@ -181,13 +181,14 @@ async fn d2_22_query_dates_bound_deposits_and_withdrawals_by_creation_on_every_p
     }
     let (mut late, mut past) = (world.bot(2).await, world.bot(3).await);
     assert_eq!(refids(&late.call("deposit_status", btc(json!({}))).await["deposits"]), newest_first(1..4));
-    let early = past.call("deposit_status", btc(json!({"start": made[0].1}))).await;
-    assert_eq!(refids(&early["deposits"]), newest_first(0..3));
+    let shown = past.call("deposit_status", btc(json!({"start": made[0].1}))).await;
+    assert_eq!(refids(&shown["deposits"]), newest_first(0..3));
     late.subscribe("deposits").await;
     assert_eq!(refids(&late.frame("deposits").await["data"]), newest_first(1..4), "snapshot");
     late.call("unsubscribe", json!({"channel": "deposits"})).await;
     late.call("subscribe", json!({"channel": "deposits", "from_offset": 0})).await;
     let mut replayed = refids(&late.frame("deposits").await["data"]);
+    assert_eq!(replayed.pop(), early.as_str().map(str::to_owned), "it was open at the start, and its end came after");
     replayed.reverse();
     assert_eq!(replayed, newest_first(1..4), "replay");
     // A waiting withdrawal is present state; once it has ended, its creation counts.
@@ -201,8 +202,10 @@ async fn d2_22_query_dates_bound_deposits_and_withdrawals_by_creation_on_every_p
     late.call("unsubscribe", json!({"channel": "withdrawals"})).await;
     late.call("subscribe", json!({"channel": "withdrawals", "from_offset": 0})).await;
     let after = bot.call("withdraw", json!({"asset": "BTC", "key": "cold-1", "amount": "1"})).await;
-    let first = late.frame("withdrawals").await;
-    assert_eq!(refids(&first["data"]), [after["refid"].as_str().unwrap()], "nothing of the other was replayed");
+    let first = late.frame("withdrawals").await["data"].clone();
+    assert_eq!(refids(&first), [waiting["refid"].as_str().unwrap()], "its end alone was replayed");
+    assert_eq!(first[0]["status"], "Failure");
+    late.item("withdrawals", |item| item["refid"] == after["refid"]).await;
     assert_eq!(refids(&bot.call("withdraw_status", refid).await["withdrawals"]), [waiting["refid"].as_str().unwrap()]);
 }
 
