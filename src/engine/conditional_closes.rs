@@ -11,7 +11,7 @@ use super::triggers::{armed, reason};
 use crate::domain::ids::OrderId;
 use crate::domain::markets::Market;
 use crate::domain::money::{Amount, Price, Quantity};
-use crate::domain::orders::{CancelReason, Order, OrderStatus, TimeInForce};
+use crate::domain::orders::{Order, OrderStatus, TimeInForce};
 use crate::domain::terms::{Conditional, Level, PriceReference, Terms, Trigger};
 
 /// Places the closing order that a fill of `primary` at `price` asks for. If it cannot be placed, it is reported as
@@ -24,16 +24,11 @@ pub(super) fn close(t: &mut Transition<'_>, market: &Market, primary: &Order, pr
         let order = armed(t.state(), market, priced(market, order.clone(), &closing, price)?, Some(price))?;
         if order.waits() { Ok(order) } else { ready(t, market, order, Amount::ZERO) }
     };
-    // An order that the account's switch has ended may still fill before Tick, but places no closing order (rule 39).
-    let judged = match t.state().switches.has_ended(primary, t.now()) {
-        true => Err(CancelReason::DeadMansSwitch),
-        false => judged().map_err(|refusal| reason(refusal.code)),
-    };
-    match judged {
+    match judged() {
         Ok(order) => launch(t, market, order),
-        Err(reason) => {
+        Err(refusal) => {
             t.emit(Event::OrderPlaced { order: order.clone(), rests: false });
-            end(t, order, reason);
+            end(t, order, reason(refusal.code));
         }
     }
 }

@@ -2,9 +2,9 @@
 
 use std::ops::ControlFlow;
 
-use super::book::Book;
 use super::event::Fill;
 use super::reject::{Code, Reject};
+use super::state::State;
 use crate::domain::markets::Market;
 use crate::domain::money::{Amount, Price, Quantity};
 use crate::domain::orders::{Order, OrderStatus, Side};
@@ -24,18 +24,18 @@ pub(super) fn reaches(order: &Order, price: Price) -> bool {
 /// or the order would meet its own Organization and end. As in the book, an iceberg's next slice comes after everything
 /// else at its price.
 pub(super) fn walk(
-    book: &Book,
+    state: &State,
     order: &Order,
     now: Moment,
     mut each: impl FnMut(Quantity, Price) -> ControlFlow<()>,
 ) -> ControlFlow<()> {
     let own = |maker: &Order| maker.organization == order.organization;
     let passes_own = order.self_trade() == SelfTrade::CancelOldest;
-    for (price, _, queue) in book.levels(order.side.opposite()) {
+    for (price, _, queue) in state.orders.book(order.market).levels(order.side.opposite()) {
         if !reaches(order, price) {
             break;
         }
-        let live = queue.filter(|maker| !maker.is_expired(now));
+        let live = queue.filter(|maker| state.goes_on(maker, now));
         let mut hides = false;
         for maker in live.clone() {
             match (own(maker), passes_own) {
@@ -70,14 +70,14 @@ fn hidden(maker: &Order, round: i64) -> Option<(i64, i64)> {
 /// What the order must hold: a sell its base, a limit buy its cost at the limit, a market buy the cost of walking the
 /// book, plus the taker's fee where that is paid in the same currency. The walk stops beyond `funds`.
 pub(super) fn needed(
-    book: &Book,
+    state: &State,
     market: &Market,
     order: &Order,
     now: Moment,
     funds: Amount,
 ) -> Result<Amount, Reject> {
     let sum = match (order.side, order.limit) {
-        (Side::Buy, None) => walked(book, market, order, now, funds),
+        (Side::Buy, None) => walked(state, market, order, now, funds),
         (Side::Buy, Some(_)) | (Side::Sell, _) => wanted(market, order, order.remaining()),
     };
     let sum = sum.ok_or_else(|| Reject::invalid("order_qty", "out of range"))?;
@@ -85,14 +85,14 @@ pub(super) fn needed(
 }
 
 /// What a market buy costs, each fill rounded as it will be; the sum may stop at any value above `funds`.
-fn walked(book: &Book, market: &Market, order: &Order, now: Moment, funds: Amount) -> Option<Amount> {
+fn walked(state: &State, market: &Market, order: &Order, now: Moment, funds: Amount) -> Option<Amount> {
     let (mut left, mut sum) = (order.remaining(), Some(Amount::ZERO));
     let with_fee = fee_is_held(order);
     let cost = |price, qty| {
         let cost = market.cost(price, qty)?;
         if with_fee { cost.checked_add(cost.fee(market.taker_ppm)?) } else { Some(cost) }
     };
-    let _ = walk(book, order, now, |slice, price| {
+    let _ = walk(state, order, now, |slice, price| {
         let qty = left.min(slice);
         left = left.minus(qty);
         sum = sum.zip(cost(price, qty)).and_then(|(sum, cost)| sum.checked_add(cost));
@@ -108,14 +108,14 @@ fn walked(book: &Book, market: &Market, order: &Order, now: Moment, funds: Amoun
 /// clearly above `funds`.
 pub(super) fn bought_for(
     cash: Amount,
-    book: &Book,
+    state: &State,
     market: &Market,
     order: &Order,
     now: Moment,
     funds: Amount,
 ) -> Quantity {
     let (mut left, mut qty) = (cash, Quantity::ZERO);
-    let _ = walk(book, order, now, |slice, price| {
+    let _ = walk(state, order, now, |slice, price| {
         let part = market.affordable(price, left).map_or(slice, |affordable| affordable.min(slice));
         let Some(cost) = market.cost(price, part).filter(|_| part > Quantity::ZERO) else {
             return ControlFlow::Break(());

@@ -13,7 +13,7 @@ use crate::domain::terms::{Display, FeeCurrency, SelfTrade};
 
 /// Trades an order that has just gone live and does not rest yet; then it rests or ends.
 pub(super) fn run(t: &mut Transition<'_>, market: &Market, order: Order) {
-    if order.time_in_force == TimeInForce::Fok && !fills_whole(t, market, &order) {
+    if order.time_in_force == TimeInForce::Fok && !fills_whole(t, &order) {
         end(t, order, CancelReason::FillOrKill);
         return;
     }
@@ -35,9 +35,9 @@ pub(super) fn end(t: &mut Transition<'_>, order: Order, reason: CancelReason) {
 }
 
 /// Whether the book would fill an order completely.
-fn fills_whole(t: &Transition<'_>, market: &Market, order: &Order) -> bool {
+fn fills_whole(t: &Transition<'_>, order: &Order) -> bool {
     let mut left = order.remaining();
-    let _ = walk(t.state().orders.book(market.id), order, t.now(), |slice, _| {
+    let _ = walk(t.state(), order, t.now(), |slice, _| {
         left = left.minus(left.min(slice));
         if left > Quantity::ZERO { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     });
@@ -50,8 +50,8 @@ fn trade(t: &mut Transition<'_>, market: &Market, mut order: Order) -> Option<Or
         let Some(maker) = t.state().orders.book(market.id).against(order.side).next() else { break };
         let Some(price) = maker.limit.filter(|price| reaches(&order, *price)) else { break };
         let maker = maker.clone();
-        if maker.is_expired(t.now()) {
-            end(t, maker, CancelReason::Expired);
+        if !t.state().goes_on(&maker, t.now()) {
+            end(t, maker, CancelReason::DeadMansSwitch);
         } else if maker.organization != order.organization {
             let trade = fill(t, market, maker, order, price);
             order = trade.taker.order.clone();

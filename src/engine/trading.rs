@@ -113,7 +113,6 @@ pub(super) fn cancel_each(t: &mut Transition<'_>, orders: Vec<OrderId>, reason: 
 pub(super) fn ready(t: &Transition<'_>, market: &Market, mut order: Order, released: Amount) -> Result<Order, Reject> {
     check_status(t.state().reference.status(market.id), &order)?;
     let (state, now) = (t.state(), t.now());
-    let book = state.orders.book(market.id);
     if order.post_only && meets(t, market, &order) {
         return Err(Reject::field(Code::PostOnly, "post_only", "the order would take; move its limit"));
     }
@@ -123,12 +122,12 @@ pub(super) fn ready(t: &Transition<'_>, market: &Market, mut order: Order, relea
     let available = state.ledger.available(order.account, held_asset(&order, &state.reference));
     let funds = available.saturating_add(released);
     if let Some(cash) = order.terms.as_ref().and_then(|terms| terms.cash).filter(|_| order.qty == Quantity::ZERO) {
-        order.qty = bought_for(cash, book, market, &order, now, funds);
+        order.qty = bought_for(cash, state, market, &order, now, funds);
         if order.qty < market.qty_min {
             return Err(Reject::of(Code::OrderMinimum));
         }
     }
-    order.held = needed(book, market, &order, now, funds)?;
+    order.held = needed(state, market, &order, now, funds)?;
     Ok(order)
 }
 
@@ -144,15 +143,15 @@ pub(super) fn launch(t: &mut Transition<'_>, market: &Market, order: Order) {
     }
 }
 
-/// Whether an order that goes live rests at once. Expired resting orders within its reach must end first, so that the
-/// book never crosses.
+/// Whether an order that goes live rests at once. Orders within its reach whose time is over, or that a switch has ended,
+/// must leave first, so that the book never crosses.
 pub(super) fn rests(t: &Transition<'_>, market: &Market, order: &Order) -> bool {
     order.limit.is_some() && order.time_in_force.waits() && in_reach(t, market, order).next().is_none()
 }
 
 /// Whether a live order, even one of the same Organization, is at a price that `order` reaches.
 pub(super) fn meets(t: &Transition<'_>, market: &Market, order: &Order) -> bool {
-    in_reach(t, market, order).any(|maker| !maker.is_expired(t.now()))
+    in_reach(t, market, order).any(|maker| t.state().goes_on(maker, t.now()))
 }
 
 /// The orders of the book at prices that `order` reaches.

@@ -103,13 +103,13 @@ fn trail(t: &mut Transition<'_>, market: &Market, price: Price) {
     moved.into_iter().for_each(|order| t.emit(Event::TriggerMoved(order)));
 }
 
-/// Makes an order whose trigger `last` has reached go live; if its time is over, it ends, even if Tick has not run yet
-/// (rule 39).
+/// Makes an order whose trigger `last` has reached go live; if its time is over or its account's switch has ended it, it
+/// ends, even if Tick has not run yet (rule 39).
 fn fire(t: &mut Transition<'_>, market: &Market, id: OrderId, last: Price) {
     let Some(order) = t.state().orders.get(id) else { return };
-    if order.is_expired(t.now()) {
+    if !t.state().goes_on(order, t.now()) {
         let order = order.clone();
-        end(t, order, CancelReason::Expired);
+        end(t, order, CancelReason::DeadMansSwitch);
         return;
     }
     let Some(trigger) = order.trigger().copied() else { return };

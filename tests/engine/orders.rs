@@ -20,7 +20,7 @@ use countersign::engine::reject::Code;
 use countersign::engine::reply::Reply;
 
 use super::amendments::edit_of;
-use super::floor::amendment;
+use super::floor::{amendment, triggered};
 use super::genesis::{key, other};
 use super::world::{SECOND, Stage, bot, decimal, limit, venue};
 
@@ -325,19 +325,22 @@ fn a_closing_order_is_placed_at_the_limit_of_open_orders_and_counts() {
 }
 
 #[test]
-fn rule_39_a_fill_between_a_switchs_time_and_the_tick_leaves_no_closing_order() {
+fn rule_39_what_a_switch_has_ended_neither_trades_nor_goes_live_before_the_tick() {
     let mut stage = stage();
-    let Command::PlaceOrder(plain) = limit(Side::Buy, "2", "10", None) else { panic!("an order") };
-    let takes_profit = Some((decimal("20"), PriceType::Static));
-    let conditional = Some(AskedConditional { order_type: OrderType::Limit, limit: takes_profit, trigger: None });
-    let terms = Some(Box::new(AskedTerms { conditional, ..AskedTerms::default() }));
-    stage.placed(&bot(1), Command::PlaceOrder(PlaceOrder { terms, ..plain }));
+    stage.placed(&bot(2), limit(Side::Buy, "1", "8", None));
+    let stop = triggered(OrderType::StopLoss, Side::Sell, "1", "9", None);
+    let ended = [limit(Side::Buy, "2", "10", None), Command::PlaceOrder(stop)];
+    let ended = ended.map(|order| stage.placed(&bot(1), order));
     stage.run(&bot(1), Command::CancelAllAfter(60)).unwrap();
     stage.now = stage.now.plus_us(60 * SECOND);
-    stage.placed(&bot(2), limit(Side::Sell, "1", "10", None));
-    stage.tick(SECOND);
-    assert_eq!(stage.state().orders.open(AccountId(1)).len(), 0);
-    assert_eq!(ends(&stage, CancelReason::DeadMansSwitch), 2);
+    // A post-only order is refused only by what it would trade with.
+    let Command::PlaceOrder(sell) = limit(Side::Sell, "1", "10", None) else { panic!("an order") };
+    stage.placed(&bot(2), Command::PlaceOrder(PlaceOrder { post_only: true, ..sell }));
+    assert_eq!((trades(&stage), ends(&stage, CancelReason::DeadMansSwitch)), (0, 1), "no Tick has run");
+    // A later order of the account trades, and its price reaches the trigger.
+    stage.placed(&bot(1), limit(Side::Sell, "0.5", "8", None));
+    assert_eq!((trades(&stage), ends(&stage, CancelReason::DeadMansSwitch)), (1, 2));
+    assert_eq!(ended.map(|id| stage.state().orders.get(id)), [None, None]);
 }
 
 #[test]
