@@ -144,13 +144,13 @@ impl Engine {
             return Err(Reject::of(Code::Halted));
         }
         if let Caller::Service(service) = caller {
-            self.rates.check(&self.state, service, command, now)?;
+            self.rates.check(&self.state, service, command, (now, clock))?;
         }
         let mut transition = Transition::new(&mut self.state, &mut self.events, clock);
         let result = dispatch(&mut transition, by, caller, command);
         assert!(result.is_ok() || self.events.is_empty(), "a refusal emits nothing");
         if let Caller::Service(service) = caller {
-            self.rate = self.rates.charge(service, command, (&result, &self.events), now);
+            self.rate = self.rates.charge(service, command, (&result, &self.events), (now, clock));
         }
         result
     }

@@ -77,42 +77,46 @@ impl Rates {
         self.tiers.of(caller.organization).allowance()
     }
 
-    fn count(&self, caller: ServiceCaller, market: MarketId, allowance: Allowance, now: Moment) -> u64 {
-        let Some(counter) = self.counters.get(&(caller.id, market)) else { return 0 };
-        let passed = now.0.saturating_sub(counter.at.0);
+    fn count(&mut self, caller: ServiceCaller, market: MarketId, allowance: Allowance, clock: Moment) -> u64 {
+        let Some(counter) = self.counters.get_mut(&(caller.id, market)) else { return 0 };
+        // From where a clock was set back to, time passes again.
+        counter.at = counter.at.min(clock);
+        let passed = clock.0 - counter.at.0;
         counter.count.saturating_sub(passed.saturating_mul(allowance.decay) / SECOND_US)
     }
 
     /// Refuses what would take the counter beyond its threshold, or the pair's open orders beyond their maximum.
-    /// Cancels always pass, and so does a repeated client id: it places nothing (rule 30).
+    /// Cancels always pass, and so does a repeated client id: it places nothing (rule 30). Counters fall with the wall
+    /// clock, even while it is behind the stamp `now`.
     pub(super) fn check(
-        &self,
+        &mut self,
         state: &State,
         caller: ServiceCaller,
         command: &Command,
-        now: Moment,
+        (now, clock): (Moment, Moment),
     ) -> Result<(), Reject> {
         let Some(allowance) = self.allowance(caller) else { return Ok(()) };
         let (each, asked) = match command {
             Command::PlaceOrder(asked) => (FIXED, std::slice::from_ref(asked)),
             Command::PlaceBatch(all) => (OF_BATCH, &all[..]),
             Command::AmendOrder(asked) => {
-                return self.check_change(state, caller, (Act::Amend, &asked.order), allowance, now);
+                return self.check_change(state, caller, (Act::Amend, &asked.order), allowance, (now, clock));
             }
             Command::EditOrder(asked) if !asked.validate => {
-                return self.check_change(state, caller, (Act::Edit, &OrderRef::Id(asked.order)), allowance, now);
+                let which = OrderRef::Id(asked.order);
+                return self.check_change(state, caller, (Act::Edit, &which), allowance, (now, clock));
             }
             _ => return Ok(()),
         };
         // All orders of a batch are of one pair, and checked or placed together.
         let Some(first) = asked.first().filter(|first| !first.validate) else { return Ok(()) };
         let Ok(market) = state.reference.find_market(&first.symbol) else { return Ok(()) };
-        let fits = |orders: usize| {
+        let mut fits = |orders: usize| {
             if state.orders.open_in(caller.account, market.id) + orders > allowance.open_orders {
                 let advice = format!("at most {} open orders in a pair; cancel some", allowance.open_orders);
                 return Err(Reject::field(Code::OrdersLimit, "symbol", advice));
             }
-            self.room(caller, market.id, allowance, each * orders as u64, now)
+            self.room(caller, market.id, allowance, each * orders as u64, clock)
         };
         // Client ids are looked up only if there is not room for all.
         fits(asked.len()).or_else(|_| {
@@ -122,28 +126,28 @@ impl Rates {
     }
 
     fn check_change(
-        &self,
+        &mut self,
         state: &State,
         caller: ServiceCaller,
         (act, which): (Act, &OrderRef),
         allowance: Allowance,
-        now: Moment,
+        (now, clock): (Moment, Moment),
     ) -> Result<(), Reject> {
         match state.orders.find(caller, which).first().and_then(|id| state.orders.get(*id)) {
-            Some(order) => self.room(caller, order.market, allowance, FIXED + penalty(act, order, now), now),
+            Some(order) => self.room(caller, order.market, allowance, FIXED + penalty(act, order, now), clock),
             None => Ok(()),
         }
     }
 
     fn room(
-        &self,
+        &mut self,
         caller: ServiceCaller,
         market: MarketId,
         allowance: Allowance,
         cost: u64,
-        now: Moment,
+        clock: Moment,
     ) -> Result<(), Reject> {
-        let count = self.count(caller, market, allowance, now);
+        let count = self.count(caller, market, allowance, clock);
         let Some(over) = (count + cost).checked_sub(allowance.threshold).filter(|over| *over > 0) else {
             return Ok(());
         };
@@ -159,18 +163,18 @@ impl Rates {
         caller: ServiceCaller,
         command: &Command,
         (result, events): (&Result<Reply, Reject>, &[Event]),
-        now: Moment,
+        (now, clock): (Moment, Moment),
     ) -> Option<Rate> {
         let allowance = self.allowance(caller)?;
         let costs = || costs(command, result, events, now);
         for (market, cost) in costs() {
-            let count = self.count(caller, market, allowance, now) + cost;
-            self.counters.insert((caller.id, market), Counter { count, at: now });
+            let count = self.count(caller, market, allowance, clock) + cost;
+            self.counters.insert((caller.id, market), Counter { count, at: clock });
         }
         // Of several pairs only one is reported.
         let told = costs().map(|(market, _)| market).max()?;
         let cost = costs().filter(|(market, _)| *market == told).map(|(_, cost)| cost).sum();
-        let count = self.count(caller, told, allowance, now);
+        let count = self.count(caller, told, allowance, clock);
         Some(Rate { cost, count, threshold: allowance.threshold })
     }
 }

@@ -53,6 +53,22 @@ fn a_change_of_an_order_costs_by_its_age() {
 }
 
 #[test]
+fn d6_74_a_counter_falls_with_a_clock_that_was_set_back() {
+    let mut stage = stage(Tier::Pro);
+    let order = || limit(Side::Buy, "1", "10", None);
+    let before = stage.now;
+    stage.now = before.plus_us(3_600 * SECOND);
+    for _ in 0..180 {
+        stage.placed(&bot(1), order());
+    }
+    stage.now = before;
+    let refusal = stage.run(&bot(1), order()).unwrap_err().text();
+    assert!(refusal.ends_with("retry in 267 ms"), "{refusal}");
+    stage.now = before.plus_us(267_000);
+    stage.placed(&bot(1), order());
+}
+
+#[test]
 fn a_batch_of_cancels_costs_what_they_cost_one_by_one() {
     let mut stage = stage(Tier::Pro);
     let ids = [(); 3].map(|()| stage.placed(&bot(1), limit(Side::Buy, "1", "10", None)));
