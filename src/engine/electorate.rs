@@ -49,8 +49,8 @@ impl<'a> Electorate<'a> {
         if verdict.exclude_key_managers && self.manages(request.initiator.id(), member) {
             return Err(not_eligible("a Member who manages the asking key cannot decide on its requests"));
         }
-        if change.last_resort(self.state, request.organization) == Some(member) && self.others(request, verdict, member)
-        {
+        let last = change.last_resort(self.state, request.organization);
+        if last.contains(&member) && self.others(request, verdict, last) {
             return Err(not_eligible("the Member who froze cannot decide while another approver exists"));
         }
         Ok(())
@@ -66,10 +66,11 @@ impl<'a> Electorate<'a> {
         }
     }
 
-    fn others(&self, request: &Request, verdict: &Verdict, member: MemberId) -> bool {
+    /// Whether an approver exists besides these.
+    fn others(&self, request: &Request, verdict: &Verdict, these: &[MemberId]) -> bool {
         let asker = request.initiator.id();
         let approvers = self.approvers(request.organization, verdict.workflow);
-        approvers.into_iter().any(|other| other != member && InitiatorId::Member(other) != asker)
+        approvers.into_iter().any(|other| !these.contains(&other) && InitiatorId::Member(other) != asker)
     }
 
     /// The Members who could vote on a withdrawal not asked for yet.

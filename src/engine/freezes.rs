@@ -46,22 +46,31 @@ pub struct Freeze {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Freezes {
     by_organization: BTreeMap<OrganizationId, Freeze>,
+    /// Who froze, and who widened that freeze since.
+    members: BTreeMap<OrganizationId, Vec<MemberId>>,
 }
 
 impl Freezes {
     /// Folds a freeze in.
     pub fn begin(&mut self, freeze: &Freeze) {
         self.by_organization.insert(freeze.organization, freeze.clone());
+        self.members.entry(freeze.organization).or_default().push(freeze.by);
     }
 
     /// Ends a freeze.
     pub fn end(&mut self, organization: OrganizationId) {
         self.by_organization.remove(&organization);
+        self.members.remove(&organization);
     }
 
     /// The freeze of an Organization.
     pub fn get(&self, organization: OrganizationId) -> Option<&Freeze> {
         self.by_organization.get(&organization)
+    }
+
+    /// The Members who froze an Organization or widened its freeze; none if there is no freeze.
+    pub fn members(&self, organization: OrganizationId) -> &[MemberId] {
+        self.members.get(&organization).map_or(&[], Vec::as_slice)
     }
 
     /// Refuses withdrawals of a frozen Organization.

@@ -159,7 +159,9 @@ struct Named {
     id: WithdrawalId,
     asset: AssetId,
     amount: Amount,
+    fee: Amount,
     key: String,
+    address: String,
 }
 
 /// All addresses and open withdrawals, and the part of ended ones that can still be asked for.
@@ -200,9 +202,10 @@ impl Withdrawals {
         };
         if before.is_none() {
             self.totals.add(new);
-            if let (Some(asker), Some(id)) = (new.service_user, new.client_id) {
-                let named = Named { id: new.id, asset: new.asset, amount: new.amount, key: new.address.key.clone() };
-                self.by_client_id.insert((asker, id), named);
+            if let (Some(asker), Some(client_id)) = (new.service_user, new.client_id) {
+                let Withdrawal { id, asset, amount, fee, .. } = *new;
+                let (key, address) = (new.address.key.clone(), new.address.address.clone());
+                self.by_client_id.insert((asker, client_id), Named { id, asset, amount, fee, key, address });
             }
         }
         if matches!(new.status, WithdrawalStatus::Canceled | WithdrawalStatus::Returned) {
@@ -270,24 +273,19 @@ impl Withdrawals {
 
 /// `withdraw`: the funds are held at once, then the policy decides (rules 18, 31, 32).
 pub fn withdraw(t: &mut Transition<'_>, caller: ServiceCaller, asked: &Withdraw) -> Result<Reply, Reject> {
-    let Withdraw { change, client_id, max_fee, address } = asked;
+    let Withdraw { change, client_id, .. } = asked;
     let state = t.state();
     let asset = find_asset(state, &change.asset)?;
     if let Some(first) = client_id.and_then(|id| state.withdrawals.by_client_id.get(&(caller.id, id))) {
         let same = (asset.id, amount(change.amount, asset)?, &change.key) == (first.asset, first.amount, &first.key);
         let standing = state.withdrawals.standing(first.id).filter(|_| same);
         let other = || Reject::field(Code::ClientIdNotUnique, "client_id", "it names another withdrawal");
-        return standing.map(|standing| Reply::Withdrawal(Box::new(standing))).ok_or_else(other);
-    }
-    if let Some(most) = max_fee
-        && asset.withdrawal_fee.0 > fields::units(*most, asset.decimals, "max_fee")?
-    {
-        return Err(Reject::field(Code::MaxFee, "max_fee", "the fee is above it"));
+        let standing = standing.ok_or_else(other)?;
+        admits(asked, asset, first.fee, &first.address)?;
+        return Ok(Reply::Withdrawal(Box::new(standing)));
     }
     let resolved = state.withdrawals.address(caller.organization, asset.id, &change.key, t.now())?;
-    if address.as_ref().is_some_and(|address| *address != resolved.address) {
-        return Err(Reject::field(Code::OtherAddress, "address", "it is not the one that the key names"));
-    }
+    admits(asked, asset, asset.withdrawal_fee, &resolved.address)?;
     let asking = Asking {
         organization: caller.organization,
         account: caller.account,
@@ -302,6 +300,21 @@ pub fn withdraw(t: &mut Transition<'_>, caller: ServiceCaller, asked: &Withdraw)
     let request = decisions::open(t, change, asking, draft, judged, false);
     let made = request.withdrawal.and_then(|id| t.state().withdrawals.standing(id));
     made.map(|standing| Reply::Withdrawal(Box::new(standing))).ok_or_else(|| Reject::of(Code::UnknownReference))
+}
+
+/// Refuses a withdrawal whose fee is above what was asked for, or that goes to another address.
+fn admits(asked: &Withdraw, asset: &Asset, fee: Amount, to: &str) -> Result<(), Reject> {
+    if let Some(most) = asked.max_fee
+        && fee.0 > fields::units(most, asset.decimals, "max_fee")?
+    {
+        return Err(Reject::field(Code::MaxFee, "max_fee", "the fee is above it"));
+    }
+    match &asked.address {
+        Some(address) if address != to => {
+            Err(Reject::field(Code::OtherAddress, "address", "it is not the one that the key names"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The record of a withdrawal about to be asked for, with its address resolved and its funds checked.

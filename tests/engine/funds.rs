@@ -6,7 +6,7 @@ use countersign::domain::money::Amount;
 use countersign::domain::orders::Side;
 use countersign::domain::text::{ClientId, ClientOrderId};
 use countersign::engine::approvals::Decision;
-use countersign::engine::command::{Command, CustodyResult, EarnMove, Initiation, PlaceOrder};
+use countersign::engine::command::{Command, CustodyResult, EarnMove, Initiation, PlaceOrder, Withdraw};
 use countersign::engine::event::Event;
 use countersign::engine::ledger::{Party, Wallet};
 use countersign::engine::reject::Code;
@@ -104,6 +104,25 @@ fn rule_30_a_withdrawals_client_id_is_the_withdrawal_for_ever() {
     assert_eq!(stage.withdrawal(&bot(1), withdraw("1", Some("w"))).id, first.id);
     assert_eq!(stage.refused(&bot(1), withdraw("2", Some("w"))), Code::ClientIdNotUnique);
     assert_ne!(stage.withdrawal(&bot(2), withdraw("1", Some("w"))).id, first.id, "ids belong to their Service User");
+}
+
+#[test]
+fn d5_63_a_repeated_withdrawal_is_refused_by_another_address_and_by_a_limit_below_its_fee() {
+    let mut stage = Stage::new(&[key(ScopeSet::ALL)], true);
+    let asked = |max_fee: &str, address: &str| {
+        let (client_id, max_fee) = (ClientId::from("w").ok(), Some(decimal(max_fee)));
+        Command::Withdraw(Withdraw { change: to_cold("1"), client_id, max_fee, address: Some(address.to_owned()) })
+    };
+    let first = stage.withdrawal(&bot(1), asked("0.00001", "bc1qcold")).id;
+    for ends in [true, false] {
+        assert_eq!(stage.withdrawal(&bot(1), asked("0.00001", "bc1qcold")).id, first);
+        assert_eq!(stage.withdrawal(&bot(1), withdraw("1", Some("w"))).id, first, "it may name neither");
+        assert_eq!(stage.refused(&bot(1), asked("0.00001", "bc1qother")), Code::OtherAddress);
+        assert_eq!(stage.refused(&bot(1), asked("0.00000999", "bc1qcold")), Code::MaxFee);
+        if ends {
+            stage.run(&bot(1), Command::CancelWithdrawal(first)).unwrap();
+        }
+    }
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod endings;
 mod exports;
 mod fees;
 mod floor;
+mod freezes;
 mod funding;
 mod funds;
 #[path = "../support/genesis.rs"]

@@ -17,7 +17,7 @@ const PLAN: Plan = Plan { seed: 304, requests: 10_000, faults: Faults::Bounded }
 /// Its last event, the chain there, and the digest of the state, which changes with each snapshot format.
 const SEQ: u64 = 3674;
 const CHAIN: &str = "f810f32b5225e1e72f168be48f4d39e855c3e2972a4b070cf967c003f98261eb";
-const STATE: (u16, &str) = (8, "c36d3391f3d8b08b17728cb92f3bfbd99332802cb3311cab4b34dd33712563e3");
+const STATE: (u16, &str) = (9, "3b1614362c4329895eb005f59abacf5983dd76a6054f17232ef2a2db56436ad9");
 
 fn golden() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/simulation/golden/format-6.sqlite")

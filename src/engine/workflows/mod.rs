@@ -139,9 +139,9 @@ pub trait Governed {
         None
     }
 
-    /// The Member whose vote counts only while nobody else could vote (rule 27).
-    fn last_resort(&self, _state: &State, _organization: OrganizationId) -> Option<MemberId> {
-        None
+    /// The Members whose votes count only while nobody else could vote (rule 27).
+    fn last_resort<'a>(&self, _state: &'a State, _organization: OrganizationId) -> &'a [MemberId] {
+        &[]
     }
 
     /// The one of these policies that governs it, if any (rules 18, 23).

@@ -32,8 +32,8 @@ impl Governed for Unfreeze {
         Operation::Unfreeze
     }
 
-    fn last_resort(&self, state: &State, organization: OrganizationId) -> Option<MemberId> {
-        state.freezes.get(organization).map(|freeze| freeze.by)
+    fn last_resort<'a>(&self, state: &'a State, organization: OrganizationId) -> &'a [MemberId] {
+        state.freezes.members(organization)
     }
 
     /// Needs votes even if no policy governs, and never allows Execute.
