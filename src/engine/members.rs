@@ -17,7 +17,7 @@ use super::roster::Roster;
 use super::state::State;
 use super::transition::Transition;
 use crate::access::Rights;
-use crate::access::principal::Credential;
+use crate::access::principal::{Actor, Credential};
 use crate::access::workflow::{Permission, Permissions, Workflow};
 use crate::domain::ids::{AccountId, MemberId, OrganizationId, RequestId};
 use crate::domain::limits::{FIRST_MEMBERS_MAX, INVITATION_US, MEMBER_SESSION_US, ORGANIZATIONS_MAX};
@@ -345,8 +345,8 @@ pub fn open_session(
     let ends_at = t.now().plus_us(MEMBER_SESSION_US);
     t.emit(Event::CodeSpent { member, purpose: CodePurpose::SignIn, step });
     t.emit(Event::SessionOpened(MemberSession { cookie_hash, member, organization, ends_at }));
-    let bound = Bound::Member(member, Credential::Session(cookie_hash), t.state().seq);
-    Ok(Reply::Bound(Box::new(bound)))
+    let (actor, credential) = (Actor::Member(member), Credential::Session(cookie_hash));
+    Ok(Reply::Bound(Box::new(Bound { actor, credential, at: t.state().seq })))
 }
 
 /// Signs a Member out.

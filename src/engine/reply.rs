@@ -7,21 +7,23 @@ use super::exports::Export;
 use super::freezes::Freeze;
 use super::members::{Member, Organization};
 use super::reject::Reject;
-use super::service_users::{KeyRef, ServiceUser};
+use super::service_users::ServiceUser;
 use super::withdrawals::Standing;
-use crate::access::principal::Credential;
+use crate::access::principal::{Actor, Credential};
 use crate::domain::assets::Asset;
-use crate::domain::ids::{AmendId, DepositId, MemberId, OrderId, RequestId, Seq, WithdrawalId};
+use crate::domain::ids::{AmendId, DepositId, OrderId, RequestId, Seq, WithdrawalId};
 use crate::domain::markets::Market;
 use crate::domain::time::Moment;
 
-/// Whom a socket with a valid credential belongs to, the credential, and the last event before.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Bound {
-    /// A key.
-    Key(KeyRef, Credential, Seq),
-    /// A Member.
-    Member(MemberId, Credential, Seq),
+/// Whom a socket with a valid credential belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bound {
+    /// The key or the Member.
+    pub actor: Actor,
+    /// The credential.
+    pub credential: Credential,
+    /// The last event before.
+    pub at: Seq,
 }
 
 /// An order that was accepted.

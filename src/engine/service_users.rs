@@ -405,7 +405,8 @@ pub fn open_session(t: &mut Transition<'_>, by: &Principal, key: KeyRef, nonce: 
         return Err(Reject::field(Code::InvalidNonce, "nonce", advice));
     }
     t.emit(Event::NonceUsed { key, credential, nonce });
-    Ok(Reply::Bound(Box::new(Bound::Key(key, by.credential, t.state().seq))))
+    let (actor, credential) = (key.actor(), by.credential);
+    Ok(Reply::Bound(Box::new(Bound { actor, credential, at: t.state().seq })))
 }
 
 /// Puts a changed record into force, with everything that follows in the same journal entry (rule 9): a key that

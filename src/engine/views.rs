@@ -20,7 +20,7 @@ use super::withdrawals;
 use super::workflows::withdrawal::WithdrawalChange;
 use crate::access::operation::Operation;
 use crate::access::permit_past;
-use crate::access::principal::{Credential, Principal};
+use crate::access::principal::{Actor, Credential, Principal};
 use crate::access::scope::Scope;
 use crate::domain::ids::{AccountId, AssetId, MemberId, OrderId, OrganizationId, ServiceUserId};
 use crate::domain::text::AssetCode;
@@ -38,13 +38,15 @@ pub(super) fn answer(
         // Its token was verified; here is checked whether the key is still good for a socket (rule 5).
         (Query::Bind(key), _) => {
             admit_key(state, *key, by, now)?;
-            Ok(View::Bound(Box::new(Bound::Key(*key, by.credential, state.seq))))
+            let (actor, credential) = (key.actor(), by.credential);
+            Ok(View::Bound(Box::new(Bound { actor, credential, at: state.seq })))
         }
         (Query::BindMember(cookie_hash), _) => {
             let credential = Credential::Session(*cookie_hash);
             let member = state.members.session(cookie_hash, now).ok_or(Code::InvalidSession)?;
             let member = state.members.caller(member)?;
-            Ok(View::Bound(Box::new(Bound::Member(member.id, credential, state.seq))))
+            let actor = Actor::Member(member.id);
+            Ok(View::Bound(Box::new(Bound { actor, credential, at: state.seq })))
         }
         (_, Caller::Service(service)) => for_service_user(state, now, service, query),
         (_, Caller::Member(member)) => for_member(state, now, member, query),

@@ -11,7 +11,6 @@ use super::outbound::{self, items, orders, records, results};
 use super::part::{First, Part, Started};
 use super::passwords::bearer_hash;
 use super::replay::Replay;
-use super::rights::Holder;
 use super::ring::Item;
 use super::session::{End, Session};
 use crate::access::operation::Operation;
@@ -25,7 +24,7 @@ use crate::engine::query::View;
 use crate::engine::reference::Reference;
 use crate::engine::reject::{Code, Reject};
 use crate::engine::reply::Reply;
-use crate::engine::service_users::{KeyRef, ServiceUser};
+use crate::engine::service_users::ServiceUser;
 use crate::engine::workflows::Drawn;
 use crate::sequencer::handle::{Answer, Outcome};
 use crate::wire::leaf::Text;
@@ -239,7 +238,7 @@ impl Session {
             }
             (_, View::Exports(all)) => self.exports(&mut json, call.operation, &all, now),
             (_, View::ServiceUsers(all)) => {
-                let open = |id| self.gateway.sockets.held(&Holder::Key(KeyRef::ServiceUser(id)));
+                let open = |id| self.gateway.sockets.held(Actor::ServiceUser(id));
                 results::service_users(&mut json, &all, open);
             }
             (_, view) => results::view(&mut json, &reference, call.operation, &view),

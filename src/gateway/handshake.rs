@@ -25,7 +25,7 @@ use crate::access::principal::{Actor, Credential, Principal};
 use crate::engine::command::Command;
 use crate::engine::query::{Query, View};
 use crate::engine::reject::{Code, Reject};
-use crate::engine::reply::{Bound, Reply};
+use crate::engine::reply::Reply;
 use crate::engine::service_users::KeyRef;
 use crate::sequencer::handle::{Answer, Work};
 
@@ -83,12 +83,10 @@ async fn authenticate(gateway: &Gateway, headers: &HeaderMap, queue: &Arc<SendQu
     let query = Work::Query(Query::BindMember(session_hash(gateway, token)?));
     let opened = gateway.ask_with(bare, query, ticket).await;
     let answer = opened.map_err(|why| why.over_http(StatusCode::UNAUTHORIZED))?;
-    if let Answer::View(View::Bound(bound)) = answer
-        && let Bound::Member(id, credential, _) = *bound
-    {
-        return Ok(Principal { actor: Actor::Member(id), credential, ..bare });
+    match answer {
+        Answer::View(View::Bound(bound)) => Ok(Principal { actor: bound.actor, credential: bound.credential, ..bare }),
+        _ => Err(Refusal::unavailable()),
     }
-    Err(Refusal::unavailable())
 }
 
 /// A signed request: the key, its signature and what was signed.
@@ -146,7 +144,7 @@ pub(super) async fn open_signed(
     // Only digits: `parse` would also accept a sign.
     let digits = Some(signed.nonce).filter(|nonce| nonce.bytes().all(|byte| byte.is_ascii_digit()));
     let nonce = digits.and_then(|nonce| nonce.parse().ok()).ok_or_else(no_number)?;
-    if let Some(wait) = gateway.sockets.admissions.wait_s(&key, now) {
+    if let Some(wait) = gateway.sockets.admissions.wait_s(&key.actor(), now) {
         return Err(Refusal::throttled(wait));
     }
     let work = Work::Command(Command::OpenSession { key, nonce });

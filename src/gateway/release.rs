@@ -14,11 +14,11 @@ use super::frame::Frames;
 use super::metrics::Metrics;
 use super::outbound::orders;
 use super::part::{Part, Started, StatusChange};
-use super::rights::{self, Holder};
+use super::rights;
 use super::send_queue::{Notice, SendQueue, Sockets};
 use super::subscriptions::{RingLimits, Subscriber, Subscriptions};
 use crate::access::operation::Operation;
-use crate::access::principal::{Actor, Credential};
+use crate::access::principal::Actor;
 use crate::access::workflow::{Permission, Workflow};
 use crate::domain::ids::{MemberId, Seq};
 use crate::domain::time::Moment;
@@ -77,9 +77,8 @@ struct Slot {
     parts: Vec<Part>,
     /// How many parts the previous delivery had: as much room is reserved at once.
     usual: usize,
-    holder: Option<(Holder, Credential)>,
-    /// The last event before the engine admitted the holder. It is handled only after the answer that says so.
-    admitted: Seq,
+    /// Whom it belongs to. The answer that says so is handled before the events of its batch, earlier ones included.
+    holder: Option<Bound>,
     /// The streams that it follows, or will once history has delivered the past; with the number of the subscription.
     channels: Vec<(Stream, u64)>,
     closing: bool,
@@ -145,7 +144,7 @@ pub struct Releaser {
     sockets: Arc<Sockets>,
     slots: Vec<Slot>,
     dirty: Vec<usize>,
-    held: HashMap<Holder, Vec<usize>>,
+    held: HashMap<Actor, Vec<usize>>,
     subscriptions: Subscriptions,
     feeds: Feeds,
     /// For the fan-out, after the answers were sent.
@@ -215,13 +214,12 @@ impl Releaser {
             Notice::Gone(at) => {
                 let Some(slot) = self.slots.get_mut(at).map(std::mem::take) else { return };
                 slot.channels.into_iter().for_each(|(stream, _)| self.subscriptions.leave(stream, at));
-                if let Some((holder, held)) =
-                    slot.holder.and_then(|(holder, _)| Some((holder, self.held.get_mut(&holder)?)))
-                {
+                let Some(Bound { actor, .. }) = slot.holder else { return };
+                if let Some(held) = self.held.get_mut(&actor) {
                     held.retain(|other| *other != at);
-                    let _ = self.sockets.count(holder, held.len());
+                    let _ = self.sockets.count(actor, held.len());
                     if held.is_empty() {
-                        self.held.remove(&holder);
+                        self.held.remove(&actor);
                     }
                 }
             }
@@ -229,17 +227,13 @@ impl Releaser {
     }
 
     /// From now on the socket belongs to this key or Member.
-    fn bind(&mut self, queue: &Arc<SendQueue>, bound: &Bound) {
-        let (holder, credential, admitted) = match *bound {
-            Bound::Key(key, credential, at) => (Holder::Key(key), credential, at),
-            Bound::Member(id, credential, at) => (Holder::Member(id), credential, at),
-        };
+    fn bind(&mut self, queue: &Arc<SendQueue>, bound: Bound) {
         let slot = self.slot(queue);
         if slot.holder.is_none() {
-            (slot.holder, slot.admitted) = (Some((holder, credential)), admitted);
-            let held = self.held.entry(holder).or_default();
+            slot.holder = Some(bound);
+            let held = self.held.entry(bound.actor).or_default();
             held.push(queue.slot);
-            if !self.sockets.count(holder, held.len()) {
+            if !self.sockets.count(bound.actor, held.len()) {
                 self.part(queue, Part::Close(Close::TooManyConnections));
             }
         }
@@ -248,10 +242,9 @@ impl Releaser {
     fn answer(&mut self, ticket: Ticket, outcome: Outcome) {
         match &outcome {
             Err(reject) => self.feeds.metrics.refused(reject.code),
-            Ok(Answer::Reply(Reply::Bound(bound), _)) => {
-                if let Bound::Key(key, ..) = **bound {
-                    self.sockets.admissions.count(key, (self.clock)());
-                }
+            // Sign-ins of Members are limited before the engine.
+            Ok(Answer::Reply(Reply::Bound(bound), _)) if !matches!(bound.actor, Actor::Member(_)) => {
+                self.sockets.admissions.count(bound.actor, (self.clock)());
             }
             Ok(_) => {}
         }
@@ -291,10 +284,10 @@ impl Releaser {
             return Err(Reject::of(Code::InvalidArguments));
         };
         // Without a holder no lost right would close it: its token was refused, and a later one accepted.
-        let Some((holder, _)) = self.slot(queue).holder else { return Err(Reject::of(Code::InvalidSession)) };
-        let member = match holder {
-            Holder::Member(member) => Some(member),
-            Holder::Key(_) => None,
+        let Some(holder) = self.slot(queue).holder else { return Err(Reject::of(Code::InvalidSession)) };
+        let member = match holder.actor {
+            Actor::Member(member) => Some(member),
+            Actor::Public | Actor::ServiceUser(_) | Actor::Venue(_) | Actor::Server => None,
         };
         let stream = (snapshot.owner, channel);
         let subscriber = Subscriber { queue: Arc::clone(queue), number: follow.number, since: snapshot.at, member };
@@ -344,7 +337,7 @@ impl Releaser {
     }
 
     fn announce(&mut self, members: Vec<MemberId>, change: StatusChange) {
-        let held = members.into_iter().filter_map(|member| self.held.get(&Holder::Member(member)));
+        let held = members.into_iter().filter_map(|member| self.held.get(&Actor::Member(member)));
         for at in held.flatten().copied().collect::<Vec<usize>>() {
             let Some(queue) = self.slots[at].queue.clone() else { continue };
             self.part(&queue, Part::Status(change));
@@ -357,15 +350,12 @@ impl Releaser {
         let touched = rights::touched(&self.directory, event);
         let held: Vec<usize> = touched.iter().filter_map(|holder| self.held.get(holder)).flatten().copied().collect();
         for at in held {
-            let Slot { queue: Some(queue), holder: Some((_, credential)), admitted, channels, .. } = &self.slots[at]
-            else {
-                continue;
-            };
-            if stamped.seq <= *admitted {
+            let Slot { queue: Some(queue), holder: Some(holder), channels, .. } = &self.slots[at] else { continue };
+            if stamped.seq <= holder.at {
                 continue;
             }
             let open: Vec<Operation> = channels.iter().map(|((_, channel), _)| *channel).collect();
-            if let Some(why) = rights::verdict(event, queue.peer, *credential, &open) {
+            if let Some(why) = rights::verdict(event, queue.peer, holder.credential, &open) {
                 let queue = Arc::clone(queue);
                 queue.revoked(stamped.at);
                 self.part(&queue, Part::Close(why));
@@ -409,9 +399,9 @@ impl Releaser {
 }
 
 /// Whom an answer binds a socket to.
-fn bound_by(outcome: &Outcome) -> Option<&Bound> {
+fn bound_by(outcome: &Outcome) -> Option<Bound> {
     match outcome {
-        Ok(Answer::Reply(Reply::Bound(bound), _) | Answer::View(View::Bound(bound))) => Some(bound),
+        Ok(Answer::Reply(Reply::Bound(bound), _) | Answer::View(View::Bound(bound))) => Some(**bound),
         _ => None,
     }
 }

@@ -6,24 +6,15 @@ use std::net::IpAddr;
 use super::close::Close;
 use super::directory::Directory;
 use crate::access::operation::Operation;
-use crate::access::principal::Credential;
+use crate::access::principal::{Actor, Credential};
 use crate::access::{Rights, permit};
 use crate::domain::ids::MemberId;
 use crate::engine::approvals::may_view;
 use crate::engine::event::Event;
 use crate::engine::freezes::FreezeScope;
 use crate::engine::members::MemberStatus;
-use crate::engine::service_users::{KeyRef, KeyStatus, ServiceUser, ServiceUserChange};
+use crate::engine::service_users::{KeyStatus, ServiceUser, ServiceUserChange};
 use crate::sequencer::Stamped;
-
-/// The owner of a socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Holder {
-    /// A key's.
-    Key(KeyRef),
-    /// A Member's.
-    Member(MemberId),
-}
 
 /// Why an event closes a socket, if it does.
 pub fn verdict(event: &Event, peer: IpAddr, credential: Credential, open: &[Operation]) -> Option<Close> {
@@ -81,14 +72,14 @@ fn lost(rights: Rights<'_>, open: &[Operation]) -> Option<Close> {
     open.iter().any(is_lost).then_some(Close::ScopeLost)
 }
 
-/// The holders whose sockets an event may close.
-pub fn touched(directory: &Directory, event: &Event) -> Vec<Holder> {
-    let key = |user: &ServiceUser| Holder::Key(KeyRef::ServiceUser(user.id));
+/// Those whose sockets an event may close.
+pub fn touched(directory: &Directory, event: &Event) -> Vec<Actor> {
+    let key = |user: &ServiceUser| Actor::ServiceUser(user.id);
     match event {
         Event::ServiceUserChanged { service_user, .. } => vec![key(service_user)],
-        Event::VenueKeyChanged(key) => vec![Holder::Key(KeyRef::Venue(key.id))],
-        Event::MemberChanged(member) => vec![Holder::Member(member.id)],
-        Event::SessionClosed(session) => vec![Holder::Member(session.member)],
+        Event::VenueKeyChanged(key) => vec![Actor::Venue(key.id)],
+        Event::MemberChanged(member) => vec![Actor::Member(member.id)],
+        Event::SessionClosed(session) => vec![Actor::Member(session.member)],
         Event::Frozen(freeze) => directory.keys(|keys| keys.of(freeze.organization).iter().map(key).collect()),
         _ => Vec::new(),
     }

@@ -13,12 +13,11 @@ use tokio::sync::mpsc;
 
 use super::line::{Line, Passed};
 use super::part::{Part, StatusChange};
-use super::rights::Holder;
 use super::throttle::Throttle;
 use crate::access::operation::Operation;
+use crate::access::principal::Actor;
 use crate::config::Limits;
 use crate::domain::time::Moment;
-use crate::engine::service_users::KeyRef;
 
 /// Deliveries that may wait on one socket. A commit causes at most one, and there may be thousands of commits a second.
 const DELIVERIES_MAX: usize = 8_192;
@@ -60,9 +59,9 @@ pub struct Sockets {
     parts_max: usize,
     sockets_max: usize,
     /// Accepted handshakes and token calls, by key: each is a journal entry.
-    pub admissions: Throttle<KeyRef>,
+    pub admissions: Throttle<Actor>,
     /// Open sockets by holder, for look-ups.
-    held: Mutex<HashMap<Holder, usize>>,
+    held: Mutex<HashMap<Actor, usize>>,
     /// Every open socket by its number, for messages to all.
     open: Mutex<HashMap<usize, Weak<SendQueue>>>,
 }
@@ -139,7 +138,7 @@ impl Sockets {
     }
 
     /// Records how many sockets a holder has open; `false` when that is more than allowed.
-    pub fn count(&self, holder: Holder, sockets: usize) -> bool {
+    pub fn count(&self, holder: Actor, sockets: usize) -> bool {
         let mut held = self.held.lock();
         match sockets {
             0 => held.remove(&holder),
@@ -149,8 +148,8 @@ impl Sockets {
     }
 
     /// How many sockets a holder has open.
-    pub fn held(&self, holder: &Holder) -> usize {
-        self.held.lock().get(holder).copied().unwrap_or(0)
+    pub fn held(&self, holder: Actor) -> usize {
+        self.held.lock().get(&holder).copied().unwrap_or(0)
     }
 
     /// Leaves a notice for the release step.

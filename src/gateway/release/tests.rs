@@ -14,7 +14,7 @@ use crate::domain::ids::{AccountId, AssetId, VenueKeyId};
 use crate::engine::deposits::DepositAddress;
 use crate::engine::query::{Owner, Snapshot};
 use crate::engine::reference::Reference;
-use crate::engine::service_users::{KeyRef, VenueKey};
+use crate::engine::service_users::VenueKey;
 use crate::engine::state::State;
 use crate::{history, market_data};
 
@@ -52,6 +52,11 @@ fn batch(seqs: std::ops::RangeInclusive<u64>) -> Released<Ticket> {
     Released { events: Arc::new(seqs.map(stamped).collect()), answers: Vec::new(), waiting: 0 }
 }
 
+/// A socket's that the venue operator opened after the event at `at`.
+fn by_venue(at: Seq) -> Bound {
+    Bound { actor: Actor::Venue(VenueKeyId(1)), credential: Credential::Key(1), at }
+}
+
 fn follow_custody(releaser: &mut Releaser, socket: &SocketGuard, at: Seq, from_offset: Option<u64>) -> First {
     let snapshot = Snapshot {
         owner: Owner::Venue,
@@ -62,7 +67,7 @@ fn follow_custody(releaser: &mut Releaser, socket: &SocketGuard, at: Seq, from_o
         fills: None,
         past: true,
     };
-    releaser.bind(&socket.queue, &Bound::Key(KeyRef::Venue(VenueKeyId(1)), Credential::Key(1), Seq(0)));
+    releaser.bind(&socket.queue, by_venue(Seq(0)));
     let follow = Follow { number: 1, from_offset, too_old: false, acknowledged: false };
     releaser.subscribe(&socket.queue, Operation::Custody, follow, View::Snapshot(Box::new(snapshot))).unwrap().first
 }
@@ -105,7 +110,6 @@ async fn a_subscription_does_not_cost_a_socket_the_room_for_what_it_usually_gets
 /// Rule 8: one release may hold an end of a right, its return, and a socket that was opened under it.
 #[tokio::test]
 async fn what_ended_before_a_socket_was_admitted_does_not_close_it() {
-    let venue = KeyRef::Venue(VenueKeyId(1));
     let ended = VenueKey {
         id: VenueKeyId(1),
         name: String::new(),
@@ -120,7 +124,7 @@ async fn what_ended_before_a_socket_was_admitted_does_not_close_it() {
         let (socket, mut parts) = socket(&sockets);
         let event = Event::VenueKeyChanged(ended.clone());
         let stamped = Stamped { seq: Seq(1), at: Moment(0), by: Actor::Server, rate: None, event };
-        let bound = Reply::Bound(Box::new(Bound::Key(venue, Credential::Key(1), admitted)));
+        let bound = Reply::Bound(Box::new(by_venue(admitted)));
         let ticket = Ticket::Open(Arc::clone(&socket.queue), Waiting::new(oneshot::channel().0, None));
         let answers = vec![(ticket, Ok(Answer::Reply(bound, None)))];
         releaser.release(Released { events: Arc::new(vec![Arc::new(stamped)]), answers, waiting: 0 });
