@@ -268,7 +268,7 @@ pub struct Snapshot {
     /// The event as of which it was taken.
     pub at: Seq,
     /// The items.
-    pub items: View,
+    pub items: Items,
     /// The warnings in the acknowledgement.
     pub warnings: Vec<&'static str>,
     /// Whether changes follow; not after the query end date (rule 10).
@@ -279,6 +279,27 @@ pub struct Snapshot {
     pub past: bool,
 }
 
+/// The items that a channel begins with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Items {
+    /// None: what came before is history, or the client does not need it.
+    Nothing,
+    /// Balances of the account, by asset.
+    Balances(Vec<Balance>),
+    /// Open orders.
+    Orders(Vec<Order>),
+    /// Open withdrawals, and the last that ended.
+    Withdrawals(Vec<Withdrawal>),
+    /// Custody's tasks: withdrawals to pay, and pools of deposit addresses that are nearly empty.
+    Custody(Vec<Withdrawal>, Vec<(AssetId, usize)>),
+    /// Open deposits, and the last that ended.
+    Deposits(Vec<Deposit>),
+    /// What the account has in strategies, not valued.
+    Holdings(Vec<Holding>),
+    /// Pending requests that the Member may view, newest first.
+    Requests(Vec<Request>),
+}
+
 /// An answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum View {
@@ -286,14 +307,12 @@ pub enum View {
     Bound(Box<Bound>),
     /// What a channel begins with.
     Snapshot(Box<Snapshot>),
-    /// Nothing to show.
-    Empty,
+    /// `level3`: the key may follow it; market data provides the rest.
+    Permitted,
     /// The caller's key.
     Key(Box<ServiceUser>, Box<Organization>),
     /// Balances of the account, by asset.
     Balances(Vec<Balance>),
-    /// Orders.
-    Orders(Vec<Order>),
     /// `open_orders`: a page, and where the next one begins.
     OpenOrders(Vec<Order>, Option<OrderId>),
     /// `query_orders`: those that are open, and permission to look for the others if the key has it.
@@ -306,24 +325,18 @@ pub enum View {
     Strategies(Vec<Offer>, Option<StrategyId>),
     /// `earn_allocations`
     Allocations(Box<Allocations>),
-    /// What the account has in strategies, not valued.
-    Holdings(Vec<Holding>),
+    /// `earn_status`
+    EarnStatus(Box<Holding>),
     /// Assets, for methods.
     Assets(Vec<Asset>),
-    /// Open deposits, and the last that ended.
-    Deposits(Vec<Deposit>),
     /// `deposit_status`: those that are open, and permission to look for the others.
     OpenDeposits(Vec<Deposit>, HistoryGrant),
     /// Withdrawal addresses by asset, and whether each may be used.
     Addresses(Vec<(ListedAddress, bool)>),
     /// What a withdrawal would need.
     WithdrawInfo(Box<WithdrawInfo>),
-    /// Open withdrawals, and the last that ended.
-    Withdrawals(Vec<Withdrawal>),
     /// `withdraw_status`: those that are open, and permission to look for the others.
     OpenWithdrawals(Vec<Withdrawal>, HistoryGrant),
-    /// Custody's tasks: withdrawals to pay, and pools of deposit addresses that are nearly empty.
-    Custody(Vec<Withdrawal>, Vec<(AssetId, usize)>),
     /// The Member, the Organization, and its freeze.
     Member(Box<Member>, Box<Organization>, Option<Box<Freeze>>),
     /// Members.

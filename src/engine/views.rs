@@ -9,7 +9,7 @@ use super::electorate::Electorate;
 use super::exports;
 use super::holdings;
 use super::query::{
-    AddressFilter, AuditGrant, HistoryGrant, ListedServiceUser, Owner, Query, RequestFilter, Snapshot, View,
+    AddressFilter, AuditGrant, HistoryGrant, Items, ListedServiceUser, Owner, Query, RequestFilter, Snapshot, View,
 };
 use super::reject::{Code, Reject};
 use super::reply::Bound;
@@ -51,7 +51,7 @@ pub(super) fn answer(
         (_, Caller::Service(service)) => for_service_user(state, now, service, query),
         (_, Caller::Member(member)) => for_member(state, now, member, query),
         (Query::Subscribe { channel: Operation::Custody, .. }, Caller::Venue) => {
-            let due = View::Custody(state.withdrawals.pending_custody(), state.deposits.low_pools());
+            let due = Items::Custody(state.withdrawals.pending_custody(), state.deposits.low_pools());
             Ok(snapshot(state, Owner::Venue, due))
         }
         (Query::AllExports(after), Caller::Server) => Ok(View::Exports(state.exports.page(*after).cloned().collect())),
@@ -59,7 +59,7 @@ pub(super) fn answer(
     }
 }
 
-fn snapshot(state: &State, owner: Owner, items: View) -> View {
+fn snapshot(state: &State, owner: Owner, items: Items) -> View {
     let (at, warnings) = (state.seq, Vec::new());
     View::Snapshot(Box::new(Snapshot { owner, at, items, warnings, live: true, fills: None, past: true }))
 }
@@ -71,8 +71,7 @@ fn funding_asset(state: &State, code: Option<&AssetCode>) -> Result<Option<Asset
 fn for_service_user(state: &State, now: Moment, caller: ServiceCaller, query: &Query) -> Result<View, Reject> {
     let account = caller.account;
     Ok(match query {
-        // Market data provides the rest.
-        Query::Subscribe { channel: Operation::Level3, .. } => View::Empty,
+        Query::Subscribe { channel: Operation::Level3, .. } => View::Permitted,
         Query::Subscribe { channel, open_orders } => {
             return subscribe_account(state, now, caller, *channel, *open_orders);
         }
@@ -96,7 +95,7 @@ fn for_service_user(state: &State, now: Moment, caller: ServiceCaller, query: &Q
         Query::EarnAllocations(filter) => {
             View::Allocations(Box::new(holdings::allocations(state, account, filter, now)?))
         }
-        Query::EarnStatus(strategy) => View::Holdings(vec![holdings::status(state, account, *strategy, now)?]),
+        Query::EarnStatus(strategy) => View::EarnStatus(Box::new(holdings::status(state, account, *strategy, now)?)),
         Query::Deposits(filter) => {
             let asset = funding_asset(state, filter.asset.as_ref())?;
             View::OpenDeposits(state.deposits.transfers().open(account, filter, asset), grant(state, caller))
@@ -179,16 +178,16 @@ fn account_items(
     account: AccountId,
     channel: Operation,
     open_orders: bool,
-) -> Result<View, Reject> {
+) -> Result<Items, Reject> {
     Ok(match channel {
-        Operation::Balances => View::Balances(state.ledger.balances(account)),
-        Operation::Executions if open_orders => View::Orders(state.orders.open(account)),
-        Operation::Executions => View::Empty,
-        Operation::Withdrawals => View::Withdrawals(state.withdrawals.transfers().recent(account)),
-        Operation::Deposits => View::Deposits(state.deposits.transfers().recent(account)),
-        Operation::Earn => View::Holdings(holdings::holdings(state, account, now)),
+        Operation::Balances => Items::Balances(state.ledger.balances(account)),
+        Operation::Executions if open_orders => Items::Orders(state.orders.open(account)),
+        Operation::Executions => Items::Nothing,
+        Operation::Withdrawals => Items::Withdrawals(state.withdrawals.transfers().recent(account)),
+        Operation::Deposits => Items::Deposits(state.deposits.transfers().recent(account)),
+        Operation::Earn => Items::Holdings(holdings::holdings(state, account, now)),
         // Past ledger entries are in history; the channel starts with the next one.
-        Operation::Ledger => View::Empty,
+        Operation::Ledger => Items::Nothing,
         _ => return Err(Reject::of(Code::PermissionDenied)),
     })
 }
@@ -198,8 +197,9 @@ fn for_member(state: &State, now: Moment, caller: MemberCaller, query: &Query) -
     Ok(match query {
         Query::Subscribe { channel: Operation::Approvals, .. } => {
             let filter = RequestFilter { state: Some(RequestState::Pending), ..RequestFilter::default() };
-            let (pending, next) = state.approvals.page(state, caller.id, &filter, now);
-            snapshot(state, Owner::Organization(organization), View::Requests(pending, next))
+            let (pending, _) = state.approvals.page(state, caller.id, &filter, now);
+            let pending = pending.into_iter().map(|(request, _)| request).collect();
+            snapshot(state, Owner::Organization(organization), Items::Requests(pending))
         }
         Query::Subscribe { channel, open_orders } => {
             let items = account_items(state, now, caller.account, *channel, *open_orders)?;

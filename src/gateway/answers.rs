@@ -334,13 +334,13 @@ impl Session {
             _ => self.acknowledge_stream(&call, warnings, fills.is_some(), now),
         }
         match first {
-            First::Snapshot(view) => {
+            First::Snapshot(items) => {
                 // When resuming, only if the offset is too old, and then whatever the options say.
                 if follow.too_old || options.wants_snapshot(channel) {
                     let reference = &self.gateway.directory.reference();
                     let mut data = String::new();
-                    let view = narrowed(view, &options, reference, self.query_dates());
-                    results::snapshot(&mut data, reference, at, &view);
+                    let items = narrowed(items, &options, reference, self.query_dates());
+                    results::snapshot(&mut data, reference, at, &items);
                     self.frame(channel, true, &data);
                 }
             }

@@ -7,7 +7,7 @@ use crate::domain::time::Period;
 use crate::engine::entries::entries;
 use crate::engine::event::Event;
 use crate::engine::ledger::Wallet;
-use crate::engine::query::View;
+use crate::engine::query::Items;
 use crate::engine::reference::Reference;
 use crate::engine::transfers::Transfer;
 
@@ -61,24 +61,24 @@ pub(super) fn live(dates: Period, item: &Item) -> Period {
 
 /// A snapshot without what the subscription does not want or the key may not see. Present state stays: the dates apply
 /// to ended deposits and withdrawals only.
-pub(super) fn narrowed(view: View, options: &SubscribeOptions, reference: &Reference, dates: Period) -> View {
+pub(super) fn narrowed(items: Items, options: &SubscribeOptions, reference: &Reference, dates: Period) -> Items {
     let wanted = |asset| {
         let code = reference.asset(asset).code;
         options.assets.as_ref().is_none_or(|list| list.iter().any(|of| **of == *code))
     };
-    match view {
-        View::Requests(mut all, next) => {
-            all.retain(|(request, _)| options.workflow.is_none_or(|workflow| workflow == request.workflow));
-            View::Requests(all, next)
+    match items {
+        Items::Requests(mut all) => {
+            all.retain(|request| options.workflow.is_none_or(|workflow| workflow == request.workflow));
+            Items::Requests(all)
         }
-        View::Deposits(mut all) => {
+        Items::Deposits(mut all) => {
             all.retain(|of| (of.is_open() || dates.holds(of.created_at)) && wanted(of.asset));
-            View::Deposits(all)
+            Items::Deposits(all)
         }
-        View::Withdrawals(mut all) => {
+        Items::Withdrawals(mut all) => {
             all.retain(|of| (of.is_open() || dates.holds(of.created_at)) && wanted(of.asset));
-            View::Withdrawals(all)
+            Items::Withdrawals(all)
         }
-        other => other,
+        Items::Nothing | Items::Balances(_) | Items::Orders(_) | Items::Custody(..) | Items::Holdings(_) => items,
     }
 }

@@ -10,7 +10,7 @@ use super::fan_out::Batch;
 use super::ring::Item;
 use crate::access::operation::Operation;
 use crate::domain::ids::Seq;
-use crate::engine::query::{HistoryGrant, Owner, View};
+use crate::engine::query::{HistoryGrant, Items, Owner};
 use crate::engine::reject::Reject;
 use crate::sequencer::handle::Outcome;
 
@@ -65,7 +65,7 @@ pub struct Started {
 #[derive(Debug)]
 pub enum First {
     /// A snapshot.
-    Snapshot(View),
+    Snapshot(Items),
     /// What was missed, in order.
     Replay(Vec<Item>),
     /// What was missed begins before this owner's ring: history must deliver it first. The socket does not follow yet.

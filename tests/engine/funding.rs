@@ -14,7 +14,7 @@ use countersign::engine::deposits::{DepositAddress, DepositStatus, OwnAddress};
 use countersign::engine::event::Event;
 use countersign::engine::ledger::Party;
 use countersign::engine::policy::{PolicyTerms, Rule};
-use countersign::engine::query::{Query, View};
+use countersign::engine::query::{Items, Query, View};
 use countersign::engine::reject::Code;
 use countersign::engine::reply::Reply;
 use countersign::engine::transfers::TransferFilter;
@@ -208,7 +208,7 @@ fn a_pool_that_runs_low_is_told_and_an_empty_one_refuses_until_it_is_filled() {
     assert_eq!(left(&stage), [(BTC, DEPOSIT_POOL_LOW - 1)]);
     let custody = Query::Subscribe { channel: Operation::Custody, open_orders: true };
     let View::Snapshot(snapshot) = stage.ask(&venue(), &custody).unwrap() else { panic!("a snapshot") };
-    assert_eq!(snapshot.items, View::Custody(Vec::new(), vec![(BTC, DEPOSIT_POOL_LOW - 1)]));
+    assert_eq!(snapshot.items, Items::Custody(Vec::new(), vec![(BTC, DEPOSIT_POOL_LOW - 1)]));
     while !stage.state().deposits.low_pools().contains(&(BTC, 0)) {
         own(&mut stage, 1, true);
     }

@@ -16,7 +16,7 @@ use crate::engine::exports::Export;
 use crate::engine::freezes::Freeze;
 use crate::engine::ledger::Wallet;
 use crate::engine::members::{Member, Organization};
-use crate::engine::query::{Balance, ListedServiceUser, View, WithdrawInfo};
+use crate::engine::query::{Balance, Items, ListedServiceUser, View, WithdrawInfo};
 use crate::engine::reference::Reference;
 use crate::engine::reply::Reply;
 use crate::engine::service_users::ServiceUser;
@@ -114,16 +114,12 @@ pub fn view(out: &mut String, reference: &Reference, operation: Operation, view:
     match view {
         View::Bound(_)
         | View::Snapshot(_)
-        | View::Empty
-        | View::Orders(_)
+        | View::Permitted
         | View::Found(..)
-        | View::Deposits(_)
         | View::OpenDeposits(..)
-        | View::Withdrawals(_)
         | View::OpenWithdrawals(..)
         | View::History(_)
         | View::Audit(_)
-        | View::Custody(..)
         | View::Exports(_)
         | View::ServiceUsers(_) => unreachable!("answered elsewhere"),
         View::Key(user, organization) => json(out, &key_info(user, organization)),
@@ -135,11 +131,7 @@ pub fn view(out: &mut String, reference: &Reference, operation: Operation, view:
         }),
         View::Strategies(all, next) => json(out, &earn::strategies(reference, all, *next)),
         View::Allocations(all) => json(out, &earn::allocations(reference, all)),
-        View::Holdings(all) => {
-            if let Some(of) = all.first() {
-                json(out, &earn::status(reference, of));
-            }
-        }
+        View::EarnStatus(of) => json(out, &earn::status(reference, of)),
         View::Assets(assets) => methods(out, operation, assets),
         View::Addresses(all) => {
             let addresses = all.iter().map(|(of, usable)| address(reference, (of, *usable))).collect();
@@ -327,14 +319,15 @@ fn withdraw_info(of: &WithdrawInfo) -> r::WithdrawInfo {
 }
 
 /// Appends the data of a channel's snapshot, an array.
-pub fn snapshot(out: &mut String, reference: &Reference, at: Seq, items: &View) {
+pub fn snapshot(out: &mut String, reference: &Reference, at: Seq, items: &Items) {
     let offset = at.snapshot_offset();
     let withdrawal = |of, custody| records::withdrawal(reference, of, custody, Some(offset));
     match items {
-        View::Balances(all) => array(out, all, |out, of| json(out, &records::balance(reference, of, offset))),
-        View::Orders(orders) => array(out, orders, |out, order| open_order(out, reference, order, offset)),
-        View::Withdrawals(all) => array(out, all, |out, of| json(out, &withdrawal(of, false))),
-        View::Custody(withdrawals, low) => {
+        Items::Nothing => out.push_str("[]"),
+        Items::Balances(all) => array(out, all, |out, of| json(out, &records::balance(reference, of, offset))),
+        Items::Orders(orders) => array(out, orders, |out, order| open_order(out, reference, order, offset)),
+        Items::Withdrawals(all) => array(out, all, |out, of| json(out, &withdrawal(of, false))),
+        Items::Custody(withdrawals, low) => {
             let low = low.iter().map(|(asset, left)| {
                 let left = u64::try_from(*left).unwrap_or(u64::MAX);
                 to_json(&records::low_pool(reference, *asset, left, offset))
@@ -342,11 +335,8 @@ pub fn snapshot(out: &mut String, reference: &Reference, at: Seq, items: &View) 
             let all = withdrawals.iter().map(|of| to_json(&withdrawal(of, true))).chain(low);
             array(out, all, |out, item| out.push_str(&item));
         }
-        View::Deposits(all) => array(out, all, |out, of| json(out, &records::deposit(reference, of, Some(offset)))),
-        View::Holdings(all) => array(out, all, |out, of| json(out, &earn::position(reference, of, offset))),
-        View::Requests(all, _) => {
-            array(out, all, |out, (of, _)| json(out, &records::request(of, None, Some(offset))));
-        }
-        _ => out.push_str("[]"),
+        Items::Deposits(all) => array(out, all, |out, of| json(out, &records::deposit(reference, of, Some(offset)))),
+        Items::Holdings(all) => array(out, all, |out, of| json(out, &earn::position(reference, of, offset))),
+        Items::Requests(all) => array(out, all, |out, of| json(out, &records::request(of, None, Some(offset)))),
     }
 }

@@ -12,7 +12,7 @@ use crate::access::key::KeySettings;
 use crate::access::principal::{Actor, Credential};
 use crate::domain::ids::{AccountId, AssetId, VenueKeyId};
 use crate::engine::deposits::DepositAddress;
-use crate::engine::query::{Owner, Snapshot};
+use crate::engine::query::{Items, Owner, Snapshot};
 use crate::engine::reference::Reference;
 use crate::engine::service_users::VenueKey;
 use crate::engine::state::State;
@@ -61,7 +61,7 @@ fn follow_custody(releaser: &mut Releaser, socket: &SocketGuard, at: Seq, from_o
     let snapshot = Snapshot {
         owner: Owner::Venue,
         at,
-        items: View::Empty,
+        items: Items::Nothing,
         warnings: Vec::new(),
         live: true,
         fills: None,
