@@ -63,7 +63,7 @@ pub fn dispatch(text: &str) -> Option<Operation> {
                     written(|out| results::snapshot(out, reference, snapshot.at, &snapshot.items));
                 }
             }
-            Body::Ping | Body::Unsubscribe(_) | Body::History(_) => {}
+            Body::Ping | Body::Unsubscribe(_) | Body::History(_) | Body::Audit(_) => {}
         }
     }
     Some(request.operation)

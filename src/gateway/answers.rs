@@ -221,11 +221,11 @@ impl Session {
         let reference = self.gateway.directory.reference();
         let mut json = String::new();
         match (mem::replace(&mut call.then, Continuation::Reply), view) {
-            (Continuation::History(page), View::Audit(grant)) => {
-                return self.audit(call, *page, grant, &reference, now);
+            (Continuation::Audit(page), View::Audit(grant)) => {
+                return self.audit(call, &page, grant, &reference, now);
             }
-            (Continuation::History(page), View::History(grant)) => {
-                return self.look_back(call, *page, grant, reference, now);
+            (Continuation::History(request), View::History(grant)) => {
+                return self.look_back(call, *request, grant, reference, now);
             }
             (Continuation::Find(refs), View::Found(open, grant)) => {
                 return self.find(call, refs, open, grant, reference);

@@ -1,6 +1,6 @@
 //! What a session must remember of a request until its answer arrives.
 
-use super::inbound::{Page, SubscribeOptions};
+use super::inbound::{HistoryRequest, Page, SubscribeOptions};
 use super::outbound::Envelope;
 use crate::access::operation::Operation;
 use crate::domain::text::ClientOrderId;
@@ -55,8 +55,10 @@ pub enum Continuation {
     Subscribe(Follow),
     /// `level3` starts: market data is queried next.
     Level3(Box<SubscribeOptions>),
-    /// History or the audit log is queried next.
-    History(Box<Page>),
+    /// History is queried next.
+    History(Box<HistoryRequest>),
+    /// The audit log is queried next.
+    Audit(Box<Page>),
     /// History is queried next for those that are not open.
     Find(Box<[OrderRef]>),
     /// History is queried next for deposits or withdrawals that are not open.
@@ -90,6 +92,7 @@ impl Continuation {
             Continuation::List
                 | Continuation::Subscribe(_)
                 | Continuation::History(_)
+                | Continuation::Audit(_)
                 | Continuation::Find(_)
                 | Continuation::Transfers(_)
         )

@@ -170,13 +170,11 @@ impl Session {
                 };
                 self.ask(Work::Query(query), call(then));
             }
-            Body::History(page) => {
-                let query = match operation {
-                    Operation::AuditLog => Query::Audit,
-                    _ => Query::History(operation),
-                };
-                self.ask(Work::Query(query), call(Continuation::History(Box::new(page))));
+            Body::History(request) => {
+                let query = Work::Query(Query::History(operation));
+                self.ask(query, call(Continuation::History(Box::new(request))));
             }
+            Body::Audit(page) => self.ask(Work::Query(Query::Audit), call(Continuation::Audit(Box::new(page)))),
         }
         None
     }

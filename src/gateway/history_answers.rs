@@ -9,10 +9,10 @@ use super::answers::Group;
 use super::call::Call;
 use super::close::Close;
 use super::filters;
-use super::inbound::Page;
+use super::inbound::{HistoryRequest, Page};
 use super::outbound::executions::{self, Execution, OneSide};
 use super::outbound::{array, items, page, records};
-use super::replay::{AT_ONCE_MAX, Paged};
+use super::replay::{AT_ONCE_MAX, ReplayPage};
 use super::ring::Item;
 use super::session::{End, Session};
 use super::upgrade::WebSocket;
@@ -28,7 +28,7 @@ use crate::engine::query::{AuditGrant, HistoryGrant};
 use crate::engine::reference::Reference;
 use crate::engine::reject::{Code, Reject};
 use crate::engine::transfers::{Transfer, TransferFilter};
-use crate::history::{Busy, ClosedOrder, PastFill, Wanted};
+use crate::history::{Busy, ClosedOrder, HistoryFilter, PastFill};
 use crate::wire::results::{AuditLog, Ledgers};
 
 /// Fills in the snapshot that `snap_trades` asks for.
@@ -44,7 +44,7 @@ pub(super) enum Recalled {
     /// The past fills of a subscription to `executions`, by its number.
     Fills(u64, Result<String, Busy>),
     /// A page of a replay.
-    Paged(Paged),
+    Replay(ReplayPage),
 }
 
 /// Items that wait for past fills still being read: the fills must come first, because offsets only rise (rule 41).
@@ -120,33 +120,39 @@ impl Session {
     pub(super) fn look_back(
         &mut self,
         call: Call,
-        page: Page,
+        request: HistoryRequest,
         grant: HistoryGrant,
         reference: Arc<Reference>,
         now: Moment,
     ) {
-        let wanted = match wanted(&page, &reference) {
-            Ok(wanted) => wanted,
+        let filter = match &request {
+            HistoryRequest::ClosedOrders(page) | HistoryRequest::Trades(page) | HistoryRequest::Ledgers(page) => {
+                filter(page, &reference)
+            }
+            HistoryRequest::LedgersNamed(_) => Ok(HistoryFilter::default()),
+        };
+        let filter = match filter {
+            Ok(filter) => filter,
             Err(reject) => return self.refused(&call, &reject, now),
         };
         let history = self.gateway.history.clone();
         self.recall(async move {
-            let text = match call.operation {
-                Operation::Ledgers => history
-                    .ledger_entries(&grant, &wanted)
-                    .await
-                    .map(|(entries, cursor)| entries_text(&reference, &entries, cursor)),
-                Operation::QueryLedgers => history
-                    .ledger_entries_named(&grant, &page.ledger_ids)
-                    .await
-                    .map(|entries| entries_text(&reference, &entries, None)),
-                Operation::TradesHistory => history.trades(&grant, &wanted).await.map(|(fills, cursor)| {
-                    page_text("trades", cursor, |text| text.push_str(&fills_text(&reference, &fills, None)))
-                }),
-                _ => history
-                    .closed_orders(&grant, &wanted)
+            let text = match request {
+                HistoryRequest::ClosedOrders(_) => history
+                    .closed_orders(&grant, &filter)
                     .await
                     .map(|(orders, cursor)| orders_text(&reference, Vec::new(), &orders, cursor)),
+                HistoryRequest::Trades(_) => history.trades(&grant, &filter).await.map(|(fills, cursor)| {
+                    page_text("trades", cursor, |text| text.push_str(&fills_text(&reference, &fills, None)))
+                }),
+                HistoryRequest::Ledgers(_) => history
+                    .ledger_entries(&grant, &filter)
+                    .await
+                    .map(|(entries, cursor)| entries_text(&reference, &entries, cursor)),
+                HistoryRequest::LedgersNamed(ids) => history
+                    .ledger_entries_named(&grant, &ids)
+                    .await
+                    .map(|entries| entries_text(&reference, &entries, None)),
             };
             (call, text)
         });
@@ -171,14 +177,14 @@ impl Session {
     }
 
     /// Answers with a page of the audit log once SQL has it.
-    pub(super) fn audit(&mut self, call: Call, page: Page, grant: AuditGrant, reference: &Reference, now: Moment) {
-        let wanted = match wanted(&page, reference) {
-            Ok(wanted) => wanted,
+    pub(super) fn audit(&mut self, call: Call, page: &Page, grant: AuditGrant, reference: &Reference, now: Moment) {
+        let filter = match filter(page, reference) {
+            Ok(filter) => filter,
             Err(reject) => return self.refused(&call, &reject, now),
         };
         let history = self.gateway.history.clone();
         self.recall(async move {
-            let text = history.audit_log(&grant, &wanted).await.map(|(entries, cursor)| {
+            let text = history.audit_log(&grant, &filter).await.map(|(entries, cursor)| {
                 let entries = entries.iter().map(records::audit).collect();
                 items::to_json(&AuditLog { entries, cursor: cursor.map(|cursor| cursor.to_string()) })
             });
@@ -234,13 +240,13 @@ pub(super) fn busy() -> Reject {
 }
 
 /// The rows that a page asks for, with its names resolved.
-fn wanted(page: &Page, reference: &Reference) -> Result<Wanted, Reject> {
+fn filter(page: &Page, reference: &Reference) -> Result<HistoryFilter, Reject> {
     let market = page.symbol.as_deref().map(|symbol| {
         let symbol = Symbol::from(symbol).map_err(|_| Reject::invalid("symbol", "no such name"))?;
         reference.find_market(&symbol).map(|market| market.id)
     });
     let asset = page.asset.as_deref().map(|code| reference.find_asset(code).map(|asset| asset.id));
-    Ok(Wanted {
+    Ok(HistoryFilter {
         market: market.transpose()?,
         asset: asset.transpose()?,
         kind: page.entry_type.clone(),

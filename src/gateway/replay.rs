@@ -40,7 +40,7 @@ pub(super) struct Replay {
 }
 
 /// A replay and its next page.
-pub(super) type Paged = (Replay, Result<Past, Busy>);
+pub(super) type ReplayPage = (Replay, Result<Past, Busy>);
 
 impl Session {
     /// Whether the socket still has this subscription and has not ended it.
@@ -66,12 +66,12 @@ impl Session {
         self.history.spawn(async move {
             let stream = (replay.owner, replay.call.operation);
             let page = history.stream(stream, replay.follow.from_offset.unwrap_or(0), replay.at).await;
-            Recalled::Paged((replay, page))
+            Recalled::Replay((replay, page))
         });
     }
 
     /// Writes a page and asks for the next one; the acknowledgement comes before the first.
-    pub(super) async fn replayed(&mut self, (mut replay, page): Paged, socket: &mut WebSocket) -> Option<End> {
+    pub(super) async fn replayed(&mut self, (mut replay, page): ReplayPage, socket: &mut WebSocket) -> Option<End> {
         let now = (self.gateway.clock)();
         let page = match page {
             _ if !self.follows(replay.call.operation, replay.follow.number) => {

@@ -288,7 +288,7 @@ impl Session {
             Next::Recalled(Recalled::Fills(number, told)) => {
                 return Box::pin(self.fills_told(number, told, socket)).await;
             }
-            Next::Recalled(Recalled::Paged(paged)) => return Box::pin(self.replayed(paged, socket)).await,
+            Next::Recalled(Recalled::Replay(page)) => return Box::pin(self.replayed(page, socket)).await,
             Next::Message(message) => return self.read(message, socket).await,
             Next::Stopping => {
                 self.stopping = true;

@@ -10,9 +10,9 @@ mod transfers;
 
 pub use audit::{AuditEntry, Audited};
 pub use projector::start;
-pub use queries::{Busy, Wanted};
+pub use queries::{Busy, HistoryFilter};
 pub use rows::{ClosedOrder, PastFill};
-pub use streams::{Page, Past};
+pub use streams::{Past, StreamPage};
 
 use std::sync::Arc;
 

@@ -35,7 +35,7 @@ impl From<HistoryError> for Busy {
 
 /// Which rows to return.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Wanted {
+pub struct HistoryFilter {
     /// Of this market.
     pub market: Option<MarketId>,
     /// Of this asset.
@@ -118,30 +118,34 @@ impl History {
     }
 
     /// `closed_orders`, by the time at which they closed.
-    pub async fn closed_orders(&self, grant: &HistoryGrant, wanted: &Wanted) -> Result<Paged<ClosedOrder>, Busy> {
+    pub async fn closed_orders(
+        &self,
+        grant: &HistoryGrant,
+        wanted: &HistoryFilter,
+    ) -> Result<Paged<ClosedOrder>, Busy> {
         self.query(grant.reached, async {
             let filter = OrderFilter {
                 market: wanted.market.map(|market| market.0.into()),
                 cl_ord_id: wanted.cl_ord_id.as_deref(),
                 userref: wanted.userref,
             };
-            Ok(told(self.reader.closed_orders(&page(grant, wanted), &filter).await?, wanted.limit))
+            Ok(decode_page(self.reader.closed_orders(&page(grant, wanted), &filter).await?, wanted.limit))
         })
         .await
     }
 
     /// `ledgers`, by time.
-    pub async fn ledger_entries(&self, grant: &HistoryGrant, wanted: &Wanted) -> Result<Paged<Entry>, Busy> {
+    pub async fn ledger_entries(&self, grant: &HistoryGrant, wanted: &HistoryFilter) -> Result<Paged<Entry>, Busy> {
         self.query(grant.reached, async {
             let asset = wanted.asset.map(|asset| asset.0.into());
             let rows = self.reader.ledger_entries(&page(grant, wanted), asset, wanted.kind.as_deref()).await?;
-            Ok(told(rows, wanted.limit))
+            Ok(decode_page(rows, wanted.limit))
         })
         .await
     }
 
     /// `audit_log`, by time, each entry with the digest of its journal row.
-    pub async fn audit_log(&self, grant: &AuditGrant, wanted: &Wanted) -> Result<Paged<Audited>, Busy> {
+    pub async fn audit_log(&self, grant: &AuditGrant, wanted: &HistoryFilter) -> Result<Paged<Audited>, Busy> {
         self.query(grant.reached, async {
             let page = within(grant.organization.0.into(), Period::ALWAYS, wanted);
             let mut rows = self.reader.audit(&page).await?;
@@ -161,10 +165,10 @@ impl History {
     }
 
     /// `trades_history`, by time.
-    pub async fn trades(&self, grant: &HistoryGrant, wanted: &Wanted) -> Result<Paged<PastFill>, Busy> {
+    pub async fn trades(&self, grant: &HistoryGrant, wanted: &HistoryFilter) -> Result<Paged<PastFill>, Busy> {
         self.query(grant.reached, async {
             let market = wanted.market.map(|market| market.0.into());
-            Ok(told(self.reader.trades(&page(grant, wanted), market).await?, wanted.limit))
+            Ok(decode_page(self.reader.trades(&page(grant, wanted), market).await?, wanted.limit))
         })
         .await
     }
@@ -185,7 +189,7 @@ impl History {
         self.query(grant.reached, async {
             // The tables may have advanced in the meantime.
             let cursor = Some(History::cursor_after(grant));
-            let wanted = Wanted { limit, cursor, ..Wanted::default() };
+            let wanted = HistoryFilter { limit, cursor, ..HistoryFilter::default() };
             let rows = self.reader.trades(&page(grant, &wanted), None).await?;
             Ok(rows.iter().take(limit).rev().filter_map(|row| read(&row.body)).collect())
         })
@@ -209,7 +213,7 @@ impl History {
             }
             if let Some(owner) = grant.service_user.filter(|_| !cl_ord_ids.is_empty()) {
                 let limit = u32::try_from(PAGE_MAX).unwrap_or(u32::MAX);
-                let page = Page { limit, ..page(grant, &Wanted::default()) };
+                let page = Page { limit, ..page(grant, &HistoryFilter::default()) };
                 rows.extend(self.reader.orders_by_client_id(&page, owner.0.into(), cl_ord_ids).await?);
             }
             rows.retain(|row| grant.dates.holds(Moment(row.at_us)));
@@ -220,12 +224,12 @@ impl History {
     }
 }
 
-pub(super) fn page(grant: &HistoryGrant, wanted: &Wanted) -> Page {
+pub(super) fn page(grant: &HistoryGrant, wanted: &HistoryFilter) -> Page {
     within(grant.account.0.into(), grant.dates, wanted)
 }
 
 /// The rows wanted, within the dates, and one more, to see whether there are more.
-fn within(owner: u64, dates: Period, wanted: &Wanted) -> Page {
+fn within(owner: u64, dates: Period, wanted: &HistoryFilter) -> Page {
     let period = wanted.period.within(dates);
     let after = wanted.cursor.map(|cursor| SortKey { at_us: cursor.at.0, id: cursor.id });
     // Also given as a bound of its own, so that a deep page is found by look-up, not by counting.
@@ -240,7 +244,7 @@ fn within(owner: u64, dates: Period, wanted: &Wanted) -> Page {
 }
 
 /// The records of a page of rows, and where the next page begins.
-fn told<T: DeserializeOwned>(mut rows: Vec<Stored>, limit: usize) -> Paged<T> {
+fn decode_page<T: DeserializeOwned>(mut rows: Vec<Stored>, limit: usize) -> Paged<T> {
     let next = cut(&mut rows, limit, |row| (row.at_us, row.id));
     (rows.iter().filter_map(|row| read(&row.body)).collect(), next)
 }
@@ -291,11 +295,11 @@ mod tests {
         let occupied = history.occupy().await;
         tokio::time::pause();
         let began = tokio::time::Instant::now();
-        let page = history.closed_orders(&grant(0), &Wanted { limit: 1, ..Wanted::default() }).await;
+        let page = history.closed_orders(&grant(0), &HistoryFilter { limit: 1, ..HistoryFilter::default() }).await;
         assert_eq!((page, began.elapsed().as_secs()), (Err(Busy), PATIENCE.as_secs()));
         tokio::time::resume();
         drop(occupied);
-        let page = history.closed_orders(&grant(0), &Wanted { limit: 1, ..Wanted::default() }).await;
+        let page = history.closed_orders(&grant(0), &HistoryFilter { limit: 1, ..HistoryFilter::default() }).await;
         assert_eq!(page, Ok((Vec::new(), None)));
     }
 

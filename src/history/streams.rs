@@ -20,7 +20,7 @@ const PAGE_BLOCKS: u32 = 16;
 #[derive(Debug)]
 pub enum Past {
     /// The next items.
-    Page(Page),
+    Page(StreamPage),
     /// Some of what follows the offset is no longer kept.
     TooOld,
     /// No item of this stream has that offset.
@@ -29,7 +29,7 @@ pub enum Past {
 
 /// A part of a stream.
 #[derive(Debug)]
-pub struct Page {
+pub struct StreamPage {
     /// The items, in order.
     pub items: Vec<(Arc<Stamped>, Route)>,
     /// There are no other items up to this offset.
@@ -101,7 +101,7 @@ impl History {
         }
         items.retain(|(stamped, route)| route.offset(stamped.seq) > offset);
         let until = if full { Seq(at.0.min(next - 1)) } else { at };
-        Ok(Past::Page(Page { items, until: until.snapshot_offset() }))
+        Ok(Past::Page(StreamPage { items, until: until.snapshot_offset() }))
     }
 
     /// Adds the items in the journal rows between two events, none after `at`; returns the sequence after those rows.

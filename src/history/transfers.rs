@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::History;
-use super::queries::{Busy, Paged, Wanted, cut, page};
+use super::queries::{Busy, HistoryFilter, Paged, cut, page};
 use super::rows::{bytes, read};
 use crate::domain::ids::AssetId;
 use crate::domain::time::Moment;
@@ -34,8 +34,12 @@ impl History {
         open: Vec<T>,
     ) -> Result<Paged<T>, Busy> {
         self.query(grant.reached, async {
-            let wanted =
-                Wanted { period: filter.period, limit: filter.limit, cursor: filter.before, ..Wanted::default() };
+            let wanted = HistoryFilter {
+                period: filter.period,
+                limit: filter.limit,
+                cursor: filter.before,
+                ..HistoryFilter::default()
+            };
             let rows = match filter.id {
                 Some(id) => {
                     let found = self.reader.transfer(grant.account.0.into(), T::KIND, id).await?;

@@ -13,7 +13,7 @@ use crate::domain::time::{Moment, Period};
 use crate::engine::exports::Export;
 use crate::engine::query::HistoryGrant;
 use crate::engine::reference::Reference;
-use crate::history::{Busy, History, Wanted};
+use crate::history::{Busy, History, HistoryFilter};
 
 /// Rows read at a time: this bounds an export's memory, and how long it occupies a reader.
 pub(super) const PAGE_ROWS: usize = 1_000;
@@ -40,7 +40,7 @@ pub(super) struct Job {
     pub export: Export,
     pub progress: Progress,
     grant: HistoryGrant,
-    wanted: Wanted,
+    wanted: HistoryFilter,
     pub file: File,
     path: PathBuf,
     /// The text of one page.
@@ -67,7 +67,7 @@ impl Job {
         };
         // Newest first, backwards from the order itself: it does not include anything later.
         let cursor = Some(History::cursor_after(&grant));
-        let wanted = Wanted { limit: PAGE_ROWS, cursor, ..Wanted::default() };
+        let wanted = HistoryFilter { limit: PAGE_ROWS, cursor, ..HistoryFilter::default() };
         let mut text = String::new();
         sheet::header(&mut text, export.format, &export.columns);
         let progress = Progress { started: now, rows: 0 };

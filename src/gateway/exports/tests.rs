@@ -21,7 +21,7 @@ use crate::engine::exports::Export;
 use crate::engine::ledger::{Party, Posting, Wallet};
 use crate::engine::query::HistoryGrant;
 use crate::engine::reference::Reference;
-use crate::history::{self, History, Wanted};
+use crate::history::{self, History, HistoryFilter};
 use crate::sequencer::Stamped;
 use crate::storage::Storage;
 
@@ -105,8 +105,9 @@ async fn filled(dir: &Path) -> History {
     let (dates, reached) = (Period::ALWAYS, Seq(*ROWS + LATER));
     let all = HistoryGrant { account: AccountId(1), service_user: None, dates, reached, at: at(*ROWS + LATER) };
     // Each call waits for the tables for a while.
-    let follow =
-        async { while history.ledger_entries(&all, &Wanted { limit: 1, ..Wanted::default() }).await.is_err() {} };
+    let follow = async {
+        while history.ledger_entries(&all, &HistoryFilter { limit: 1, ..HistoryFilter::default() }).await.is_err() {}
+    };
     tokio::time::timeout(Duration::from_secs(60 + *ROWS / 2_000), follow).await.expect("the tables follow");
     history
 }

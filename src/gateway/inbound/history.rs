@@ -1,6 +1,6 @@
 //! Pages of the past: closed orders, trades, ledger entries, the audit log.
 
-use super::request::{Body, Page, Parsed, params};
+use super::request::{Body, HistoryRequest, Page, Parsed, params};
 use super::values::{cursor, entry_type, limit, optional_cl_ord_id, owned, period};
 use super::{Message, WireError};
 use crate::domain::cursor::Cursor;
@@ -19,7 +19,7 @@ pub(super) fn closed_orders<'a>(e: &Message<'a>) -> Parsed<'a> {
         cursor: cursor(&asked.cursor, Cursor::parse)?,
         ..Page::default()
     };
-    Ok((asked.token, Body::History(page)))
+    Ok((asked.token, Body::History(HistoryRequest::ClosedOrders(page))))
 }
 
 pub(super) fn trades_history<'a>(e: &Message<'a>) -> Parsed<'a> {
@@ -31,7 +31,7 @@ pub(super) fn trades_history<'a>(e: &Message<'a>) -> Parsed<'a> {
         cursor: cursor(&asked.cursor, Cursor::parse)?,
         ..Page::default()
     };
-    Ok((asked.token, Body::History(page)))
+    Ok((asked.token, Body::History(HistoryRequest::Trades(page))))
 }
 
 pub(super) fn ledgers<'a>(e: &Message<'a>) -> Parsed<'a> {
@@ -44,7 +44,7 @@ pub(super) fn ledgers<'a>(e: &Message<'a>) -> Parsed<'a> {
         cursor: cursor(&asked.cursor, Cursor::parse)?,
         ..Page::default()
     };
-    Ok((asked.token, Body::History(page)))
+    Ok((asked.token, Body::History(HistoryRequest::Ledgers(page))))
 }
 
 pub(super) fn query_ledgers<'a>(e: &Message<'a>) -> Parsed<'a> {
@@ -55,7 +55,7 @@ pub(super) fn query_ledgers<'a>(e: &Message<'a>) -> Parsed<'a> {
     }
     // A name that no server has written belongs to no entry.
     let ledger_ids = names.iter().filter_map(|name| LedgerId::parse(name)).collect();
-    Ok((asked.token, Body::History(Page { ledger_ids, ..Page::default() })))
+    Ok((asked.token, Body::History(HistoryRequest::LedgersNamed(ledger_ids))))
 }
 
 pub(super) fn audit_log<'a>(e: &Message<'a>) -> Parsed<'a> {
@@ -66,5 +66,5 @@ pub(super) fn audit_log<'a>(e: &Message<'a>) -> Parsed<'a> {
         cursor: cursor(&asked.cursor, Cursor::parse)?,
         ..Page::default()
     };
-    Ok((asked.token, Body::History(page)))
+    Ok((asked.token, Body::Audit(page)))
 }

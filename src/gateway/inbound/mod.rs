@@ -18,7 +18,7 @@ mod venue;
 mod tests;
 
 pub use error::WireError;
-pub use request::{Body, Page, Request, SubscribeOptions, parse};
+pub use request::{Body, HistoryRequest, Page, Request, SubscribeOptions, parse};
 
 use std::collections::BTreeMap;
 

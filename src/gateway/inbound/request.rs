@@ -55,8 +55,10 @@ pub enum Body {
     },
     /// Ask the engine.
     Query(Query),
-    /// Ask history or the audit log, with the engine's permission.
-    History(Page),
+    /// Ask history, with the engine's permission.
+    History(HistoryRequest),
+    /// Ask the audit log, with the engine's permission.
+    Audit(Page),
 }
 
 /// The options of a stream.
@@ -99,6 +101,19 @@ impl SubscribeOptions {
     }
 }
 
+/// What to read of an account's history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HistoryRequest {
+    /// `closed_orders`
+    ClosedOrders(Page),
+    /// `trades_history`
+    Trades(Page),
+    /// `ledgers`
+    Ledgers(Page),
+    /// `query_ledgers`
+    LedgersNamed(Vec<LedgerId>),
+}
+
 /// A page of history.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Page {
@@ -118,8 +133,6 @@ pub struct Page {
     pub limit: usize,
     /// Where the previous page ended.
     pub cursor: Option<Cursor>,
-    /// The ledger entries named.
-    pub ledger_ids: Vec<LedgerId>,
 }
 
 /// Parses an envelope's request.
