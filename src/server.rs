@@ -172,7 +172,7 @@ impl Server {
             sweep: tokio::spawn(activity::sweep(Arc::clone(&gateway))),
             exports: tokio::spawn(exports::make(Arc::clone(&gateway))),
         };
-        presence::started(&gateway);
+        tokio::spawn(presence::follow_settings(Arc::clone(&gateway)));
         let (data_dir, certified) = (config.data_dir.clone(), certificate.clone());
         let scrape = Scrape { stages, gateway: Arc::clone(&gateway), certificate: certified, data_dir };
         let routes = routes(gateway, tasks, scrape);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::RwLock;
+use tokio::sync::Notify;
 
 use crate::engine::event::Event;
 use crate::engine::members::Members;
@@ -20,6 +21,8 @@ pub struct Directory {
     reference: RwLock<Arc<Reference>>,
     keys: RwLock<Keys>,
     members: RwLock<Members>,
+    /// The record of a key has changed since somebody waited for it last.
+    keys_changed: Notify,
     halted: AtomicBool,
     /// The storage does not accept writes, so commands are refused.
     read_only: AtomicBool,
@@ -32,6 +35,7 @@ impl Directory {
             reference: RwLock::new(Arc::new(state.reference.clone())),
             keys: RwLock::new(state.keys.clone()),
             members: RwLock::new(state.members.clone()),
+            keys_changed: Notify::new(),
             halted: AtomicBool::new(state.halted.is_some()),
             read_only: AtomicBool::new(false),
         }
@@ -49,6 +53,7 @@ impl Directory {
                 }
                 Event::VenueKeyChanged(_) | Event::ServiceUserChanged { .. } => {
                     self.keys.write().apply(stamped.at, event);
+                    self.keys_changed.notify_one();
                 }
                 Event::OrganizationCreated(_)
                 | Event::MemberChanged(_)
@@ -103,6 +108,11 @@ impl Directory {
     /// Reads the keys; their nonces are not up to date.
     pub fn keys<T>(&self, ask: impl FnOnce(&Keys) -> T) -> T {
         ask(&self.keys.read())
+    }
+
+    /// Waits until the record of a key has changed since the last call; for one task.
+    pub async fn keys_changed(&self) {
+        self.keys_changed.notified().await;
     }
 
     /// Reads the Members; their spent codes are not up to date.

@@ -1,7 +1,9 @@
 //! Which Service Users have a socket open, for cancel on disconnect: a key that asked for it and has had no socket for
 //! the grace period loses its orders. A planned stop is no disconnect; each start begins the period again.
+//!
+//! A key asks by its setting, which counts as it is when the period ends, or by a socket's subscription.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,10 +43,13 @@ impl Presence {
         Presence { of: Mutex::default(), grace }
     }
 
-    /// A socket of this Service User is open.
+    /// A socket of this Service User is open. After a whole grace period without one, what earlier ones asked for is
+    /// forgotten.
     pub fn enter(&self, id: ServiceUserId) {
         let mut of = self.of.lock();
-        of.entry(id).or_insert_with(|| Sockets { open: 0, asked: false, left: Instant::now() }).open += 1;
+        let sockets = of.entry(id).or_insert_with(|| Sockets { open: 0, asked: false, left: Instant::now() });
+        sockets.asked &= !sockets.are_gone(self.grace);
+        sockets.open += 1;
     }
 
     /// A socket of this Service User has closed; `asked` is whether it had asked for cancel on disconnect, `set`
@@ -59,21 +64,31 @@ impl Presence {
         sockets.open == 0 && (sockets.asked || set)
     }
 
-    /// Whether there has been no socket for the grace period; if so, forgets that its sockets had asked.
-    fn is_gone(&self, id: ServiceUserId) -> bool {
-        let mut of = self.of.lock();
+    /// Whether the orders are to be canceled now: there has been no socket for the grace period, and one had asked or the
+    /// setting is on (`set`).
+    fn is_due(&self, id: ServiceUserId, set: bool) -> bool {
+        let of = self.of.lock();
         // A key that has not connected since the start is gone once the grace period after the start is over.
-        let Some(sockets) = of.get_mut(&id) else { return true };
-        let gone = sockets.open == 0 && sockets.left.elapsed() >= self.grace;
-        sockets.asked &= !gone;
-        gone
+        let Some(sockets) = of.get(&id) else { return set };
+        sockets.are_gone(self.grace) && (sockets.asked || set)
     }
+}
+
+impl Sockets {
+    /// None has been open for the grace period.
+    fn are_gone(&self, grace: Duration) -> bool {
+        self.open == 0 && self.left.elapsed() >= grace
+    }
+}
+
+/// Whether the setting of this Service User's key is on, as of the last release.
+fn is_set(gateway: &Gateway, id: ServiceUserId) -> bool {
+    gateway.directory.keys(|keys| keys.service_user(id).settings.cancel_on_disconnect)
 }
 
 /// A socket of this Service User has closed; `asked` is whether it had asked for cancel on disconnect.
 pub fn left(gateway: &Arc<Gateway>, id: ServiceUserId, asked: bool) {
-    let set = gateway.directory.keys(|keys| keys.service_user(id).settings.cancel_on_disconnect);
-    if gateway.presence.leave(id, asked, set) {
+    if gateway.presence.leave(id, asked, is_set(gateway, id)) {
         tokio::spawn(cancel_unless_back(Arc::clone(gateway), vec![id]));
     }
 }
@@ -104,14 +119,28 @@ pub fn left_early(gateway: &Arc<Gateway>, by: Principal, id: ServiceUserId, aske
     });
 }
 
-/// The server starts: nobody is connected yet, and keys with the setting have the grace period to connect.
-pub fn started(gateway: &Arc<Gateway>) {
-    let set = gateway.directory.keys(|keys| {
-        let set = keys.all().iter().filter(|user| user.settings.cancel_on_disconnect);
-        set.filter(|user| user.status == KeyStatus::Active).map(|user| user.id).collect::<Vec<_>>()
-    });
-    if !set.is_empty() {
-        tokio::spawn(cancel_unless_back(Arc::clone(gateway), set));
+/// Gives active keys whose setting is on the grace period to connect: at the start, when nobody is connected yet, and
+/// when the setting is switched on. Runs until the server stops.
+pub async fn follow_settings(gateway: Arc<Gateway>) {
+    let mut before = HashSet::new();
+    let begin = async {
+        loop {
+            let set: HashSet<ServiceUserId> = gateway.directory.keys(|keys| {
+                let active = keys.all().iter().filter(|user| user.status == KeyStatus::Active);
+                active.filter(|user| user.settings.cancel_on_disconnect).map(|user| user.id).collect()
+            });
+            let fresh: Vec<ServiceUserId> = set.difference(&before).copied().collect();
+            if !fresh.is_empty() {
+                tokio::spawn(cancel_unless_back(Arc::clone(&gateway), fresh));
+            }
+            before = set;
+            gateway.directory.keys_changed().await;
+        }
+    };
+    tokio::select! {
+        biased;
+        () = gateway.stopping() => {}
+        () = begin => {}
     }
 }
 
@@ -128,7 +157,7 @@ async fn cancel_unless_back(gateway: Arc<Gateway>, ids: Vec<ServiceUserId>) {
 async fn cancel_after_grace(gateway: &Gateway, ids: Vec<ServiceUserId>) {
     tokio::time::sleep(gateway.presence.grace).await;
     for id in ids {
-        while gateway.presence.is_gone(id) {
+        while gateway.presence.is_due(id, is_set(gateway, id)) {
             match gateway.ask(Principal::SERVER, Work::Command(Command::Disconnected(id))).await {
                 Ok(_) | Err(Unanswered::Refused(_)) => break,
                 Err(Unanswered::Unavailable) => tokio::time::sleep(RETRY).await,
@@ -156,14 +185,17 @@ mod tests {
         let presence = presence(2);
         assert!(!presence.leave(ID, true, false), "the other one is there");
         tokio::time::advance(10 * GRACE).await;
-        assert!(!presence.is_gone(ID));
+        assert!(!presence.is_due(ID, true));
         assert!(presence.leave(ID, false, false));
         tokio::time::advance(GRACE).await;
-        assert!(presence.is_gone(ID));
+        assert!(presence.is_due(ID, false));
         presence.enter(ID);
         assert!(!presence.leave(ID, false, false), "nobody has asked since");
         presence.enter(ID);
         assert!(presence.leave(ID, false, true), "the key is set so");
+        tokio::time::advance(GRACE).await;
+        assert!(presence.is_due(ID, true));
+        assert!(!presence.is_due(ID, false), "it was set otherwise meanwhile");
     }
 
     #[tokio::test(start_paused = true)]
@@ -174,8 +206,8 @@ mod tests {
         presence.enter(ID);
         assert!(presence.leave(ID, false, false), "what was asked for holds over a gap within the grace");
         tokio::time::advance(GRACE / 2).await;
-        assert!(!presence.is_gone(ID), "the timer of the first gap ends here");
+        assert!(!presence.is_due(ID, false), "the timer of the first gap ends here");
         tokio::time::advance(GRACE / 2).await;
-        assert!(presence.is_gone(ID));
+        assert!(presence.is_due(ID, false));
     }
 }

@@ -311,6 +311,30 @@ async fn d4_57_what_one_socket_asked_for_is_done_once_the_others_are_gone_too_un
     assert_eq!(open(&mut watcher).await, orders[1..2]);
 }
 
+#[tokio::test]
+async fn d4_57_the_setting_counts_as_it_is_when_the_grace_is_over() {
+    let always = KeySettings { cancel_on_disconnect: true, ..KeySettings::default() };
+    let keys = [with(always), key(ScopeSet::ALL), key(ScopeSet::ALL)];
+    let world = World::configured(&keys, |config| config.limits.disconnect_grace_s = 20).await;
+    let mut watcher = world.bot(3).await;
+    watcher.subscribe("executions").await;
+    let mut alice = world.member("alice").await;
+    let mut orders = Vec::new();
+    for (number, set) in [(1, false), (2, true)] {
+        let mut bot = world.bot(number).await;
+        orders.push(bot.call("add_order", limit("buy", 1.0, 10.0)).await["order_id"].clone());
+        leave(bot).await;
+        let settings = json!({"cancel_on_disconnect": set});
+        let edit =
+            json!({"service_user_id": format!("SVC{number}"), "settings": settings, "otp": code(i64::from(set))});
+        assert_eq!(alice.call("edit_service_user", edit).await["state"], "executed");
+    }
+    passes(20).await;
+    // The second one's grace began with the edit, so that of the first is over as well.
+    assert_eq!(canceled(&mut watcher).await, orders[1]);
+    assert_eq!(open(&mut watcher).await, orders[..1]);
+}
+
 /// The orders are done before the client could learn that its token was accepted. A refused token causes nothing.
 #[tokio::test]
 async fn d4_57_who_leaves_before_the_first_answer_was_there_if_the_engine_took_the_token() {
