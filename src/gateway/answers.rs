@@ -121,8 +121,7 @@ impl Session {
         reference: &Reference,
         dates: Period,
     ) {
-        let Some(subscription) = self.subscriptions.get_mut(&channel).filter(|subscription| subscription.started)
-        else {
+        let Some(subscription) = self.subscriptions.get_mut(&channel).filter(|open| open.started && !open.over) else {
             return;
         };
         // Items of other keys, or of the other side of a trade, do not show the counters of those.
@@ -131,7 +130,7 @@ impl Session {
         let route = &item.route;
         if !dates.holds(item.stamped.at) {
             // `balances` stays open after the dates end; were they extended later, it would continue after a gap.
-            subscription.started &= channel != Operation::Balances || !dates.has_ended(item.stamped.at);
+            subscription.over |= channel == Operation::Balances && dates.has_ended(item.stamped.at);
             return;
         }
         if !filters::admits(&subscription.options, item, reference) {
@@ -300,21 +299,22 @@ impl Session {
     fn begin(&mut self, call: Call, started: Result<Box<Started>, Reject>, now: Moment) {
         let Continuation::Subscribe(follow) = call.then else { return };
         let channel = call.operation;
-        let Started { at, first, mut warnings, fills } = match started {
+        let Started { at, first, mut warnings, fills, live } = match started {
             Ok(started) => *started,
             Err(reject) => return self.refused(&call, &reject, now),
         };
         let Some(subscription) =
-            self.subscriptions.get(&channel).filter(|subscription| subscription.number == follow.number)
+            self.subscriptions.get_mut(&channel).filter(|subscription| subscription.number == follow.number)
         else {
             return self.ended_early(&call, follow, now);
         };
+        subscription.over = !live;
+        let options = subscription.options.clone();
         if follow.acknowledged && !self.sees_past(channel) {
             // The right was lost while the last page was written; no more of the past may be sent.
             self.ending = Some(End::Close(Close::ReplayBrokenOff));
             return;
         }
-        let options = subscription.options.clone();
         let fills = fills.filter(|_| options.snap_trades == Some(true));
         if follow.too_old {
             warnings.push(Code::OffsetTooOld.text());

@@ -304,8 +304,10 @@ impl Session {
                 self.judging = true;
             }
             _ => {
-                if self.subscriptions.contains_key(&operation) {
-                    return self.reply(envelope, Err(Code::AlreadySubscribed.text()));
+                match self.subscriptions.get(&operation) {
+                    None => {}
+                    Some(ended) if ended.over => self.queue.unsubscribed(operation, ended.number),
+                    Some(_) => return self.reply(envelope, Err(Code::AlreadySubscribed.text())),
                 }
                 let reference = self.gateway.directory.reference();
                 // An unknown asset in the filter would silence the channel.

@@ -59,6 +59,8 @@ pub struct Started {
     pub warnings: Vec<&'static str>,
     /// Permission to read past fills, for `snap_trades`.
     pub fills: Option<HistoryGrant>,
+    /// Whether changes follow; not after the query end date (rule 10).
+    pub live: bool,
 }
 
 /// What a private stream begins with.

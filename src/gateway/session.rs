@@ -57,6 +57,8 @@ pub(super) struct Subscription {
     pub(super) number: u64,
     /// Whether its acknowledgement was written; items before that belong to an earlier subscription.
     pub(super) started: bool,
+    /// Whether the key's query end date has passed under it: nothing follows, and another subscription may replace it.
+    pub(super) over: bool,
     /// Frames so far (rule 43).
     pub(super) sequence: u64,
     /// The options asked for; boxed, because the hash table has more room than entries.

@@ -142,7 +142,7 @@ impl Subscriptions {
             Some(Err(Gap::TooOld)) if !past && from_offset == Some(0) => First::Replay(channel.ring.all(at)),
             Some(Err(Gap::TooOld)) => {
                 let first = if past { First::Past(owner) } else { First::TooOld };
-                return Ok(Started { at, first, warnings, fills });
+                return Ok(Started { at, first, warnings, fills, live });
             }
             Some(Err(Gap::Unknown)) => return Err(unknown_offset()),
         };
@@ -151,7 +151,7 @@ impl Subscriptions {
             let since = if matches!(first, First::Replay(_)) { told.min(at) } else { at };
             channel.enter(Subscriber { since, ..subscriber });
         }
-        Ok(Started { at, first, warnings, fills })
+        Ok(Started { at, first, warnings, fills, live })
     }
 
     /// Ends following.

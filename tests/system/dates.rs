@@ -206,6 +206,9 @@ async fn d2_22_at_the_end_date_streams_of_the_past_are_closed_and_balances_say_n
     }
     bot.call("get_balances", json!({})).await;
     bot.kept();
+    let mut late = world.bot(1).await;
+    late.subscribe("balances").await;
+    assert_eq!(late.frame("balances").await["type"], "snapshot");
     for later in [Some(wall_clock().plus_us(3_600_000_000)), None] {
         maker.call("add_order", limit("sell", "0.1", "1000")).await;
         bot.call("add_order", limit("buy", "0.1", "1000")).await;
@@ -216,7 +219,14 @@ async fn d2_22_at_the_end_date_streams_of_the_past_are_closed_and_balances_say_n
             alice.call("edit_service_user", ends(later, 1)).await;
         }
     }
-    bot.call("unsubscribe", json!({"channel": "balances"})).await;
-    bot.subscribe("balances").await;
-    assert_eq!(bot.frame("balances").await["type"], "snapshot");
+    for stopped in [&mut bot, &mut late] {
+        stopped.subscribe("balances").await;
+        assert_eq!(stopped.frame("balances").await["type"], "snapshot");
+        assert_eq!(stopped.refused("subscribe", json!({"channel": "balances"})).await, "Already subscribed");
+    }
+    maker.call("add_order", limit("sell", "0.1", "1000")).await;
+    bot.call("add_order", limit("buy", "0.1", "1000")).await;
+    for again in [&mut bot, &mut late] {
+        assert_eq!(again.frame("balances").await["type"], "update");
+    }
 }
