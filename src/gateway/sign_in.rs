@@ -17,6 +17,7 @@ use zeroize::Zeroizing;
 use super::admission::counted_as;
 use super::context::{Gateway, Unanswered};
 use super::handshake::origin;
+use super::inbound::{WireError, without_place};
 use super::passwords::{bearer_hash, matching_step, new_bearer_token, new_totp_secret};
 use super::peer::Peer;
 use super::refusal::Refusal;
@@ -30,7 +31,6 @@ use crate::engine::members::not_invited;
 use crate::engine::query::Query;
 use crate::engine::reject::{Code, Reject};
 use crate::sequencer::handle::{Answer, Work};
-use crate::wire::leaf::Object;
 
 /// The cookie's name.
 const COOKIE: &str = "countersign_session";
@@ -81,9 +81,20 @@ pub(super) fn body<'a, T: Deserialize<'a>>(headers: &HeaderMap, bytes: &'a Bytes
     if !is_json(headers) {
         return Err(Refusal::invalid(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send application/json"));
     }
-    serde_json::from_slice(bytes).map(Object::into_inner).map_err(|error| {
-        // Refusals are logged, and the wrong field may contain a code or password.
-        Refusal::invalid(StatusCode::BAD_REQUEST, problem(&error.to_string()))
+    let malformed = || Refusal::new(StatusCode::BAD_REQUEST, Code::MalformedRequest);
+    // serde would take an array for a struct, member by member.
+    let text =
+        std::str::from_utf8(bytes).ok().filter(|text| text.trim_start().starts_with('{')).ok_or_else(malformed)?;
+    serde_json::from_str(text).map_err(|error| {
+        let message = error.to_string();
+        if !error.is_data() {
+            malformed()
+        } else if message.starts_with("unknown field") {
+            // Refusals are logged, and what was sent as a name may be a code or password.
+            Refusal::invalid(StatusCode::BAD_REQUEST, problem(without_place(&message)))
+        } else {
+            Refusal { error: WireError::shape::<T>(text, "").text, ..malformed() }
+        }
     })
 }
 

@@ -71,7 +71,7 @@ impl WireError {
         if message.starts_with("duplicate field") {
             return WireError::field(quoted, "give this field once");
         }
-        let plain = message.rsplit_once(" at line ").map_or(message.as_str(), |(plain, _)| plain);
+        let plain = without_place(&message);
         match plain.rsplit_once(", expected ") {
             Some((_, expected)) => WireError::kind(&path, expected),
             None => WireError::field(&path, plain),
@@ -95,6 +95,11 @@ impl WireError {
     pub fn in_batch(self, index: usize) -> WireError {
         WireError { text: format!("{} (orders[{index}])", self.text), ..self }
     }
+}
+
+/// serde's message without the line and column of the text that it found wrong.
+pub fn without_place(message: &str) -> &str {
+    message.rsplit_once(" at line ").map_or(message, |(plain, _)| plain)
 }
 
 /// A field's name as v2's texts begin with it.

@@ -17,7 +17,7 @@ mod venue;
 #[cfg(test)]
 mod tests;
 
-pub use error::WireError;
+pub use error::{WireError, without_place};
 pub use request::{Body, HistoryRequest, Page, Request, SubscribeOptions, parse};
 
 use std::collections::BTreeMap;
