@@ -59,12 +59,17 @@ impl Default for KeySettings {
 /// # Errors
 /// The text says what to give instead.
 pub fn network(text: &str) -> Result<IpNet, &'static str> {
+    let advice = "give addresses or networks such as 10.0.0.0/8";
+    // Elsewhere a number that begins with 0 may be octal.
+    if text.split_once('/').is_some_and(|(_, length)| length.len() > 1 && length.starts_with('0')) {
+        return Err(advice);
+    }
     let net = text.parse().or_else(|_| text.parse().map(|address: IpAddr| address.into()));
     let v4 = |v6: Ipv6Net| {
         let prefix = v6.prefix_len().checked_sub(96)?;
         Ipv4Net::new(v6.addr().to_ipv4_mapped()?, prefix).ok()
     };
-    match net.map_err(|_| "give addresses or networks such as 10.0.0.0/8")? {
+    match net.map_err(|_| advice)? {
         IpNet::V6(v6) => Ok(v4(v6).map_or(IpNet::V6(v6), IpNet::V4)),
         IpNet::V4(v4) => Ok(IpNet::V4(v4)),
     }
@@ -138,6 +143,16 @@ mod tests {
             assert_eq!(settings.admits_peer(peer.parse().unwrap()), admitted, "{peer}");
         }
         assert!(KeySettings::default().admits_peer("203.0.113.9".parse().unwrap()));
+    }
+
+    #[test]
+    fn d1_11_a_network_is_written_in_one_way() {
+        for text in ["127.0.0.1/08", "127.0.0.1/00", "::1/0128", "127.0.0.01", "127.0.0.1/", "127.0.0.1/33"] {
+            assert!(network(text).is_err(), "{text}");
+        }
+        for text in ["0.0.0.0/0", "127.0.0.1/8", "::1/128", "::1", "192.0.2.1"] {
+            assert!(network(text).is_ok(), "{text}");
+        }
     }
 
     #[test]

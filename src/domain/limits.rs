@@ -32,6 +32,8 @@ pub const RULE_NAMES_MAX: usize = 100;
 pub const OVERLAP_MAX_S: u64 = 7 * 86_400;
 /// The longest timeout of the dead man's switch, seconds: less than a day.
 pub const SWITCH_MAX_S: u64 = 86_399;
+/// The highest offset of an item; a client may hold it as a float of 64 bits (rule 41).
+pub const OFFSET_MAX: u64 = (1 << 53) - 1;
 /// Networks in one key's IP allow-list.
 pub const NETWORKS_MAX: usize = 100;
 /// Bytes of a name or e-mail address.

@@ -11,7 +11,7 @@ use super::leaf::{
 };
 use crate::access::{key::OnStop, scope::Scope, workflow::Permission, workflow::Workflow};
 use crate::domain::exports::{Format, Report};
-use crate::domain::limits::SWITCH_MAX_S;
+use crate::domain::limits::{OFFSET_MAX, SWITCH_MAX_S};
 use crate::domain::markets::{EventTrigger, MarketStatus};
 use crate::domain::orders::{OrderType, Side, TimeInForce};
 use crate::domain::terms::{FeeCurrency, PriceReference, PriceType, SelfTrade};
@@ -66,7 +66,7 @@ params! {
         users?: Text<'a>,
         include_tokenized_assets?: bool,
         execution_venue?: Text<'a>,
-        from_offset?: u64,
+        from_offset?: UpTo<OFFSET_MAX>,
         asset?: Names<'a>,
         r#type?: Names<'a>,
         workflow?: Word<'a, Workflow>,

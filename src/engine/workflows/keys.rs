@@ -319,10 +319,10 @@ fn check_terms(
         return Err(Reject::field(Code::Exists, "name", "choose another name"));
     }
     if settings.ip_allowlist.len() > NETWORKS_MAX {
-        return Err(Reject::field(Code::LimitReached, "ip_allowlist", "give at most 100 networks"));
+        return Err(Reject::field(Code::LimitReached, "settings.ip_allowlist", "give at most 100 networks"));
     }
     if settings.query_dates.is_empty() {
-        return Err(Reject::invalid("query_end", "must be after query_start"));
+        return Err(Reject::invalid("settings.query_end", "must be after query_start"));
     }
     Ok(())
 }

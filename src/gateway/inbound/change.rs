@@ -202,18 +202,18 @@ fn scopes(names: &[Word<'_, Scope>]) -> Result<ScopeSet, WireError> {
 
 fn settings(asked: Option<&p::Settings<'_>>) -> Result<SettingsChange, WireError> {
     let Some(asked) = asked else { return Ok(SettingsChange::default()) };
-    let network = |text: &Text<'_>| network(text).map_err(|advice| WireError::field("ip_allowlist", advice));
+    let network = |text: &Text<'_>| network(text).map_err(|advice| WireError::field("settings.ip_allowlist", advice));
     let networks = |texts: &Vec<Text<'_>>| texts.iter().map(network).collect::<Result<Vec<_>, _>>();
     let date =
         |field, asked: &Option<Option<Text<'_>>>| asked.as_ref().map(|text| moment(field, text.as_deref())).transpose();
     Ok(SettingsChange {
-        expires_at: date("expires_at", &asked.expires_at)?,
-        query_start: date("query_start", &asked.query_start)?,
-        query_end: date("query_end", &asked.query_end)?,
+        expires_at: date("settings.expires_at", &asked.expires_at)?,
+        query_start: date("settings.query_start", &asked.query_start)?,
+        query_end: date("settings.query_end", &asked.query_end)?,
         allow_websocket: asked.allow_websocket,
         nonce_window: asked.nonce_window,
         ip_allowlist: asked.ip_allowlist.as_ref().map(networks).transpose()?,
-        on_stop: optional_word("on_stop", asked.on_stop.as_deref())?,
+        on_stop: optional_word("settings.on_stop", asked.on_stop.as_deref())?,
         cancel_on_disconnect: asked.cancel_on_disconnect,
     })
 }

@@ -85,6 +85,7 @@ impl WireError {
             "i64" => "give an integer",
             "u32" => "give an integer from 0 to 4294967295",
             "u64" => "give an integer from 0 to 18446744073709551615",
+            "a sequence" if field.contains('.') => "give an array",
             "a sequence" => return WireError::new(format!("{} field must be an array", capitalised(field))),
             other => return WireError::field(field, &format!("give {other}")),
         };

@@ -16,7 +16,7 @@ use crate::domain::time::Period;
 use crate::engine::command::{Command, OrderRef};
 use crate::engine::query::Query;
 use crate::engine::reject::Code;
-use crate::wire::leaf::{Names, Text};
+use crate::wire::leaf::{Names, Text, UpTo};
 use crate::wire::params as p;
 
 /// A parsed message.
@@ -211,7 +211,7 @@ fn stream<'a>(envelope: &Message<'a>) -> Result<(Operation, Option<Text<'a>>, Su
         order_status: asked.order_status,
         ratecounter: asked.ratecounter.unwrap_or(false),
         cancel_on_disconnect: asked.cancel_on_disconnect.unwrap_or(false),
-        from_offset: asked.from_offset,
+        from_offset: asked.from_offset.map(UpTo::get),
         assets: filter("asset", asked.asset, "Asset field must be an array")?,
         types: match filter("type", asked.r#type, "Type field must be an array")? {
             Some(types) => Some(types.iter().map(|name| entry_type(name)).collect::<Result<_, _>>()?),

@@ -147,6 +147,7 @@ fn the_type_of_a_price_that_is_not_given_is_refused() {
 
 #[test]
 fn a_value_of_the_wrong_type_is_refused_by_the_name_of_its_field() {
+    const SETTINGS: &str = "edit_service_user";
     for (method, params, expected) in [
         ("add_order", r#"{"side":5}"#, "side: give a string"),
         ("add_order", r#"{"post_only":"yes"}"#, "post_only: give true or false"),
@@ -169,13 +170,27 @@ fn a_value_of_the_wrong_type_is_refused_by_the_name_of_its_field() {
         (
             "subscribe",
             r#"{"channel":"ledger","from_offset":-1}"#,
-            "from_offset: give an integer from 0 to 18446744073709551615",
+            "from_offset: give an integer from 0 to 9007199254740991",
         ),
+        (SETTINGS, r#"{"ip_allowlist":"::1"}"#, "settings.ip_allowlist: give an array"),
+        (SETTINGS, r#"{"ip_allowlist":[1]}"#, "settings.ip_allowlist[0]: give a string"),
+        (
+            SETTINGS,
+            r#"{"ip_allowlist":["127.0.0.1/08"]}"#,
+            "settings.ip_allowlist: give addresses or networks such as 10.0.0.0/8",
+        ),
+        (SETTINGS, r#"{"nonce_window":-1}"#, "settings.nonce_window: give an integer from 0 to 18446744073709551615"),
+        (SETTINGS, r#"{"query_end":"soon"}"#, "settings.query_end: give an RFC 3339 time"),
+        (SETTINGS, r#"{"on_stop":"x"}"#, "settings.on_stop: give cancel or keep"),
         ("cancel_all_orders_after", r#"{"timeout":null}"#, "timeout: give an integer from 0 to 86399"),
         ("cancel_all_orders_after", r#"{"timeout":-1}"#, "timeout: give an integer from 0 to 86399"),
         ("cancel_all_orders_after", r#"{"timeout":1.5}"#, "timeout: give an integer from 0 to 86399"),
         ("cancel_all_orders_after", r#"{"timeout":86400}"#, "timeout: give an integer from 0 to 86399"),
     ] {
+        let params = match method {
+            SETTINGS => format!(r#"{{"service_user_id":"SVC1","settings":{params}}}"#),
+            _ => params.to_owned(),
+        };
         let text = format!(r#"{{"method":"{method}","params":{params},"req_id":3}}"#);
         assert_eq!(refusal(&text), (format!("EGeneral:Invalid arguments:{expected}"), Some(3)), "{text}");
     }
