@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::any;
 use axum::{Extension, Router};
 use tokio::runtime::Handle;
 
@@ -31,7 +31,7 @@ use crate::sequencer::handle::{Answer, Work};
 
 /// The WebSocket's route.
 pub fn routes(gateway: Arc<Gateway>) -> Router {
-    Router::new().route("/v2", get(open)).with_state(gateway)
+    Router::new().route("/v2", any(open)).with_state(gateway)
 }
 
 async fn open(

@@ -78,6 +78,10 @@ impl IntoResponse for Refusal {
         if let Some(seconds) = self.retry_after_s {
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }
+        if self.status == StatusCode::METHOD_NOT_ALLOWED {
+            // RFC 9110 §15.5.6. What refuses a method takes GET alone.
+            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET"));
+        }
         if self.status == StatusCode::UPGRADE_REQUIRED {
             // The protocol to upgrade to (RFC 6455 §4.2.2).
             let wanted = [(header::UPGRADE, "websocket"), (header::SEC_WEBSOCKET_VERSION, "13")];

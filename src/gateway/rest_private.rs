@@ -27,6 +27,7 @@ use crate::engine::service_users::KeyRef;
 pub fn routes(gateway: Arc<Gateway>) -> Router {
     Router::new()
         .route("/0/private/GetWebSocketsToken", post(token).fallback(unknown))
+        .route("/0/private/", any(unknown))
         .route("/0/private/{*method}", any(unknown))
         .with_state(gateway)
 }

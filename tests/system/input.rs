@@ -255,6 +255,7 @@ async fn http_answers_what_it_must() {
     let world = World::new(&[key(ScopeSet::ALL)]).await;
     for (method, path) in [
         ("POST", "/0/private/Balance"),
+        ("POST", "/0/private/"),
         ("GET", "/0/private/Balance"),
         ("POST", "/0/private/Earn/Strategies"),
         ("GET", "/0/private/GetWebSocketsToken"),
@@ -263,6 +264,14 @@ async fn http_answers_what_it_must() {
     ] {
         let (status, _, body) = http(world.address, method, path, &[], "").await;
         assert_eq!((status, body.as_str()), (200, r#"{"error":["EGeneral:Unknown method"]}"#), "{method} {path}");
+    }
+    for (method, path, error) in [
+        ("POST", "/v2", "EGeneral:Invalid arguments: a WebSocket starts with GET"),
+        ("OPTIONS", "/exports/x", "EGeneral:Invalid arguments:method: use GET"),
+    ] {
+        let (status, head, body) = http(world.address, method, path, &[], "").await;
+        assert_eq!((status, body), (405, json!({"error": [error]}).to_string()), "{method} {path}");
+        assert!(head.to_lowercase().contains("\r\nallow: get\r\n"), "{head}");
     }
     let (status, _, body) = http(world.address, "POST", "/0/private/GetWebSocketsToken", &[], "nonce=1").await;
     assert_eq!((status, body.as_str()), (200, r#"{"error":["EAPI:Invalid key"]}"#));

@@ -7,7 +7,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
 use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::get;
+use axum::routing::any;
 use axum::{Extension, Router};
 use futures::stream::try_unfold;
 use tokio::fs::File;
@@ -29,7 +29,7 @@ const CHUNK_BYTES: usize = 64 * 1024;
 
 /// The route of the links.
 pub fn routes(gateway: Arc<Gateway>) -> Router {
-    Router::new().route("/exports/{token}", get(fetch)).with_state(gateway)
+    Router::new().route("/exports/{token}", any(fetch)).with_state(gateway)
 }
 
 async fn fetch(
