@@ -90,8 +90,13 @@ pub enum ServerError {
     #[error("the master key does not open the secrets of this journal: give the one that `init` made with it")]
     MasterKey,
     /// The system cannot start a thread.
-    #[error("no thread for the dashboards: {0}")]
-    Thread(std::io::Error),
+    #[error("no thread for the {name}: {source}")]
+    Thread {
+        /// The thread's name.
+        name: &'static str,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// The system does not accept a signal handler.
     #[error("no handler for SIGXFSZ: {0}")]
     Signal(std::io::Error),
@@ -153,7 +158,7 @@ impl Server {
         // Replays have their own reader, beside the projector's.
         let journals = (journal, storage.reader().await?);
         let (history, past, projecting) = history::start(&storage, journals, history_batches, kept, seq).await?;
-        let dashboards = Background::start("dashboards").map_err(ServerError::Thread)?;
+        let dashboards = Background::start("dashboards").map_err(no_thread("dashboards"))?;
         let fan_out = dashboards.handle().spawn(fan_out::run(Arc::clone(&directory), fanned_out));
         let market_data = market_data::start(market, past, market_batches, frame::shared, wall_clock);
         let links = Links {
@@ -225,6 +230,11 @@ impl Server {
         }
         ended
     }
+}
+
+/// The refusal to start a thread of this name.
+fn no_thread(name: &'static str) -> impl Fn(std::io::Error) -> ServerError {
+    move |source| ServerError::Thread { name, source }
 }
 
 /// The configured storage. Creates the data directory, which is needed even if a database holds most of the data.

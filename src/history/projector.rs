@@ -18,7 +18,7 @@ use crate::domain::ids::Seq;
 use crate::domain::prints::MarketPast;
 use crate::sequencer::{Events, Stamped, codec};
 use crate::storage::history::{self, HistoryBatch, HistoryError, HistoryReader, HistoryWriter};
-use crate::storage::journal::{Head, JournalError};
+use crate::storage::journal::Head;
 use crate::storage::{Digest, JournalReader, Storage};
 
 /// Journal rows read at a time.
@@ -313,9 +313,5 @@ impl Projector {
 
 /// The digest of the journal row with this event.
 async fn digest_of(journal: &JournalReader, seq: u64) -> Result<Digest, HistoryError> {
-    let found = journal.digests_of(&[seq]).await?;
-    found
-        .first()
-        .copied()
-        .ok_or_else(|| HistoryError::from(JournalError::Corrupt { at: seq, why: "no row holds it".to_owned() }))
+    Ok(journal.digests_of(&[seq]).await?[0])
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 
 use super::port::Port;
-use super::{ServerError, wall_clock};
+use super::{ServerError, no_thread, wall_clock};
 use crate::config::Config;
 use crate::domain::ids::Seq;
 use crate::engine::command::Command;
@@ -79,7 +79,7 @@ pub(super) async fn start(
     std::thread::Builder::new()
         .name("sequencer".to_owned())
         .spawn(move || run(sequence, started, ended))
-        .map_err(|_| ServerError::Sequencer)?;
+        .map_err(no_thread("sequencer"))?;
     Ok((running.await.map_err(|_| ServerError::Sequencer)??, end))
 }
 
@@ -92,7 +92,7 @@ fn run(
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            tracing::error!(%error, "no runtime for the sequencer");
+            let _ = started.send(Err(no_thread("sequencer")(error)));
             return;
         }
     };
@@ -118,7 +118,7 @@ async fn run_beside(
     data_dir: PathBuf,
     metrics: Arc<Metrics>,
 ) -> Result<(), ServerError> {
-    let mut shadow = shadow.start().map_err(|_| ServerError::Sequencer)?;
+    let mut shadow = shadow.start().map_err(no_thread("shadow"))?;
     let (running, stopped) = oneshot::channel();
     let mut head = tokio::spawn(keep_head(data_dir, sequencer.head(), sequencer.files(), metrics, stopped));
     let mut headed = None;

@@ -172,6 +172,8 @@ async fn rows_come_back_in_order_after_reopening(place: &Place) {
     assert_eq!(rows[2].body, b"row 2");
     let digests = reader.digests_of(&[10, 1, 2, 3]).await.unwrap();
     assert_eq!(digests, [rows[4].digest, rows[0].digest, rows[0].digest, rows[1].digest]);
+    let missing = reader.digests_of(&[1, 0]).await.unwrap_err();
+    assert!(matches!(missing, JournalError::Corrupt { at: 0, .. }), "{missing}");
 }
 
 async fn a_wrong_sequence_is_refused_and_writes_nothing(place: &Place) {

@@ -106,6 +106,13 @@ pub enum JournalError {
     Locked(String),
 }
 
+impl JournalError {
+    /// No row holds the sequence `at`.
+    pub(super) fn missing(at: u64) -> JournalError {
+        JournalError::Corrupt { at, why: "no row holds it".to_owned() }
+    }
+}
+
 impl From<sqlx::Error> for JournalError {
     fn from(error: sqlx::Error) -> JournalError {
         let why = match &error {

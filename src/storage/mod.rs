@@ -224,13 +224,12 @@ impl JournalReader {
         }
     }
 
-    /// The digests of the rows with these sequences, in that order.
+    /// The digests of the rows with these sequences, in that order. A sequence that no row holds is an error.
     pub async fn digests_of(&self, seqs: &[u64]) -> Result<Vec<Digest>, JournalError> {
         match self {
             JournalReader::Sql(reader) => reader.digests_of(seqs).await,
             JournalReader::Memory(disk) => {
-                let missing = |at| JournalError::Corrupt { at, why: "no row holds it".to_owned() };
-                seqs.iter().map(|seq| disk.digest_of(*seq).ok_or_else(|| missing(*seq))).collect()
+                seqs.iter().map(|seq| disk.digest_of(*seq).ok_or_else(|| JournalError::missing(*seq))).collect()
             }
         }
     }

@@ -84,7 +84,9 @@ fn row(record: &Record<'_>) -> Result<Row, JournalError> {
 }
 
 fn digest(record: &Record<'_>) -> Result<Digest, JournalError> {
-    whole(record.get("digest")?, unsigned(record.get("first_seq")?))
+    let at = unsigned(record.get("first_seq")?);
+    let bytes: Option<Vec<u8>> = record.get("digest")?;
+    whole(bytes.ok_or_else(|| JournalError::missing(at))?, at)
 }
 
 fn whole(bytes: Vec<u8>, at: u64) -> Result<Digest, JournalError> {

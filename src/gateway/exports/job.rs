@@ -24,6 +24,9 @@ pub(super) enum Stuck {
     /// History does not answer in time.
     #[error("history is busy")]
     Busy,
+    /// The engine does not answer.
+    #[error("the engine does not answer")]
+    Unanswered,
     /// The file cannot be written.
     #[error(transparent)]
     File(#[from] io::Error),

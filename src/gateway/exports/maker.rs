@@ -105,7 +105,7 @@ impl Maker {
         match self.gateway.ask(Principal::SERVER, Work::Command(command)).await {
             // If it was removed meanwhile, the next comparison removes the file.
             Ok(_) | Err(Unanswered::Refused(_)) => Ok(()),
-            Err(Unanswered::Unavailable) => Err(Stuck::Busy),
+            Err(Unanswered::Unavailable) => Err(Stuck::Unanswered),
         }
     }
 
@@ -134,7 +134,7 @@ impl Maker {
             match self.gateway.ask(Principal::SERVER, Work::Query(query)).await {
                 Ok(Answer::View(View::Exports(page))) if page.is_empty() => return Ok(all),
                 Ok(Answer::View(View::Exports(page))) => all.extend(page),
-                Ok(_) | Err(_) => return Err(Stuck::Busy),
+                Ok(_) | Err(_) => return Err(Stuck::Unanswered),
             }
         }
     }
