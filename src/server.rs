@@ -181,8 +181,11 @@ impl Server {
         let (data_dir, certified) = (config.data_dir.clone(), certificate.clone());
         let scrape = Scrape { stages, gateway: Arc::clone(&gateway), certificate: certified, data_dir };
         let routes = routes(gateway, tasks, scrape);
-        let limits = listener_limits(&config, certificate, metrics, &stopping);
-        let listening = tokio::spawn(listener::serve(listener, routes, limits, stopping));
+        let options = listener_options(&config, certificate.as_ref(), metrics);
+        if let Some(certificate) = certificate {
+            tokio::spawn(certificate.follow(stopping.clone()));
+        }
+        let listening = tokio::spawn(listener::serve(listener, routes, options, stopping));
         tracing::info!(%address, "listening");
         Ok(Server { address, stop, sockets, listening, sequencer, failure: None, projecting, dashboards })
     }
@@ -277,23 +280,18 @@ async fn unread(response: Response) -> Response {
     }
 }
 
-/// The listener's limits and TLS; from here on the certificate is reloaded when it changes.
-fn listener_limits(
+/// The listener's options by the settings.
+fn listener_options(
     config: &Config,
-    certificate: Option<Arc<Certificate>>,
+    certificate: Option<&Arc<Certificate>>,
     metrics: Arc<Metrics>,
-    stopping: &watch::Receiver<bool>,
-) -> listener::Limits {
-    let tls = certificate.as_ref().map(Certificate::acceptor);
-    if let Some(certificate) = certificate {
-        tokio::spawn(certificate.follow(stopping.clone()));
-    }
+) -> listener::Options {
     let Config { limits, trusted_proxies, .. } = config;
-    listener::Limits {
+    listener::Options {
         max_connections: limits.max_connections,
         connections_per_address: limits.connections_per_address,
         trusted_proxies: trusted_proxies.clone(),
-        tls,
+        tls: certificate.map(Certificate::acceptor),
         metrics,
     }
 }

@@ -51,7 +51,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// What the listener must know.
 #[derive(Clone)]
-pub struct Limits {
+pub struct Options {
     /// Connections open at once, upgraded ones included; at most `Semaphore::MAX_PERMITS`.
     pub max_connections: usize,
     /// Connections of one address open at once; this host and trusted proxies are not counted.
@@ -64,19 +64,19 @@ pub struct Limits {
     pub metrics: Arc<Metrics>,
 }
 
-/// One place among [`Limits::max_connections`] and those of its address, free again when its last clone is dropped.
+/// One place among [`Options::max_connections`] and those of its address, free again when its last clone is dropped.
 /// A request extension, so that an upgraded socket can keep it.
 #[derive(Debug, Clone)]
 pub struct Place {
     _held: Arc<(OwnedSemaphorePermit, Option<Admitted>)>,
 }
 
-/// Serves `app` until `stop` turns true. Then accepts no more, gives requests under way 5 s to finish, and
-/// returns when every connection is gone; ending upgraded ones is their sessions' work.
-pub async fn serve(listener: TcpListener, app: Router, limits: Limits, mut stop: watch::Receiver<bool>) {
-    let all = u32::try_from(limits.max_connections).unwrap_or(u32::MAX);
-    let (tls, metrics) = (limits.tls.clone(), Arc::clone(&limits.metrics));
-    let places = Places::new(limits);
+/// Serves `app` until `stop` turns true. Then accepts no more, gives requests under way 5 s to finish, and returns
+/// when every connection is gone; upgraded ones are ended by their sessions.
+pub async fn serve(listener: TcpListener, app: Router, options: Options, mut stop: watch::Receiver<bool>) {
+    let all = u32::try_from(options.max_connections).unwrap_or(u32::MAX);
+    let (tls, metrics) = (options.tls.clone(), Arc::clone(&options.metrics));
+    let places = Places::new(options);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -124,11 +124,11 @@ struct Places {
 }
 
 impl Places {
-    fn new(limits: Limits) -> Places {
+    fn new(options: Options) -> Places {
         Places {
-            all: Arc::new(Semaphore::new(limits.max_connections)),
-            addresses: Addresses::new(limits.connections_per_address),
-            proxies: limits.trusted_proxies.into(),
+            all: Arc::new(Semaphore::new(options.max_connections)),
+            addresses: Addresses::new(options.connections_per_address),
+            proxies: options.trusted_proxies.into(),
         }
     }
 
@@ -207,9 +207,9 @@ mod tests {
 
     use super::*;
 
-    fn limits() -> Limits {
+    fn options() -> Options {
         let trusted_proxies = vec!["127.0.0.0/8".parse().unwrap(), "10.0.0.0/8".parse().unwrap()];
-        Limits { max_connections: 8, connections_per_address: 2, trusted_proxies, tls: None, metrics: Arc::default() }
+        Options { max_connections: 8, connections_per_address: 2, trusted_proxies, tls: None, metrics: Arc::default() }
     }
 
     /// A server on a free port, the switch that stops it, and its end.
@@ -223,8 +223,8 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = watch::channel(false);
-        let limits = Limits { max_connections, ..limits() };
-        (address, stop, tokio::spawn(serve(listener, app, limits, stopped)))
+        let options = Options { max_connections, ..options() };
+        (address, stop, tokio::spawn(serve(listener, app, options, stopped)))
     }
 
     /// Sends `request` and reads until the server closes.
@@ -327,7 +327,7 @@ mod tests {
 
     #[test]
     fn d7_79_an_address_takes_no_more_connections_than_it_may_and_leaves_places_to_others() {
-        let places = Places::new(limits());
+        let places = Places::new(options());
         let take = |peer: &str| places.take(peer.parse().unwrap());
         let kept = [take("192.0.2.1").unwrap(), take("::ffff:192.0.2.1").unwrap()];
         for _ in 0..8 {

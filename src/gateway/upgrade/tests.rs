@@ -12,7 +12,7 @@ use tokio::{
 use tokio_tungstenite::tungstenite::Message;
 
 use super::*;
-use crate::gateway::listener::{self, Limits};
+use crate::gateway::listener::{self, Options};
 
 type Client = WebSocketStream<tokio_tungstenite::MaybeTlsStream<TcpStream>>;
 
@@ -55,14 +55,14 @@ async fn start() -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = watch::channel(false);
-    let limits = Limits {
+    let options = Options {
         max_connections: 8,
         connections_per_address: 8,
         trusted_proxies: Vec::new(),
         tls: None,
         metrics: Arc::default(),
     };
-    let task = tokio::spawn(listener::serve(listener, app, limits, stopped));
+    let task = tokio::spawn(listener::serve(listener, app, options, stopped));
     Server { address, reports, stop, task }
 }
 
@@ -299,14 +299,14 @@ async fn d7_86_a_session_that_panics_ends_alone_and_frees_its_place() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (_stop, stopped) = watch::channel(false);
-    let limits = Limits {
+    let options = Options {
         max_connections: 2,
         connections_per_address: 8,
         trusted_proxies: Vec::new(),
         tls: None,
         metrics: Arc::default(),
     };
-    tokio::spawn(listener::serve(listener, app, limits, stopped));
+    tokio::spawn(listener::serve(listener, app, options, stopped));
     let connect = async || tokio_tungstenite::connect_async(format!("ws://{address}/v2")).await;
     let mut other = connect().await.unwrap().0;
     for _ in 0..5 {
