@@ -348,7 +348,7 @@ impl Session {
             First::Past(_) | First::TooOld => {}
         }
         if fan_out::takes(channel) && filters::takes_all(&options) {
-            self.queue.passes(Some(follow.number));
+            self.queue.allow_direct(Some(follow.number));
         }
         if let Some(grant) = fills {
             self.show_fills(follow.number, grant);

@@ -340,7 +340,7 @@ impl Session {
                     return self.reply(envelope, Err(&not_subscribed().text()));
                 };
                 if fan_out::takes(operation) {
-                    self.queue.passes(None);
+                    self.queue.allow_direct(None);
                 }
                 self.queue.unsubscribed(operation, subscription.number);
             }

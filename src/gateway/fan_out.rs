@@ -142,7 +142,7 @@ fn send(subscriber: &Subscriber, batch: &Arc<Batch>, reference: &Reference) {
     let batch = &part_of(batch, |item| item.stamped.seq > subscriber.since);
     let Some(channel) = batch.items.first().map(|item| item.route.channel) else { return };
     let (queue, number) = (&subscriber.queue, subscriber.number);
-    if !queue.pass(batch.frame(reference), || queue.is_passing(number)) {
+    if !queue.write_direct(batch.frame(reference), || queue.allows_direct(number)) {
         // If the socket is too slow, this very call tells it to close.
         queue.send(vec![Part::Batch(channel, number, Arc::clone(batch))]);
     }

@@ -1,7 +1,7 @@
 //! The writing half of a plain socket, and who may write to it at the moment.
 //!
 //! A socket belongs to its session, but waking a session costs as much as the write it is woken for. So a frame for a
-//! thousand sockets, or the reply to an order, is written directly to each socket whose session is at rest, that is,
+//! thousand sockets, or the reply to an order, is written directly to each socket whose session is idle, that is,
 //! waiting with nothing half written. All other sessions get it through their queues, and so do sockets under TLS,
 //! which have no line.
 
@@ -18,10 +18,10 @@ use tokio::net::tcp::OwnedWriteHalf;
 
 /// The session may write.
 const SESSION: u8 = 0;
-/// Nobody writes: the session is at rest.
-const REST: u8 = 1;
+/// Nobody writes: the session is idle.
+const IDLE: u8 = 1;
 /// A frame is being written directly, bypassing the session, which waits the few µs that it takes.
-const PASSING: u8 = 2;
+const DIRECT: u8 = 2;
 /// A frame was written directly, but only in part; the session writes the rest before anything else.
 const PART: u8 = 3;
 
@@ -30,16 +30,17 @@ const PART: u8 = 3;
 pub struct Line {
     half: OwnedWriteHalf,
     turn: AtomicU8,
-    rest: Mutex<Vec<u8>>,
+    /// What is left of a frame that was written directly in part.
+    unwritten: Mutex<Vec<u8>>,
     /// Something that the session or tungstenite writes is half written.
     half_written: AtomicBool,
     /// A frame was written directly since the session last checked.
-    passed: AtomicBool,
+    wrote_direct: AtomicBool,
 }
 
 /// How much of a frame the socket took at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Passed {
+pub enum Taken {
     /// All of it.
     Whole,
     /// Some of it. The session has the rest and must be woken to write it.
@@ -48,38 +49,47 @@ pub enum Passed {
     Nothing,
 }
 
+/// How a session's idle time ended.
+#[derive(Debug)]
+pub enum Idle<T> {
+    /// With what it waited for.
+    Done(T),
+    /// With what is left of a frame that was written directly in part: write it, then wait again.
+    Unwritten(Vec<u8>),
+}
+
 impl Line {
     /// The line of a socket whose session is busy.
     pub fn new(half: OwnedWriteHalf) -> Line {
         Line {
             half,
             turn: AtomicU8::new(SESSION),
-            rest: Mutex::default(),
+            unwritten: Mutex::default(),
             half_written: AtomicBool::new(false),
-            passed: AtomicBool::new(false),
+            wrote_direct: AtomicBool::new(false),
         }
     }
 
-    /// Writes whole frames directly if the session is at rest. `frames` is called once the session is locked out;
+    /// Writes whole frames directly if the session is idle. `frames` is called once the session is locked out;
     /// `None` if they are not wanted any more.
-    pub fn pass<'a>(&self, frames: impl FnOnce() -> Option<&'a [u8]>) -> Passed {
-        if self.turn.compare_exchange(REST, PASSING, Ordering::Acquire, Ordering::Relaxed).is_err() {
-            return Passed::Nothing;
+    pub fn write_direct<'a>(&self, frames: impl FnOnce() -> Option<&'a [u8]>) -> Taken {
+        if self.turn.compare_exchange(IDLE, DIRECT, Ordering::Acquire, Ordering::Relaxed).is_err() {
+            return Taken::Nothing;
         }
         let frames = frames().unwrap_or_default();
         let written = if frames.is_empty() { 0 } else { self.stream().try_write(frames).unwrap_or(0) };
-        let (turn, passed) = match written {
+        let (turn, taken) = match written {
             // Full or gone? The session will find out.
-            0 => (REST, Passed::Nothing),
-            all if all == frames.len() => (REST, Passed::Whole),
+            0 => (IDLE, Taken::Nothing),
+            all if all == frames.len() => (IDLE, Taken::Whole),
             some => {
-                *self.rest.lock() = frames[some..].to_vec();
-                (PART, Passed::Part)
+                *self.unwritten.lock() = frames[some..].to_vec();
+                (PART, Taken::Part)
             }
         };
-        self.passed.fetch_or(passed != Passed::Nothing, Ordering::Relaxed);
+        self.wrote_direct.fetch_or(taken != Taken::Nothing, Ordering::Relaxed);
         self.turn.store(turn, Ordering::Release);
-        passed
+        taken
     }
 
     /// Prefetches what writing a frame reads first.
@@ -88,26 +98,25 @@ impl Line {
     }
 
     /// Whether a frame was written directly since the last call.
-    pub fn was_passed(&self) -> bool {
-        self.passed.swap(false, Ordering::Relaxed)
+    pub fn wrote_direct(&self) -> bool {
+        self.wrote_direct.swap(false, Ordering::Relaxed)
     }
 
-    /// Waits for `next` while the line is at rest; the session must have nothing to write. `Err` has the rest of a
-    /// frame that was written directly in part: write it, then call this again.
+    /// Waits for `next` while the session is idle; it must have nothing to write.
     ///
     /// What `next` writes itself, such as tungstenite's answer to a ping, is written while the session has the turn.
-    pub async fn rest<T>(&self, next: impl Future<Output = T>) -> Result<T, Vec<u8>> {
+    pub async fn idle_while<T>(&self, next: impl Future<Output = T>) -> Idle<T> {
         let mut next = pin!(next);
         std::future::poll_fn(|context| {
-            if let Some(rest) = self.take_turn() {
-                return Poll::Ready(Err(rest));
+            if let Some(unwritten) = self.take_turn() {
+                return Poll::Ready(Idle::Unwritten(unwritten));
             }
             let polled = next.as_mut().poll(context);
             // While something is half written, only the session may write.
             if polled.is_pending() && !self.half_written.load(Ordering::Relaxed) {
-                self.turn.store(REST, Ordering::Release);
+                self.turn.store(IDLE, Ordering::Release);
             }
-            polled.map(Ok)
+            polled.map(Idle::Done)
         })
         .await
     }
@@ -115,11 +124,11 @@ impl Line {
     /// Takes the turn for the session; returns the rest of a frame written directly in part, to be written first.
     fn take_turn(&self) -> Option<Vec<u8>> {
         loop {
-            match self.turn.compare_exchange(REST, SESSION, Ordering::Acquire, Ordering::Acquire) {
+            match self.turn.compare_exchange(IDLE, SESSION, Ordering::Acquire, Ordering::Acquire) {
                 Ok(_) | Err(SESSION) => return None,
                 Err(PART) => {
                     self.turn.store(SESSION, Ordering::Relaxed);
-                    return Some(std::mem::take(&mut self.rest.lock()));
+                    return Some(std::mem::take(&mut self.unwritten.lock()));
                 }
                 // It lasts one write to a non-blocking socket.
                 Err(_) => std::thread::yield_now(),
@@ -182,20 +191,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_frame_is_passed_while_the_session_waits_and_at_no_other_time() {
+    async fn a_frame_is_written_directly_while_the_session_waits_and_at_no_other_time() {
         let (socket, mut client) = Socket::pair().await;
         let line = Arc::clone(socket.line().unwrap());
         let frame = || Some(b"frame".as_slice());
-        assert_eq!(line.pass(frame), Passed::Nothing, "the session has not come to rest yet");
+        assert_eq!(line.write_direct(frame), Taken::Nothing, "the session is not idle yet");
         let (wake, woken) = tokio::sync::oneshot::channel();
-        let mut waiting = Box::pin(line.rest(woken));
+        let mut waiting = Box::pin(line.idle_while(woken));
         assert!(poll!(&mut waiting).is_pending());
-        assert_eq!(line.pass(|| None), Passed::Nothing, "nobody wants it any more");
-        assert_eq!(line.pass(frame), Passed::Whole);
-        assert!(line.was_passed() && !line.was_passed());
+        assert_eq!(line.write_direct(|| None), Taken::Nothing, "nobody wants it any more");
+        assert_eq!(line.write_direct(frame), Taken::Whole);
+        assert!(line.wrote_direct() && !line.wrote_direct());
         wake.send(()).unwrap();
-        assert!(matches!(poll!(&mut waiting), Poll::Ready(Ok(Ok(())))));
-        assert_eq!(line.pass(frame), Passed::Nothing, "the session is at work");
+        assert!(matches!(poll!(&mut waiting), Poll::Ready(Idle::Done(Ok(())))));
+        assert_eq!(line.write_direct(frame), Taken::Nothing, "the session is at work");
         let mut read = [0; 5];
         client.read_exact(&mut read).await.unwrap();
         assert_eq!(read, *b"frame");
@@ -205,23 +214,23 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_the_socket_does_not_take_is_left_to_the_session_and_nothing_is_passed_before_it() {
+    async fn what_the_socket_does_not_take_is_left_to_the_session_and_nothing_is_written_before_it() {
         let (mut socket, mut client) = Socket::pair().await;
         let line = Arc::clone(socket.line().unwrap());
-        let mut waiting = Box::pin(line.rest(pending::<()>()));
+        let mut waiting = Box::pin(line.idle_while(pending::<()>()));
         assert!(poll!(&mut waiting).is_pending());
         // More than the buffers of both ends can take.
         let large: Vec<u8> = (0..64 << 20).map(|at: u32| (at % 251) as u8).collect();
-        assert_eq!(line.pass(|| Some(&large)), Passed::Part);
-        assert_eq!(line.pass(|| Some(&large)), Passed::Nothing);
-        let Poll::Ready(Err(rest)) = poll!(&mut waiting) else { panic!("the session is told") };
-        assert!(large.ends_with(&rest) && rest.len() < large.len());
+        assert_eq!(line.write_direct(|| Some(&large)), Taken::Part);
+        assert_eq!(line.write_direct(|| Some(&large)), Taken::Nothing);
+        let Poll::Ready(Idle::Unwritten(unwritten)) = poll!(&mut waiting) else { panic!("the session is told") };
+        assert!(large.ends_with(&unwritten) && unwritten.len() < large.len());
         // Now the session has half written something: still no frame is written directly.
-        let mut writing = Box::pin(socket.write_all(&rest));
+        let mut writing = Box::pin(socket.write_all(&unwritten));
         assert!(poll!(&mut writing).is_pending());
-        let mut waiting = Box::pin(line.rest(pending::<()>()));
+        let mut waiting = Box::pin(line.idle_while(pending::<()>()));
         assert!(poll!(&mut waiting).is_pending());
-        assert_eq!(line.pass(|| Some(&large)), Passed::Nothing);
+        assert_eq!(line.write_direct(|| Some(&large)), Taken::Nothing);
         let mut read = vec![0; large.len()];
         let (wrote, got) = tokio::join!(writing, client.read_exact(&mut read));
         wrote.unwrap();
@@ -230,7 +239,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn replies_are_passed_to_a_session_at_rest_which_is_woken_only_if_it_may_wait_for_them() {
+    async fn replies_are_written_directly_to_an_idle_session_which_is_woken_only_if_it_may_wait_for_them() {
         let (socket, mut client) = Socket::pair().await;
         let line = Arc::clone(socket.line().unwrap());
         let (guard, mut parts) = Sockets::new(128, 1).take(IpAddr::V4(Ipv4Addr::LOCALHOST));
@@ -239,22 +248,22 @@ mod tests {
         assert_eq!(queue.in_flight_max(), 16);
         queue.submitted(18);
         let replies = || Some(b"replies".as_slice());
-        assert!(!queue.pass_replies(2, replies), "the session is at work");
-        let mut waiting = Box::pin(line.rest(pending::<()>()));
+        assert!(!queue.write_replies_direct(2, replies), "the session is at work");
+        let mut waiting = Box::pin(line.idle_while(pending::<()>()));
         assert!(poll!(&mut waiting).is_pending());
-        assert!(!queue.pass_replies(2, || None), "they are not all to orders");
+        assert!(!queue.write_replies_direct(2, || None), "they are not all to orders");
         assert_eq!(queue.in_flight(), 18);
-        assert!(queue.pass_replies(3, replies));
+        assert!(queue.write_replies_direct(3, replies));
         assert!(parts.try_recv().unwrap().is_empty(), "it may wait to read on");
-        assert!(queue.pass_replies(3, replies));
+        assert!(queue.write_replies_direct(3, replies));
         assert!(parts.try_recv().is_err(), "it was reading all along");
         queue.stop();
-        assert!(queue.pass_replies(12, replies));
+        assert!(queue.write_replies_direct(12, replies));
         assert!(parts.try_recv().unwrap().is_empty(), "it may wait to end");
         assert_eq!(queue.in_flight(), 0);
         queue.submitted(1);
         queue.send(part(&Bytes::from_static(b"before")));
-        assert!(!queue.pass_replies(1, replies), "something waits before them");
+        assert!(!queue.write_replies_direct(1, replies), "something waits before them");
         let mut read = [0; 21];
         client.read_exact(&mut read).await.unwrap();
         assert_eq!(read, *b"repliesrepliesreplies");
@@ -272,8 +281,8 @@ mod tests {
         queue.opened(&line);
         let session = tokio::spawn(async move {
             loop {
-                match line.rest(parts.recv()).await {
-                    Ok(Some(delivery)) => {
+                match line.idle_while(parts.recv()).await {
+                    Idle::Done(Some(delivery)) => {
                         let weight = guard.queue.weight(&delivery);
                         for part in delivery {
                             let Part::Frame(_, frame) = part else { panic!("a frame") };
@@ -281,13 +290,13 @@ mod tests {
                         }
                         guard.queue.written(weight);
                     }
-                    Ok(None) => return,
-                    Err(rest) => socket.write_all(&rest).await.unwrap(),
+                    Idle::Done(None) => return,
+                    Idle::Unwritten(unwritten) => socket.write_all(&unwritten).await.unwrap(),
                 }
             }
         });
         let sending = tokio::spawn(async move {
-            let mut passed = 0;
+            let mut direct = 0;
             for number in 0..FRAMES {
                 // Of various lengths, so that one of them is cut somewhere when the buffers are full.
                 let mut frame = number.to_be_bytes().to_vec();
@@ -298,8 +307,8 @@ mod tests {
                     tokio::task::yield_now().await;
                 }
                 let frame = Bytes::from(frame);
-                passed += u32::from(
-                    queue.pass(&frame, || true) || {
+                direct += u32::from(
+                    queue.write_direct(&frame, || true) || {
                         queue.send(part(&frame));
                         false
                     },
@@ -308,7 +317,7 @@ mod tests {
                     tokio::task::yield_now().await;
                 }
             }
-            passed
+            direct
         });
         for number in 0..FRAMES {
             let (got, length) = (client.read_u32().await.unwrap(), client.read_u32().await.unwrap());
@@ -317,7 +326,7 @@ mod tests {
             client.read_exact(&mut rest).await.unwrap();
             assert!(rest.iter().all(|byte| *byte == number as u8), "frame {number} is not whole");
         }
-        assert!(sending.await.unwrap() > 0, "some were passed");
+        assert!(sending.await.unwrap() > 0, "some were written directly");
         session.abort();
     }
 }

@@ -110,7 +110,7 @@ impl Slot {
         if parts.len() > PASSED_EACH || !parts.iter().all(short) {
             return false;
         }
-        let passed = queue.pass_replies(parts.len(), || {
+        let passed = queue.write_replies_direct(parts.len(), || {
             out.bytes.clear();
             let rendered = parts
                 .iter()

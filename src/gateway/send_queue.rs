@@ -11,7 +11,7 @@ use futures::task::AtomicWaker;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
-use super::line::{Line, Passed};
+use super::line::{Line, Taken};
 use super::part::{Part, StatusChange};
 use super::throttle::Throttle;
 use crate::access::operation::Operation;
@@ -107,7 +107,7 @@ impl Sockets {
             alarm: AtomicWaker::new(),
             revoked_at: AtomicU64::new(0),
             line: OnceLock::new(),
-            passes: AtomicU64::new(0),
+            direct: AtomicU64::new(0),
             sockets: Arc::clone(self),
         });
         self.open.lock().insert(slot, Arc::downgrade(&queue));
@@ -197,7 +197,7 @@ pub struct SendQueue {
     /// The open socket's line, for writing frames directly.
     line: OnceLock<Weak<Line>>,
     /// The number of the subscription whose frames are written directly; 0 for none.
-    passes: AtomicU64,
+    direct: AtomicU64,
     sockets: Arc<Sockets>,
 }
 
@@ -227,27 +227,27 @@ impl SendQueue {
     }
 
     /// From now on every item of this subscription may be written directly as it is, or with `None`, of no
-    /// subscription. Only for the session, while it is not at rest.
-    pub fn passes(&self, number: Option<u64>) {
-        self.passes.store(number.unwrap_or(0), Ordering::Relaxed);
+    /// subscription. Only for the session, while it is not idle.
+    pub fn allow_direct(&self, number: Option<u64>) {
+        self.direct.store(number.unwrap_or(0), Ordering::Relaxed);
     }
 
     /// Whether items of this subscription may be written directly.
-    pub fn is_passing(&self, number: u64) -> bool {
-        self.passes.load(Ordering::Relaxed) == number
+    pub fn allows_direct(&self, number: u64) -> bool {
+        self.direct.load(Ordering::Relaxed) == number
     }
 
-    /// Writes a frame directly if nothing waits before it, its session is at rest and `goes_on`, which is asked while
+    /// Writes a frame directly if nothing waits before it, its session is idle and `goes_on`, which is asked while
     /// the session cannot end the subscription. `false` if the frame must be queued instead.
-    pub fn pass(&self, frame: &Bytes, goes_on: impl FnOnce() -> bool) -> bool {
-        self.pass_over(|| goes_on().then_some(frame))
+    pub fn write_direct(&self, frame: &Bytes, goes_on: impl FnOnce() -> bool) -> bool {
+        self.try_direct(|| goes_on().then_some(frame))
     }
 
-    /// Writes the replies to this many calls directly, if nothing waits before them, the session is at rest and
+    /// Writes the replies to this many calls directly, if nothing waits before them, the session is idle and
     /// `replies` returns them. `false` if they must be queued instead.
-    pub fn pass_replies<'a>(&self, calls: usize, replies: impl FnOnce() -> Option<&'a [u8]>) -> bool {
-        let passed = self.pass_over(replies);
-        if passed {
+    pub fn write_replies_direct<'a>(&self, calls: usize, replies: impl FnOnce() -> Option<&'a [u8]>) -> bool {
+        let written = self.try_direct(replies);
+        if written {
             let before = self.in_flight.fetch_sub(calls, Ordering::SeqCst);
             // The session may be waiting for just this, to read on or to end. `in_flight` and `stopping` have one
             // order: if this does not see `stopping`, the session will see that nothing is in flight.
@@ -255,7 +255,7 @@ impl SendQueue {
                 self.wake();
             }
         }
-        passed
+        written
     }
 
     /// Prefetches for writing a frame directly. Called for many sockets in a row, so that the waits for memory overlap.
@@ -267,16 +267,16 @@ impl SendQueue {
         }
     }
 
-    fn pass_over<'a>(&self, frames: impl FnOnce() -> Option<&'a [u8]>) -> bool {
+    fn try_direct<'a>(&self, frames: impl FnOnce() -> Option<&'a [u8]>) -> bool {
         if self.waiting.load(Ordering::Relaxed) > 0 || self.is_slow() {
             return false;
         }
-        let passed = self.line.get().and_then(Weak::upgrade).map_or(Passed::Nothing, |line| line.pass(frames));
-        if passed == Passed::Part {
+        let taken = self.line.get().and_then(Weak::upgrade).map_or(Taken::Nothing, |line| line.write_direct(frames));
+        if taken == Taken::Part {
             // The session must write the rest.
             self.wake();
         }
-        passed != Passed::Nothing
+        taken != Taken::Nothing
     }
 
     fn wake(&self) {

@@ -24,6 +24,7 @@ use super::context::Gateway;
 use super::frame::Frames;
 use super::heartbeat::BEAT;
 use super::history_answers::{Held, Recalled};
+use super::line::Idle;
 use super::outbound::{self, Envelope};
 use super::part::{Part, StatusChange};
 use super::presence;
@@ -120,8 +121,8 @@ pub(super) struct Session {
     pub(super) last_subscription: u64,
     /// Ends the session once what was rendered has been written.
     pub(super) ending: Option<End>,
-    /// The rest of a frame that was written directly; written before anything else.
-    pub(super) rest: Vec<u8>,
+    /// What is left of a frame that was written directly in part; written before anything else.
+    pub(super) unwritten: Vec<u8>,
     /// Frames to write.
     pub(super) out: Frames,
     /// A buffer for the items of one frame.
@@ -183,7 +184,7 @@ pub(super) fn run(
         history: JoinSet::new(),
         last_subscription: 0,
         ending: None,
-        rest: Vec::new(),
+        unwritten: Vec::new(),
         out: Frames::default(),
         items: String::new(),
         told_of_token: false,
@@ -253,14 +254,14 @@ impl Session {
                     }
                 });
                 match &line {
-                    Some(line) => line.rest(next.as_mut()).await,
-                    None => Ok(next.as_mut().await),
+                    Some(line) => line.idle_while(next.as_mut()).await,
+                    None => Idle::Done(next.as_mut().await),
                 }
             };
             let end = match next {
-                Ok(next) => self.go_on(next, parts, socket).await,
-                Err(rest) => {
-                    self.rest = rest;
+                Idle::Done(next) => self.go_on(next, parts, socket).await,
+                Idle::Unwritten(unwritten) => {
+                    self.unwritten = unwritten;
                     None
                 }
             };
@@ -298,7 +299,7 @@ impl Session {
                 self.status(None);
             }
             Next::Beat => {
-                self.wrote |= socket.get_ref().line().is_some_and(|line| line.was_passed());
+                self.wrote |= socket.get_ref().line().is_some_and(|line| line.wrote_direct());
                 let end = self.beat();
                 // Written here, otherwise the next beat would take this heartbeat for traffic.
                 let failed = self.write(socket).await.err();

@@ -49,7 +49,7 @@ impl Subscriber for Tap {
 
     fn send(&self, frame: &Bytes) -> bool {
         // If it can be written directly, there is room and the socket is there.
-        self.queue.pass(frame, || self.is_wanted())
+        self.queue.write_direct(frame, || self.is_wanted())
             || self.is_wanted() && self.queue.has_room() && self.queue.send(self.part(frame))
     }
 
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn nothing_is_passed_or_queued_once_the_session_has_let_go() {
+    async fn nothing_is_written_or_queued_once_the_session_has_let_go() {
         let (socket, mut client) = Socket::pair().await;
         let line = socket.line().unwrap();
         let (guard, mut parts) = Sockets::new(128, 1).take(IpAddr::V4(Ipv4Addr::LOCALHOST));
@@ -88,7 +88,7 @@ mod tests {
         assert!(tap.send(&frame), "the session is at work");
         let Part::Frame(wanted, _) = parts.try_recv().unwrap().pop().unwrap() else { panic!("a frame") };
         guard.queue.written(1);
-        let mut waiting = Box::pin(line.rest(pending::<()>()));
+        let mut waiting = Box::pin(line.idle_while(pending::<()>()));
         assert!(poll!(&mut waiting).is_pending());
         assert!(tap.send(&frame) && parts.try_recv().is_err());
         client.read_exact(&mut [0; 5]).await.unwrap();

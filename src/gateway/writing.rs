@@ -27,13 +27,13 @@ const BUFFER_KEPT: usize = 64 * 1024;
 impl Session {
     /// Writes what was rendered, without waiting if the socket accepts it.
     pub(super) async fn write(&mut self, socket: &mut WebSocket) -> Result<(), End> {
-        if self.out.bytes.is_empty() && self.rest.is_empty() {
+        if self.out.bytes.is_empty() && self.unwritten.is_empty() {
             return Ok(());
         }
         let written = {
             let taken = AtomicUsize::new(0);
             let mut whole = pin!(async {
-                write_all(socket.get_mut(), &self.rest, &taken).await.map_err(|_| End::Gone)?;
+                write_all(socket.get_mut(), &self.unwritten, &taken).await.map_err(|_| End::Gone)?;
                 socket.flush().await.map_err(|_| End::Gone)?;
                 let socket = socket.get_mut();
                 write_all(socket, &self.out.bytes, &taken).await.map_err(|_| End::Gone)?;
@@ -49,7 +49,7 @@ impl Session {
                 }
             }
         };
-        self.rest = Vec::new();
+        self.unwritten = Vec::new();
         self.out.bytes.clear();
         if self.out.bytes.capacity() > BUFFER_KEPT {
             self.out.bytes.shrink_to(BUFFER_KEPT);

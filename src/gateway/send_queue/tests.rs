@@ -19,7 +19,7 @@ fn frame(bytes: &Bytes) -> Part {
 }
 
 #[tokio::test]
-async fn nothing_is_taken_or_passed_once_something_was_refused() {
+async fn nothing_is_taken_or_written_once_something_was_refused() {
     let (socket, client) = Socket::pair().await;
     let line = socket.line().unwrap();
     let (socket, mut parts) = Sockets::new(4, 1).take(HERE);
@@ -31,13 +31,17 @@ async fn nothing_is_taken_or_passed_once_something_was_refused() {
     assert!(!queue.send(frames(2)), "there is room for one");
     assert!(queue.too_slow().now_or_never().is_some());
     assert!(!queue.send(frames(1)), "it would be told behind a hole");
-    // The session writes what it has and is at rest again before it checks whether it was too slow.
+    // The session writes what it has and is idle again before it checks whether it was too slow.
     queue.written(parts.try_recv().unwrap().len());
     assert!(parts.try_recv().is_err());
-    let mut waiting = Box::pin(line.rest(pending::<()>()));
+    let mut waiting = Box::pin(line.idle_while(pending::<()>()));
     assert!(poll!(&mut waiting).is_pending());
     let frame = Bytes::from_static(b"frame");
-    assert!(!queue.pass(&frame, || true) && !queue.pass_replies(1, || Some(&frame)) && !queue.send(frames(1)));
+    assert!(
+        !queue.write_direct(&frame, || true)
+            && !queue.write_replies_direct(1, || Some(&frame))
+            && !queue.send(frames(1))
+    );
     assert!(parts.try_recv().is_err());
     assert_eq!(client.try_read(&mut [0; 8]).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
 }
