@@ -304,8 +304,8 @@ async fn report(storage: &Storage, snapshots: &Snapshots, head: Option<&Path>) -
         return Ok(());
     };
     let head = read_head(file)?.ok_or_else(|| format!("there is no {}", file.display()))?;
-    let there = reader.digest_before(head.seq + 1).await?;
-    if there != Some(head.digest) {
+    let there = reader.chain_before(head.seq + 1).await?;
+    if there != Some(head.chain) {
         let seq = head.seq;
         let why = format!("the journal does not hold what it held at sequence {seq}: it was cut, changed or exchanged");
         return Err(why.into());

@@ -36,7 +36,7 @@ static BEGINNINGS: LazyLock<Vec<Replay>> = LazyLock::new(|| {
     all
 });
 
-/// The body of a row that follows by its digest. What is read must be written, and read again, as the same; events that
+/// The body of a row that follows by its chain. What is read must be written, and read again, as the same; events that
 /// cannot follow must be refused, and the others give a state that can be saved.
 fn row(mut replay: Replay, body: &[u8]) -> bool {
     let Ok(entries) = codec::decode(codec::FORMAT, body) else { return false };
@@ -45,8 +45,8 @@ fn row(mut replay: Replay, body: &[u8]) -> bool {
     assert_eq!(codec::decode(codec::FORMAT, &written).as_ref(), Ok(&entries));
     let (before, first_seq) = (replay.state.seq.0, replay.state.seq.next().0);
     let count = entries.iter().map(|entry| entry.events.len() as u32).sum();
-    let digest = link(&replay.chain, first_seq, count, codec::FORMAT, body);
-    if replay.take(&Row { first_seq, count, format: codec::FORMAT, body: body.to_vec(), digest }).is_ok() {
+    let chain = link(&replay.chain, first_seq, count, codec::FORMAT, body);
+    if replay.take(&Row { first_seq, count, format: codec::FORMAT, body: body.to_vec(), chain }).is_ok() {
         assert_eq!(replay.state.seq.0, before + u64::from(count), "each event has its place");
         let _ = recovery::restore(&recovery::snapshot(&replay));
     }
@@ -56,24 +56,24 @@ fn row(mut replay: Replay, body: &[u8]) -> bool {
 /// The body of a snapshot that has the right digest. What is read must be written, and read again, as the same.
 fn snapshot(body: &[u8]) -> bool {
     let Ok((seq, _)) = postcard::take_from_bytes(body) else { return false };
-    let (format, digest) = (SNAPSHOT_FORMAT, State::digest_of(body));
-    let saved = Snapshot { seq, format, chain: Default::default(), digest, body: body.to_vec() };
+    let (format, state_digest) = (SNAPSHOT_FORMAT, State::digest_of(body));
+    let saved = Snapshot { seq, format, chain: Default::default(), state_digest, body: body.to_vec() };
     let Some(replay) = recovery::restore(&saved) else { return false };
     let written = recovery::snapshot(&replay);
     let again = recovery::restore(&written).expect("what was written is read");
-    assert_eq!(again.state.digest(), written.digest);
+    assert_eq!(again.state.digest(), written.state_digest);
     let _ = replay.state.ledger.check();
     true
 }
 
-/// A row as it may lie there: format, count, digest and body.
+/// A row as it may lie there: format, count, chain and body.
 fn damaged_row(mut replay: Replay, bytes: &[u8]) -> bool {
     let Some((format, rest)) = bytes.split_first_chunk() else { return false };
     let Some((count, rest)) = rest.split_first_chunk() else { return false };
-    let Some((digest, body)) = rest.split_first_chunk() else { return false };
+    let Some((chain, body)) = rest.split_first_chunk() else { return false };
     let (format, count) = (u16::from_be_bytes(*format), u32::from_be_bytes(*count));
-    let row = Row { first_seq: replay.state.seq.next().0, count, format, body: body.to_vec(), digest: *digest };
-    assert!(replay.take(&row).is_err(), "a row is taken whose digest is wrong");
+    let row = Row { first_seq: replay.state.seq.next().0, count, format, body: body.to_vec(), chain: *chain };
+    assert!(replay.take(&row).is_err(), "a row is taken whose chain is wrong");
     true
 }
 

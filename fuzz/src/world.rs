@@ -86,8 +86,8 @@ pub fn disk() -> Disk {
         let by = principals()[0].actor;
         events().iter().for_each(|(at, event)| codec::encode(&mut body, *at, by, std::slice::from_ref(event)));
         let count = u32::try_from(events().len()).expect("the world is small");
-        let digest = link(&Digest::default(), 1, count, codec::FORMAT, &body);
-        Row { first_seq: 1, count, format: codec::FORMAT, body, digest }
+        let chain = link(&Digest::default(), 1, count, codec::FORMAT, &body);
+        Row { first_seq: 1, count, format: codec::FORMAT, body, chain }
     });
     let disk = Disk::default();
     disk.damage(|rows, _| rows.push(ROW.clone()));

@@ -37,15 +37,15 @@ pub struct AuditEntry {
     pub policy_version: Option<u32>,
 }
 
-/// An entry with its position, and the chained digest of its journal row (rule 47).
+/// An entry with its position, and the chain of its journal row (rule 47).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Audited {
     /// The entry.
     pub entry: AuditEntry,
     /// Its place.
     pub offset: u64,
-    /// The digest of its row.
-    pub hash: [u8; 32],
+    /// The chain up to and with its row; `hash` on the wire.
+    pub chain: [u8; 32],
 }
 
 /// The votes of the latest moment, so that each is logged once: the same message, or the next one, may change a policy

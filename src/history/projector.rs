@@ -87,7 +87,7 @@ impl Projector {
         until: Seq,
     ) -> Result<Projector, HistoryError> {
         let (mut writer, reader) = history::open(storage).await?;
-        let Head { seq, digest } = writer.checkpoint();
+        let Head { seq, chain } = writer.checkpoint();
         if seq > until.0 {
             tracing::warn!(
                 seq,
@@ -95,7 +95,7 @@ impl Projector {
                 "the history tables are ahead of the journal; they are emptied and rebuilt"
             );
             writer.clear().await?;
-        } else if seq > 0 && digest_of(&journal, seq).await? != digest {
+        } else if seq > 0 && chain_of(&journal, seq).await? != chain {
             // As after a restore, if a start wrote rows before it was refused.
             tracing::warn!(seq, "the history tables are of another journal; they are emptied and rebuilt");
             writer.clear().await?;
@@ -285,8 +285,8 @@ impl Projector {
     }
 
     async fn apply(&mut self, rows: &HistoryBatch, seq: u64) -> Result<(), HistoryError> {
-        let digest = digest_of(&self.journal, seq).await?;
-        self.writer.apply(rows, Head { seq, digest }).await
+        let chain = chain_of(&self.journal, seq).await?;
+        self.writer.apply(rows, Head { seq, chain }).await
     }
 
     /// Continues from where the tables are. They have what was written; or less, if the database has crashed, since
@@ -311,7 +311,7 @@ impl Projector {
     }
 }
 
-/// The digest of the journal row with this event.
-async fn digest_of(journal: &JournalReader, seq: u64) -> Result<Digest, HistoryError> {
-    Ok(journal.digests_of(&[seq]).await?[0])
+/// The chain up to and with the journal row of this event.
+async fn chain_of(journal: &JournalReader, seq: u64) -> Result<Digest, HistoryError> {
+    Ok(journal.chains_of(&[seq]).await?[0])
 }

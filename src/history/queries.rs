@@ -144,21 +144,21 @@ impl History {
         .await
     }
 
-    /// `audit_log`, by time, each entry with the digest of its journal row.
+    /// `audit_log`, by time, each entry with the chain of its journal row.
     pub async fn audit_log(&self, grant: &AuditGrant, wanted: &HistoryFilter) -> Result<Paged<Audited>, Busy> {
         self.query(grant.reached, async {
             let page = within(grant.organization.0.into(), Period::ALWAYS, wanted);
             let mut rows = self.reader.audit(&page).await?;
             let next = cut(&mut rows, wanted.limit, |row| (row.at_us, row.id));
             let seqs: Vec<u64> = rows.iter().map(|row| Seq::of_offset(row.id).0.0).collect();
-            let hashes = self.journal.digests_of(&seqs).await.map_err(|error| {
-                tracing::warn!(%error, "the journal's digests cannot be read");
+            let chains = self.journal.chains_of(&seqs).await.map_err(|error| {
+                tracing::warn!(%error, "the journal's chain cannot be read");
                 Busy
             })?;
             let audited = rows
                 .iter()
-                .zip(hashes)
-                .filter_map(|(row, hash)| Some(Audited { entry: read(&row.body)?, offset: row.id, hash }));
+                .zip(chains)
+                .filter_map(|(row, chain)| Some(Audited { entry: read(&row.body)?, offset: row.id, chain }));
             Ok((audited.collect(), next))
         })
         .await

@@ -56,7 +56,7 @@ pub enum RecoveryError {
 pub struct Verified {
     /// The last event's sequence.
     pub seq: u64,
-    /// The chain's digest there.
+    /// The chain up to there.
     pub chain: Digest,
     /// The replayed state's digest.
     pub state: Digest,
@@ -82,7 +82,7 @@ pub async fn recover(reader: &JournalReader, snapshots: &Snapshots) -> Result<St
 pub async fn resume(reader: &JournalReader, snapshots: &Snapshots) -> Result<Replay, RecoveryError> {
     let replay = snapshots.newest_first().find_map(|snapshot| restore(&snapshot)).unwrap_or_default();
     let at = replay.state.seq.0;
-    if reader.digest_before(at + 1).await? != Some(replay.chain) {
+    if reader.chain_before(at + 1).await? != Some(replay.chain) {
         let why = "a snapshot was made there, and of another journal: it was cut, changed or exchanged; \
                    if the journal is right, remove the snapshots"
             .to_owned();
@@ -105,11 +105,11 @@ pub async fn verify(reader: &JournalReader, snapshots: &Snapshots) -> Result<Ver
             let at = replay.state.seq.0;
             let Some(oldest) = snapshots.pop_if(|snapshot| snapshot.seq == at) else { return Ok(()) };
             agreed += 1;
-            let digest = replay.state.digest();
-            if (oldest.chain, oldest.digest) != (replay.chain, digest) {
+            let state_digest = replay.state.digest();
+            if (oldest.chain, oldest.state_digest) != (replay.chain, state_digest) {
                 return Err(RecoveryError::Diverged { at });
             }
-            let whole = State::digest_of(&oldest.body) == digest;
+            let whole = State::digest_of(&oldest.body) == state_digest;
             if whole { Ok(()) } else { Err(RecoveryError::Snapshot { at }) }
         })
         .await?;
@@ -133,7 +133,7 @@ pub async fn recent(reader: &JournalReader, max: u64) -> Result<Vec<Arc<Stamped>
     let Some(row) = reader.rows(first, u64::MAX, 1).await?.pop() else { return Ok(events) };
     let mut next = row.first_seq;
     let nothing = || JournalError::Corrupt { at: next, why: "no row ends before it".to_owned() };
-    let mut chain = reader.digest_before(next).await?.ok_or_else(nothing)?;
+    let mut chain = reader.chain_before(next).await?.ok_or_else(nothing)?;
     loop {
         let rows = reader.rows(next, u64::MAX, PAGE).await?;
         if rows.is_empty() {
@@ -150,7 +150,7 @@ pub async fn recent(reader: &JournalReader, max: u64) -> Result<Vec<Arc<Stamped>
 /// A snapshot of a state.
 pub fn snapshot(Replay { state, chain }: &Replay) -> Snapshot {
     let body = postcard::to_allocvec(state).expect("the state is plain data");
-    Snapshot { seq: state.seq.0, format: SNAPSHOT_FORMAT, chain: *chain, digest: State::digest_of(&body), body }
+    Snapshot { seq: state.seq.0, format: SNAPSHOT_FORMAT, chain: *chain, state_digest: State::digest_of(&body), body }
 }
 
 /// The state in a snapshot, if this release can read it and it is intact.
@@ -159,7 +159,7 @@ pub fn restore(snapshot: &Snapshot) -> Option<Replay> {
         return None;
     }
     // The digest of the bytes first: damaged ones are not even decoded.
-    let intact = State::digest_of(&snapshot.body) == snapshot.digest;
+    let intact = State::digest_of(&snapshot.body) == snapshot.state_digest;
     let state = intact.then(|| postcard::from_bytes::<State>(&snapshot.body).ok()).flatten();
     let whole = state.filter(|state| state.seq == Seq(snapshot.seq) && state.seq < Seq::END);
     if whole.is_none() {

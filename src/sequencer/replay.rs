@@ -23,7 +23,7 @@ const DECODED_MAX: usize = 4;
 pub struct Replay {
     /// The state.
     pub state: State,
-    /// The digest of the row that ends with its last event; all zero before the first.
+    /// The chain up to and with the row that ends with its last event; all zero before the first.
     pub chain: Digest,
 }
 
@@ -136,13 +136,13 @@ impl Decoder {
 /// # Errors
 /// When it does not follow.
 pub(super) fn decode(row: &Row, next: u64, chain: &Digest) -> Result<Decoded, RecoveryError> {
-    let Row { first_seq: at, count, format, ref body, digest } = *row;
+    let Row { first_seq: at, count, format, ref body, chain: written } = *row;
     let damaged = |why: &str| RecoveryError::from(JournalError::Corrupt { at, why: why.to_owned() });
     if at != next {
         return Err(damaged("rows are missing before it"));
     }
     let chain = link(chain, at, count, format, body);
-    if chain != digest {
+    if chain != written {
         return Err(damaged("its digest does not follow from the rows before it"));
     }
     let entries = codec::decode(format, body).map_err(|error| RecoveryError::Codec { at, error })?;

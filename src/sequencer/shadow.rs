@@ -28,13 +28,13 @@ pub struct Ending {
     /// The last event's sequence.
     pub seq: u64,
     /// The digest of the state.
-    pub digest: Digest,
+    pub state_digest: Digest,
 }
 
 impl Ending {
     /// The result of a state that is final.
     pub fn of(state: &State) -> Ending {
-        Ending { seq: state.seq.0, digest: state.digest() }
+        Ending { seq: state.seq.0, state_digest: state.digest() }
     }
 }
 
@@ -65,7 +65,7 @@ impl Shadow {
     pub async fn catch_up(&mut self) -> Result<(), RecoveryError> {
         let head = *self.head.borrow();
         let Replay { state, chain } = self.follow(head.seq).await?;
-        if state.seq.0 == head.seq && *chain != head.digest {
+        if state.seq.0 == head.seq && *chain != head.chain {
             let why = "it is not the row that was written".to_owned();
             return Err(JournalError::Corrupt { at: head.seq, why }.into());
         }
@@ -109,7 +109,7 @@ impl Shadow {
             save(&snapshots, replay);
             return Ok(());
         }
-        let (engine, shadow) = (hex::encode(ending.digest), hex::encode(last.digest));
+        let (engine, shadow) = (hex::encode(ending.state_digest), hex::encode(last.state_digest));
         tracing::error!(
             seq = ending.seq,
             engine,

@@ -203,7 +203,7 @@ async fn what_is_taken_while_the_last_batch_is_on_its_way_is_journalled_and_answ
     let answered = [released.recv().await, released.recv().await].map(|batch| batch.unwrap().answers[0].clone());
     assert!(answered.iter().all(|(_, outcome)| outcome.is_ok()), "{answered:?}");
     let verified = verify(&JournalReader::Memory(disk.clone()), &Snapshots::Memory(disk)).await.unwrap();
-    assert_eq!((verified.seq, verified.state), (ending.seq, ending.digest));
+    assert_eq!((verified.seq, verified.state), (ending.seq, ending.state_digest));
 }
 
 /// A wall clock that is set forward and back.
@@ -290,11 +290,11 @@ async fn d6_69_a_snapshot_that_cannot_be_read_is_passed_over_and_one_that_lies_i
     let dir = tempfile::tempdir().unwrap();
     let digest = killed_after(dir.path(), 2).await;
     let (reader, snapshots) = (reader(dir.path()).await, snapshots(dir.path()));
-    let chain = reader.digest_before(3).await.unwrap().unwrap();
+    let chain = reader.chain_before(3).await.unwrap().unwrap();
     let lie = snapshot(&Replay { state: State { seq: Seq(2), ..State::default() }, chain });
     snapshots.save(&Snapshot { format: SNAPSHOT_FORMAT + 1, ..lie.clone() }).unwrap();
     assert_eq!(recover(&reader, &snapshots).await.unwrap().digest(), digest, "another format is not read");
-    snapshots.save(&Snapshot { digest: [1; 32], ..lie }).unwrap();
+    snapshots.save(&Snapshot { state_digest: [1; 32], ..lie }).unwrap();
     assert_eq!(recover(&reader, &snapshots).await.unwrap().digest(), digest);
     assert!(matches!(verify(&reader, &snapshots).await, Err(RecoveryError::Diverged { at: 2 })));
 }

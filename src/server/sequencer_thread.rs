@@ -209,8 +209,8 @@ async fn keep_head(
         }
         let (dir, at) = (dir.clone(), *head.borrow());
         if tick == 0 || last {
-            tracing::info!(seq = at.seq, digest = hex::encode(at.digest), "the journal's head");
-            metrics.tell_head(at.seq, at.digest);
+            tracing::info!(seq = at.seq, digest = hex::encode(at.chain), "the journal's head");
+            metrics.tell_head(at.seq, at.chain);
         }
         // If writing a head failed, it is tried again when the head has moved, and at the end.
         if tried.replace(at) != Some(at) || last && kept != Some(at) {

@@ -75,10 +75,10 @@ impl Place {
         let mut rows = self.reader().await.rows(1, u64::MAX, 1_000).await.unwrap();
         change(&mut rows);
         let values = |row: &Row| {
-            let (body, digest) = (hex::encode(&row.body), hex::encode(row.digest));
+            let (body, chain) = (hex::encode(&row.body), hex::encode(row.chain));
             match self {
-                Place::Postgres(_) => format!(r"'\x{body}', '\x{digest}'"),
-                Place::Sqlite(_) | Place::Memory(_) => format!("x'{body}', x'{digest}'"),
+                Place::Postgres(_) => format!(r"'\x{body}', '\x{chain}'"),
+                Place::Sqlite(_) | Place::Memory(_) => format!("x'{body}', x'{chain}'"),
             }
         };
         let mut statements = vec!["DELETE FROM journal".to_owned()];
@@ -109,7 +109,7 @@ impl Place {
         let mut next = 1;
         for row in self.reader().await.rows(1, u64::MAX, 1_000).await.unwrap() {
             chain = link(&chain, row.first_seq, row.count, row.format, &row.body);
-            if row.first_seq != next || chain != row.digest {
+            if row.first_seq != next || chain != row.chain {
                 return Some(row.first_seq);
             }
             next = row.next_seq();
@@ -165,14 +165,14 @@ async fn rows_come_back_in_order_after_reopening(place: &Place) {
     );
     assert_eq!(firsts(reader.rows(11, u64::MAX, 9).await.unwrap()), [0u64; 0]);
     assert_eq!(reader.last_seq().await.unwrap(), 10);
-    assert_eq!(reader.digest_before(11).await.unwrap(), Some(head.digest));
-    assert_eq!(reader.digest_before(1).await.unwrap(), Some([0; 32]));
-    assert_eq!(reader.digest_before(4).await.unwrap(), None, "no row ends there");
+    assert_eq!(reader.chain_before(11).await.unwrap(), Some(head.chain));
+    assert_eq!(reader.chain_before(1).await.unwrap(), Some([0; 32]));
+    assert_eq!(reader.chain_before(4).await.unwrap(), None, "no row ends there");
     let rows = reader.rows(1, u64::MAX, 9).await.unwrap();
     assert_eq!(rows[2].body, b"row 2");
-    let digests = reader.digests_of(&[10, 1, 2, 3]).await.unwrap();
-    assert_eq!(digests, [rows[4].digest, rows[0].digest, rows[0].digest, rows[1].digest]);
-    let missing = reader.digests_of(&[1, 0]).await.unwrap_err();
+    let chains = reader.chains_of(&[10, 1, 2, 3]).await.unwrap();
+    assert_eq!(chains, [rows[4].chain, rows[0].chain, rows[0].chain, rows[1].chain]);
+    let missing = reader.chains_of(&[1, 0]).await.unwrap_err();
     assert!(matches!(missing, JournalError::Corrupt { at: 0, .. }), "{missing}");
 }
 
@@ -247,7 +247,7 @@ async fn the_chain_finds_an_edit_a_removal_and_a_reorder(place: &Place) {
     let changes: [(&str, Tampering, u64); 5] = [
         ("a body", |rows| rows[2].body = vec![0], 5),
         ("a count", |rows| rows[2].count = 3, 5),
-        ("a digest", |rows| rows[2].digest = [0; 32], 5),
+        ("a chain", |rows| rows[2].chain = [0; 32], 5),
         ("a row removed", |rows| drop(rows.remove(2)), 7),
         ("two bodies swapped", |rows| (rows[1].body, rows[2].body) = (rows[2].body.clone(), rows[1].body.clone()), 3),
     ];
@@ -269,7 +269,7 @@ async fn a_last_row_that_says_it_holds_nothing_is_not_passed_over(place: &Place)
 async fn a_row_that_says_it_reaches_beyond_those_behind_it_is_not_where_the_journal_ends(place: &Place) {
     drop(place.filled(2).await);
     place.tamper(|rows| (rows[0].count, rows[1].count) = (4, 1)).await;
-    assert_eq!(place.reader().await.digest_before(5).await.unwrap(), None);
+    assert_eq!(place.reader().await.chain_before(5).await.unwrap(), None);
 }
 
 async fn rows_are_those_that_hold_any_of_the_sequences_asked_for(place: &Place) {

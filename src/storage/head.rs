@@ -22,7 +22,7 @@ pub const HEAD_FILE: &str = "head";
 pub fn write_head(dir: &Path, head: Head) -> io::Result<()> {
     let fresh = dir.join("head.new");
     let mut file = File::create(&fresh)?;
-    writeln!(file, "{} {}", head.seq, hex::encode(head.digest))?;
+    writeln!(file, "{} {}", head.seq, hex::encode(head.chain))?;
     file.sync_all()?;
     fs::rename(&fresh, dir.join(HEAD_FILE))?;
     File::open(dir)?.sync_all()
@@ -56,7 +56,7 @@ pub async fn check_head(dir: &Path, journal: &JournalReader) -> Result<(), Journ
     };
     let unreadable = |error| JournalError::Unavailable(unreadable(error));
     let Some(head) = read_head(&file).map_err(unreadable)? else { return Ok(()) };
-    if journal.digest_before(head.seq + 1).await? == Some(head.digest) {
+    if journal.chain_before(head.seq + 1).await? == Some(head.chain) {
         return Ok(());
     }
     let file = file.display();
@@ -66,10 +66,10 @@ pub async fn check_head(dir: &Path, journal: &JournalReader) -> Result<(), Journ
 
 fn parse(text: &str) -> Option<Head> {
     let (seq, hash) = text.strip_suffix('\n')?.split_once(' ')?;
-    let mut digest = [0; 32];
-    hex::decode_to_slice(hash, &mut digest).ok()?;
+    let mut chain = [0; 32];
+    hex::decode_to_slice(hash, &mut chain).ok()?;
     let seq = seq.parse().ok().filter(|seq| *seq < END)?;
-    Some(Head { seq, digest })
+    Some(Head { seq, chain })
 }
 
 #[cfg(test)]
@@ -82,7 +82,7 @@ mod tests {
         let file = dir.path().join(HEAD_FILE);
         assert_eq!(read_head(&file).unwrap(), None);
         for seq in [0, 7, END - 1] {
-            let head = Head { seq, digest: [seq as u8; 32] };
+            let head = Head { seq, chain: [seq as u8; 32] };
             write_head(dir.path(), head).unwrap();
             assert_eq!(read_head(&file).unwrap(), Some(head));
         }

@@ -17,7 +17,7 @@ pub struct Row {
     /// The events.
     pub body: Vec<u8>,
     /// The chain up to and with this row.
-    pub digest: Digest,
+    pub chain: Digest,
 }
 
 impl Row {
@@ -32,8 +32,8 @@ impl Row {
 pub struct Head {
     /// The last event's sequence; 0 when empty.
     pub seq: u64,
-    /// The last row's digest; all zero when empty.
-    pub digest: Digest,
+    /// The chain up to and with the last row; all zero when empty.
+    pub chain: Digest,
 }
 
 impl Head {
@@ -57,7 +57,7 @@ impl Head {
         if first_seq != found || count == 0 {
             return Err(JournalError::Conflict { expected: first_seq, found });
         }
-        Ok(Head { seq: self.seq + u64::from(count), digest: link(&self.digest, first_seq, count, format, body) })
+        Ok(Head { seq: self.seq + u64::from(count), chain: link(&self.chain, first_seq, count, format, body) })
     }
 }
 

@@ -105,17 +105,17 @@ impl Disk {
         self.contents().head().seq
     }
 
-    pub(super) fn digest_before(&self, seq: u64) -> Option<Digest> {
+    pub(super) fn chain_before(&self, seq: u64) -> Option<Digest> {
         if seq <= 1 {
             return Some(Digest::default());
         }
         let contents = self.contents();
         let last = contents.rows.iter().rev().find(|row| row.first_seq < seq)?;
-        (last.next_seq() == seq).then_some(last.digest)
+        (last.next_seq() == seq).then_some(last.chain)
     }
 
-    pub(super) fn digest_of(&self, seq: u64) -> Option<Digest> {
-        self.contents().rows.iter().rev().find(|row| row.first_seq <= seq).map(|row| row.digest)
+    pub(super) fn chain_of(&self, seq: u64) -> Option<Digest> {
+        self.contents().rows.iter().rev().find(|row| row.first_seq <= seq).map(|row| row.chain)
     }
 
     pub(super) fn snapshots(&self) -> Vec<Snapshot> {
@@ -137,7 +137,7 @@ impl Disk {
 
 impl Contents {
     fn head(&self) -> Head {
-        self.rows.last().map_or_else(Head::default, |row| Head { seq: row.next_seq() - 1, digest: row.digest })
+        self.rows.last().map_or_else(Head::default, |row| Head { seq: row.next_seq() - 1, chain: row.chain })
     }
 
     /// The fault for the next write; a fault that happens once is cleared.
@@ -174,7 +174,7 @@ impl MemoryJournal {
         if first_seq != found {
             return Err(JournalError::Conflict { expected: first_seq, found });
         }
-        let row = Row { first_seq, count, format, body: body.to_vec(), digest: head.digest };
+        let row = Row { first_seq, count, format, body: body.to_vec(), chain: head.chain };
         let fault = contents.strike();
         match fault {
             None | Some(Fault::Unanswered) => contents.rows.push(row),

@@ -216,20 +216,21 @@ impl JournalReader {
         }
     }
 
-    /// The digest of the row that ends right before `seq`; all zero at the beginning, `None` if there is no such row.
-    pub async fn digest_before(&self, seq: u64) -> Result<Option<Digest>, JournalError> {
+    /// The chain up to and with the row that ends right before `seq`; all zero at the beginning, `None` if there is no
+    /// such row.
+    pub async fn chain_before(&self, seq: u64) -> Result<Option<Digest>, JournalError> {
         match self {
-            JournalReader::Sql(reader) => reader.digest_before(seq).await,
-            JournalReader::Memory(disk) => Ok(disk.digest_before(seq)),
+            JournalReader::Sql(reader) => reader.chain_before(seq).await,
+            JournalReader::Memory(disk) => Ok(disk.chain_before(seq)),
         }
     }
 
-    /// The digests of the rows with these sequences, in that order. A sequence that no row holds is an error.
-    pub async fn digests_of(&self, seqs: &[u64]) -> Result<Vec<Digest>, JournalError> {
+    /// The chains up to and with the rows of these sequences, in that order. A sequence that no row holds is an error.
+    pub async fn chains_of(&self, seqs: &[u64]) -> Result<Vec<Digest>, JournalError> {
         match self {
-            JournalReader::Sql(reader) => reader.digests_of(seqs).await,
+            JournalReader::Sql(reader) => reader.chains_of(seqs).await,
             JournalReader::Memory(disk) => {
-                seqs.iter().map(|seq| disk.digest_of(*seq).ok_or_else(|| JournalError::missing(*seq))).collect()
+                seqs.iter().map(|seq| disk.chain_of(*seq).ok_or_else(|| JournalError::missing(*seq))).collect()
             }
         }
     }

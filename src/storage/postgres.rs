@@ -152,7 +152,7 @@ impl PostgresJournal {
                 .bind(i64::from(count))
                 .bind(i64::from(format))
                 .bind(body)
-                .bind(head.digest.as_slice())
+                .bind(head.chain.as_slice())
                 .execute(&mut *writer)
                 .await
                 .map_err(refused)?;

@@ -43,17 +43,17 @@ impl SqlReader {
         Ok(last.first().copied().unwrap_or(0))
     }
 
-    pub(super) async fn digest_before(&self, seq: u64) -> Result<Option<Digest>, JournalError> {
+    pub(super) async fn chain_before(&self, seq: u64) -> Result<Option<Digest>, JournalError> {
         if seq <= 1 {
             return Ok(Some(Digest::default()));
         }
         let statement = "SELECT first_seq, digest FROM journal
              WHERE first_seq = (SELECT max(first_seq) FROM journal WHERE first_seq < $1) AND first_seq + count = $1";
-        let found = self.pool.all(statement, &[signed(seq).into()], digest).await?;
+        let found = self.pool.all(statement, &[signed(seq).into()], chain).await?;
         Ok(found.first().copied())
     }
 
-    pub(super) async fn digests_of(&self, seqs: &[u64]) -> Result<Vec<Digest>, JournalError> {
+    pub(super) async fn chains_of(&self, seqs: &[u64]) -> Result<Vec<Digest>, JournalError> {
         let asked: Vec<i64> = seqs.iter().copied().map(signed).collect();
         let statement = format!(
             "SELECT value AS first_seq,
@@ -61,7 +61,7 @@ impl SqlReader {
              FROM {} ORDER BY key",
             self.pool.each("$1")
         );
-        self.pool.all(statement, &[Value::Integers(&asked)], digest).await
+        self.pool.all(statement, &[Value::Integers(&asked)], chain).await
     }
 }
 
@@ -69,7 +69,7 @@ impl SqlReader {
 pub(super) fn head(last: Option<Record<'_>>) -> Result<Head, JournalError> {
     let Some(last) = last else { return Ok(Head::default()) };
     let last = row(&last)?;
-    Ok(Head { seq: last.next_seq() - 1, digest: last.digest })
+    Ok(Head { seq: last.next_seq() - 1, chain: last.chain })
 }
 
 fn row(record: &Record<'_>) -> Result<Row, JournalError> {
@@ -79,18 +79,18 @@ fn row(record: &Record<'_>) -> Result<Row, JournalError> {
         count: narrow(record.get("count")?, first_seq)?,
         format: narrow(record.get("format")?, first_seq)?,
         body: record.get("body")?,
-        digest: whole(record.get("digest")?, first_seq)?,
+        chain: whole(record.get("digest")?, first_seq)?,
     })
 }
 
-fn digest(record: &Record<'_>) -> Result<Digest, JournalError> {
+fn chain(record: &Record<'_>) -> Result<Digest, JournalError> {
     let at = unsigned(record.get("first_seq")?);
     let bytes: Option<Vec<u8>> = record.get("digest")?;
     whole(bytes.ok_or_else(|| JournalError::missing(at))?, at)
 }
 
 fn whole(bytes: Vec<u8>, at: u64) -> Result<Digest, JournalError> {
-    bytes.try_into().map_err(|_| JournalError::Corrupt { at, why: "a digest is not 32 bytes".to_owned() })
+    bytes.try_into().map_err(|_| JournalError::Corrupt { at, why: "a chain is not 32 bytes".to_owned() })
 }
 
 fn narrow<T: TryFrom<i64>>(number: i64, at: u64) -> Result<T, JournalError> {

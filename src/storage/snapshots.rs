@@ -21,7 +21,7 @@ pub struct Snapshot {
     /// The journal's chain at that event, which identifies the journal.
     pub chain: Digest,
     /// Digest of the state.
-    pub digest: Digest,
+    pub state_digest: Digest,
     /// The state.
     pub body: Vec<u8>,
 }
@@ -31,7 +31,7 @@ const KEPT: usize = 2;
 /// Bytes of a snapshot that are written before they are synced. A commit at the same time waits for them on the disk,
 /// so a large state is not synced in one go.
 const SYNC_BYTES: usize = 1 << 20;
-/// The header: format, sequence, chain and digest, and a digest over these.
+/// The header: format, sequence, chain and state digest, and a digest over these.
 const HEADER_BYTES: usize = 2 + 8 + 32 + 32 + 32;
 
 /// Where snapshots are kept.
@@ -167,7 +167,7 @@ impl Snapshot {
         header.extend(self.format.to_be_bytes());
         header.extend(self.seq.to_be_bytes());
         header.extend(self.chain);
-        header.extend(self.digest);
+        header.extend(self.state_digest);
         header.extend(Sha256::digest(&header));
         file.write_all(&header)?;
         file.write_all(&self.body)
@@ -184,13 +184,13 @@ impl Snapshot {
         if Sha256::digest(fields).as_slice() != over_fields {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "its header is damaged"));
         }
-        let (mut format, mut seq, mut chain, mut digest) = ([0; 2], [0; 8], Digest::default(), Digest::default());
-        for field in [format.as_mut_slice(), &mut seq, &mut chain, &mut digest] {
+        let (mut format, mut seq, mut chain, mut state_digest) = ([0; 2], [0; 8], Digest::default(), Digest::default());
+        for field in [format.as_mut_slice(), &mut seq, &mut chain, &mut state_digest] {
             fields.read_exact(field)?;
         }
         let mut body = Vec::new();
         file.read_to_end(&mut body)?;
-        Ok(Snapshot { seq: u64::from_be_bytes(seq), format: u16::from_be_bytes(format), chain, digest, body })
+        Ok(Snapshot { seq: u64::from_be_bytes(seq), format: u16::from_be_bytes(format), chain, state_digest, body })
     }
 }
 
@@ -199,7 +199,7 @@ mod tests {
     use super::*;
 
     fn saved(seq: u64) -> Snapshot {
-        Snapshot { seq, format: 4, chain: [1; 32], digest: [2; 32], body: seq.to_string().into_bytes() }
+        Snapshot { seq, format: 4, chain: [1; 32], state_digest: [2; 32], body: seq.to_string().into_bytes() }
     }
 
     fn kept(snapshots: &Snapshots) -> Vec<Snapshot> {

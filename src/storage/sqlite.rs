@@ -90,7 +90,7 @@ impl SqliteJournal {
             .bind(count)
             .bind(format)
             .bind(body)
-            .bind(head.digest.as_slice())
+            .bind(head.chain.as_slice())
             .execute(&mut self.writer)
             .await;
         if done.is_err() {

@@ -412,7 +412,7 @@ async fn rule_47_metrics_have_the_head_that_is_in_the_head_file() {
         }
     };
     let (told, head) = tokio::time::timeout(Duration::from_secs(20), told).await.expect("a head");
-    let (seq, digest) = (head.seq, hex::encode(head.digest));
+    let (seq, digest) = (head.seq, hex::encode(head.chain));
     assert_eq!(told, format!("countersign_journal_head_info{{seq=\"{seq}\",digest=\"{digest}\"}} 1"));
 }
 

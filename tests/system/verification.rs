@@ -51,9 +51,9 @@ async fn d7_83_verify_finds_an_edit_a_removal_an_insertion_a_reorder_and_given_a
     world.stop().await;
     let reader = Storage::Sqlite(world.dir().to_owned()).reader().await.unwrap();
     let last = reader.last_seq().await.unwrap();
-    let digest = reader.digest_before(last + 1).await.unwrap().unwrap();
-    let head = Head { seq: last, digest };
-    let other = Head { digest: [1; 32], ..head };
+    let chain = reader.chain_before(last + 1).await.unwrap().unwrap();
+    let head = Head { seq: last, chain };
+    let other = Head { chain: [1; 32], ..head };
     for (head, sound) in [(other, false), (head, true)] {
         write_head(world.dir(), head).unwrap();
         let (found, said) = verified(&world, &[], true).await;

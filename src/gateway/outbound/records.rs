@@ -271,7 +271,7 @@ pub fn audit(of: &Audited) -> r::AuditEntry {
         subject: subject.clone(),
         detail: detail.clone(),
         policy_version: *policy_version,
-        hash: hex::encode(of.hash),
+        hash: hex::encode(of.chain),
     }
 }
 

@@ -148,7 +148,7 @@ async fn law_8_tables_of_another_journal_are_rebuilt() {
         let own = projector.writer.checkpoint();
         assert_eq!((own.seq, open().await.seq), (3, 3), "its own tables stay: {storage:?}");
 
-        let another = Head { digest: [7; 32], ..own };
+        let another = Head { chain: [7; 32], ..own };
         projector.writer.clear().await.unwrap();
         projector.writer.apply(&HistoryBatch::default(), another).await.unwrap();
         let mut projector = open().await;

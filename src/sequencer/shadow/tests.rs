@@ -130,7 +130,7 @@ async fn an_orderly_stop_that_agrees_leaves_a_snapshot_of_the_end() {
     let (ending, snapshots, reader) = (followed.ending().await, followed.snapshots(), followed.reader());
     followed.shadow.finish(ending).await.unwrap();
     let verified = verify(&reader, &snapshots).await.unwrap();
-    assert_eq!((verified.snapshots, verified.seq, verified.state), (1, 6, ending.digest));
+    assert_eq!((verified.snapshots, verified.seq, verified.state), (1, 6, ending.state_digest));
 }
 
 #[tokio::test]

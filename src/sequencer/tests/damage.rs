@@ -82,8 +82,8 @@ async fn d6_69_a_flipped_byte_at_each_record_boundary_and_elsewhere_is_refused_o
     let bytes = std::fs::read(file(dir.path())).unwrap();
     let rows = reader(dir.path()).await.rows(1, u64::MAX, 100).await.unwrap();
     let boundaries = rows.iter().flat_map(|row| {
-        let (body, chain) = (position(&bytes, &row.body), position(&bytes, &row.digest));
-        [body, body + row.body.len(), chain, chain + row.digest.len()]
+        let (body, chain) = (position(&bytes, &row.body), position(&bytes, &row.chain));
+        [body, body + row.body.len(), chain, chain + row.chain.len()]
     });
     let near = boundaries.flat_map(|at| [at - 1, at, at + 1]);
     let mut refused = 0;
@@ -129,7 +129,7 @@ async fn d6_69_a_last_row_that_says_it_holds_nothing_is_refused() {
 #[tokio::test]
 async fn d6_69_a_row_that_is_damaged_before_a_snapshot_is_not_told_again() {
     let damages: [fn(&mut Row); 4] =
-        [|row| row.count = 0, |row| row.count = 2, |row| row.body = vec![], |row| row.digest[0] ^= 1];
+        [|row| row.count = 0, |row| row.count = 2, |row| row.body = vec![], |row| row.chain[0] ^= 1];
     for damage in damages {
         let disk = Disk::default();
         let mut journal = Journal::Memory(disk.journal().unwrap());
@@ -200,7 +200,7 @@ async fn d6_69_a_head_file_of_another_journal_is_refused_until_it_is_removed() {
     let written = |text: String| std::fs::write(dir.path().join("head"), text).unwrap();
     for (other, place) in [
         (format!("{} {}\n", head.seq, "ab".repeat(32)), "sequence 12"),
-        (format!("{} {}\n", head.seq + 1, hex::encode(head.digest)), "sequence 13"),
+        (format!("{} {}\n", head.seq + 1, hex::encode(head.chain)), "sequence 13"),
         ("12\n".to_owned(), "is not a head"),
     ] {
         written(other);

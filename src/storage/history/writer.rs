@@ -84,15 +84,15 @@ impl HistoryWriter {
     }
 
     async fn of(mut connection: Connection) -> Result<HistoryWriter, HistoryError> {
-        let (seq, digest): (i64, Option<Vec<u8>>) = match &mut connection {
+        let (seq, chain): (i64, Option<Vec<u8>>) = match &mut connection {
             Connection::Sqlite(sqlite) => sqlx::query_as(FOUND).fetch_one(&mut sqlite.0).await?,
             Connection::Postgres(postgres) => {
                 answered(ANSWER_WAIT, sqlx::query_as(FOUND).fetch_one(&mut postgres.0)).await?
             }
         };
-        // A value of another length is no digest of any journal.
-        let digest = digest.and_then(|bytes| bytes.try_into().ok()).unwrap_or_default();
-        Ok(HistoryWriter { connection, checkpoint: Head { seq: i64::cast_unsigned(seq), digest } })
+        // A value of another length is the chain of no journal.
+        let chain = chain.and_then(|bytes| bytes.try_into().ok()).unwrap_or_default();
+        Ok(HistoryWriter { connection, checkpoint: Head { seq: i64::cast_unsigned(seq), chain } })
     }
 
     /// Continues from the checkpoint over a new connection. That is made before the old one is closed: without one, the
@@ -116,7 +116,7 @@ impl HistoryWriter {
         Ok(())
     }
 
-    /// The last event that the tables contain, as far as this writer knows, 0 before the first; and the digest of its
+    /// The last event that the tables contain, as far as this writer knows, 0 before the first; and the chain of its
     /// journal row.
     pub fn checkpoint(&self) -> Head {
         self.checkpoint
@@ -202,7 +202,7 @@ async fn apply_to_sqlite(
     checkpoint @ [from, to]: [Head; 2],
 ) -> Result<(), HistoryError> {
     let mut transaction = connection.begin().await?;
-    let moving = sqlx::query(CHECKPOINT).bind(time(to.seq)).bind(&to.digest[..]).bind(time(from.seq));
+    let moving = sqlx::query(CHECKPOINT).bind(time(to.seq)).bind(&to.chain[..]).bind(time(from.seq));
     moved(moving.execute(&mut *transaction).await?.rows_affected(), checkpoint)?;
     for table in tables(batch) {
         let mut first = 0;
@@ -231,7 +231,7 @@ async fn apply_to_postgres(
     checkpoint @ [from, to]: [Head; 2],
 ) -> Result<(), HistoryError> {
     let mut transaction = answered(ANSWER_WAIT, connection.begin()).await?;
-    let moving = sqlx::query(CHECKPOINT).bind(time(to.seq)).bind(&to.digest[..]).bind(time(from.seq));
+    let moving = sqlx::query(CHECKPOINT).bind(time(to.seq)).bind(&to.chain[..]).bind(time(from.seq));
     moved(answered(ANSWER_WAIT, moving.execute(&mut *transaction)).await?.rows_affected(), checkpoint)?;
     for table in tables(batch) {
         let mut query = sqlx::query(AssertSqlSafe(table.statement("INSERT", &unnested(&table))));
