@@ -100,7 +100,7 @@ impl Slot {
         first
     }
 
-    /// Writes the answers directly if the socket's session is at rest and they are few and all about orders; `false`
+    /// Writes the answers directly if the socket's session is idle and they are few and all about orders; `false`
     /// when they must be sent instead.
     fn pass(&mut self, out: &mut Frames, now: Moment) -> bool {
         let Slot { queue: Some(queue), parts, .. } = self else { return false };

@@ -429,7 +429,7 @@ impl Projection {
         if !snapshot || behind {
             self.note(topic);
         } else if let Some(text) = self.snapshot(topic) {
-            // The acknowledgement is being written: whoever asks is not at rest before that.
+            // The acknowledgement is being written: whoever asks is not idle before that.
             subscriber.queue(&(self.frame)(&text));
         }
         let followers = self.followers.entry(topic).or_default();

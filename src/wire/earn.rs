@@ -1,6 +1,6 @@
 //! Earn: strategies, allocations, the items of its channel, with the field names of Kraken's REST calls
 //! (docs.kraken.com, guide `spot-rest-earn`).
-#![allow(missing_docs, reason = "fields are the wire's; v2's pages, README and docs/bots.md say what they mean")]
+#![allow(missing_docs, reason = "fields are the wire's; v2's pages and those in docs/ say what they mean")]
 
 use schemars::JsonSchema;
 use serde::Serialize;

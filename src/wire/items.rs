@@ -1,5 +1,5 @@
 //! Items of the private channels, which are also the records of replies.
-#![allow(missing_docs, reason = "fields are the wire's; v2's pages, README and docs/bots.md say what they mean")]
+#![allow(missing_docs, reason = "fields are the wire's; v2's pages and those in docs/ say what they mean")]
 
 use schemars::JsonSchema;
 use serde::Serialize;

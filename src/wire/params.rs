@@ -1,7 +1,7 @@
 //! The params of every method: v2's names where v2 has the method, and names in the same style otherwise.
 //!
 //! Each accepts `token`, since stock clients send it with every method, and no unknown name.
-#![allow(missing_docs, reason = "fields are the wire's; v2's pages, README and docs/bots.md say what they mean")]
+#![allow(missing_docs, reason = "fields are the wire's; v2's pages and those in docs/ say what they mean")]
 
 use schemars::JsonSchema;
 use serde::Deserialize;

@@ -1,5 +1,5 @@
 //! The results of every method: v2's names where v2 has the method, and names in the same style otherwise.
-#![allow(missing_docs, reason = "fields are the wire's; v2's pages, README and docs/bots.md say what they mean")]
+#![allow(missing_docs, reason = "fields are the wire's; v2's pages and those in docs/ say what they mean")]
 
 use schemars::JsonSchema;
 use serde::Serialize;

@@ -1,5 +1,6 @@
-//! A private Postgres for the tests: its own directory, a Unix socket, no port. It ends with the process that started
-//! it, however that ends: a shell waits for the end of its input and then removes everything.
+//! A private Postgres for the tests: its own directory, a Unix socket, no port unless the options name an address. It
+//! ends with the process that started it, however that ends: a shell waits for the end of its input and then removes
+//! everything.
 
 use std::fs::Permissions;
 use std::io::{BufRead as _, BufReader, Write as _};

@@ -112,7 +112,7 @@ export function request(app) {
   let latest, withdrawal;
   const stand = () => head.replaceChildren(standing(latest, withdrawal));
   const paid = (all) => {
-    withdrawal = all.findLast((of) => of.request_id === id) ?? withdrawal;
+    withdrawal = all.findLast((of) => of.request_id === id) ?? withdrawal ?? null;
     stand();
   };
   const load = async () => {
@@ -156,7 +156,8 @@ export function request(app) {
     );
     if (held) (held === comment && comment.isConnected ? comment : app.main).focus({ preventScroll: true });
   };
-  const again = app.follow((request) => request.request_id === id, load);
+  // A change of who may do what also changes who could approve it.
+  const again = app.follow((item) => item.request_id === id || item.workflow === "manage_access", load);
   return again();
 }
 
@@ -194,6 +195,11 @@ function payment({ refid, status, "status-prop": how, txid, info }) {
   return [`${PAYMENT[status]} (${refid})`, txid && [", transaction ", safe(txid)], info && [": ", safe(info)]];
 }
 
+/** What is said of a payment that is not among those that the channel begins with: the open ones and the last 50. */
+function unlisted({ state }) {
+  return ["approved", "executed"].includes(state) ? "ended; only the last 50 are shown here" : null;
+}
+
 /** Who could still vote for a request, and whether that is enough. */
 function voters({ eligible, policy, votes }) {
   const approvals = votes.filter((vote) => vote.decision === "approve" && !vote.struck).length;
@@ -218,7 +224,7 @@ function standing(found, withdrawal) {
     ["Policy", policy],
     ["Could approve", found.eligible ? voters(found) : null],
     [ENDED[found.state], found.ended_by ? safe(found.ended_by.name) : null],
-    ["Payment", withdrawal ? payment(withdrawal) : null],
+    ["Payment", withdrawal ? payment(withdrawal) : withdrawal === null && unlisted(found)],
     [found.state === "executed" ? "Said with Execute" : "Reason", found.reason ? safe(found.reason) : null],
   ]);
 }

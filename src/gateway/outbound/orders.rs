@@ -1,5 +1,5 @@
 //! Replies to order requests. They need only the call and the engine's answer, so that the release step can write them
-//! directly to sockets whose sessions are at rest.
+//! directly to idle sockets.
 
 use super::Object;
 use super::items::{json, to_json};
