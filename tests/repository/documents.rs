@@ -9,7 +9,8 @@ use crate::source::read;
 fn the_documents_are_there() {
     let docs = ["bots", "checklist", "earn", "funding", "governance", "operations", "performance", "rules", "testing"];
     let docs = docs.map(|name| format!("docs/{name}.md"));
-    let roots = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "LICENSE"].map(str::to_owned);
+    let roots = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "LICENSE"]
+        .map(str::to_owned);
     for path in roots.iter().chain(&docs) {
         assert!(read(path).lines().count() > 5, "{path} says nothing");
     }

@@ -80,13 +80,15 @@ impl Model {
         let now = invocation.taken_at.expect("what is answered was taken");
         let Work::Command(command) = &invocation.work else { return self.queried(invocation, now, told) };
         // The answer may depend on a tick before it. A tick that could also come later stays there.
-        while self.shown.front().is_some_and(|next| ticked(next)) {
+        while let Some(next) = self.shown.front().filter(|next| ticked(next)) {
             let mut trial = self.engine.clone();
             let outcome = put(&mut trial, now, invocation, command);
-            if trial.events().is_empty() && outcome == *told {
-                return;
+            match trial.events().first() {
+                None if outcome == *told => return,
+                // A disconnect ends an order whose time is over as expired, as a tick would.
+                Some(first) if outcome == *told && invocation.by == SERVER && *first == next.event => break,
+                _ => self.server(),
             }
-            self.server();
         }
         self.refusals += u64::from(told.is_err());
         let before = (told.is_err() && self.refusals.is_multiple_of(DIGESTED)).then(|| self.state().digest());
