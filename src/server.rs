@@ -1,9 +1,9 @@
 //! The only module that connects the parts; it defines the order of start and stop.
 //!
-//! Start: journal, recovery, the port is taken, first tick, projections, and only then the port opens; the history catches
-//! up beside it.
-//! Stop: sessions are told and answered, the port closes, the sequencer ends, its shadow saves a snapshot and the head file
-//! has the last row, the fence goes, history has written all.
+//! Start: journal, recovery, the port is bound, first tick, projections, and only then the port opens; the history
+//! catches up meanwhile.
+//! Stop: sessions are told and answered, the port closes, the sequencer ends, its shadow saves a snapshot, the head file
+//! gets the last row, the fence is released, history has written everything.
 
 mod port;
 mod process_limits;

@@ -60,8 +60,9 @@ impl Default for KeySettings {
 /// The text says what to give instead.
 pub fn network(text: &str) -> Result<IpNet, &'static str> {
     let advice = "give addresses or networks such as 10.0.0.0/8";
-    // Elsewhere a number that begins with 0 may be octal.
-    if text.split_once('/').is_some_and(|(_, length)| length.len() > 1 && length.starts_with('0')) {
+    // Elsewhere a number that begins with 0 may be octal: `IpAddr` accepts none, `IpNet` does.
+    let (address, length) = text.split_once('/').unwrap_or((text, ""));
+    if address.parse::<IpAddr>().is_err() || length.len() > 1 && length.starts_with('0') {
         return Err(advice);
     }
     let net = text.parse().or_else(|_| text.parse().map(|address: IpAddr| address.into()));
@@ -147,7 +148,17 @@ mod tests {
 
     #[test]
     fn d1_11_a_network_is_written_in_one_way() {
-        for text in ["127.0.0.1/08", "127.0.0.1/00", "::1/0128", "127.0.0.01", "127.0.0.1/", "127.0.0.1/33"] {
+        for text in [
+            "127.0.0.1/08",
+            "127.0.0.1/00",
+            "::1/0128",
+            "127.0.0.01",
+            "127.0.0.1/",
+            "127.0.0.1/33",
+            "010.0.0.0/8",
+            "127.0.0.01/8",
+            "::ffff:010.0.0.0/104",
+        ] {
             assert!(network(text).is_err(), "{text}");
         }
         for text in ["0.0.0.0/0", "127.0.0.1/8", "::1/128", "::1", "192.0.2.1"] {

@@ -199,7 +199,7 @@ pub fn execute(
 }
 
 /// A Member with the name at this time.
-fn named(state: &State, member: MemberId) -> (MemberId, String) {
+pub(super) fn named(state: &State, member: MemberId) -> (MemberId, String) {
     (member, state.members.member(member).name.clone())
 }
 

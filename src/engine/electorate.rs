@@ -51,7 +51,9 @@ impl<'a> Electorate<'a> {
         }
         let last = change.last_resort(self.state, request.organization);
         if last.contains(&member) && self.others(request, verdict, last) {
-            return Err(not_eligible("the Member who froze cannot decide while another approver exists"));
+            return Err(not_eligible(
+                "a Member who froze, or widened the freeze, cannot decide while another approver exists",
+            ));
         }
         Ok(())
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::approvals::{InitiatorId, RequestState, can, may_view, unknown_request};
 use super::caller::{Caller, MemberCaller, ServiceCaller};
 use super::command::OrderRef;
+use super::decisions;
 use super::electorate::Electorate;
 use super::exports;
 use super::holdings;
@@ -259,5 +260,5 @@ fn explain(
 
 /// Members with their names.
 fn named(state: &State, members: Vec<MemberId>) -> Vec<(MemberId, String)> {
-    members.into_iter().map(|id| (id, state.members.member(id).name.clone())).collect()
+    members.into_iter().map(|id| decisions::named(state, id)).collect()
 }

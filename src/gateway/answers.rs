@@ -304,11 +304,10 @@ impl Session {
             Err(reject) => return self.refused(&call, &reject, now),
         };
         let Some(subscription) =
-            self.subscriptions.get_mut(&channel).filter(|subscription| subscription.number == follow.number)
+            self.subscriptions.get(&channel).filter(|subscription| subscription.number == follow.number)
         else {
             return self.ended_early(&call, follow, now);
         };
-        subscription.over = !live;
         let options = subscription.options.clone();
         if follow.acknowledged && !self.sees_past(channel) {
             // The right was lost while the last page was written; no more of the past may be sent.
@@ -346,6 +345,10 @@ impl Session {
             }
             First::Replay(missed) => self.replay(channel, missed.into_iter()),
             First::Past(_) | First::TooOld => {}
+        }
+        if let Some(subscription) = self.subscriptions.get_mut(&channel) {
+            // Only now: what was missed before the end is sent all the same.
+            subscription.over |= !live;
         }
         if fan_out::takes(channel) && filters::takes_all(&options) {
             self.queue.allow_direct(Some(follow.number));

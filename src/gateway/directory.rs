@@ -21,7 +21,7 @@ pub struct Directory {
     reference: RwLock<Arc<Reference>>,
     keys: RwLock<Keys>,
     members: RwLock<Members>,
-    /// The record of a key has changed since somebody waited for it last.
+    /// The record of a Service User has changed since somebody waited for it last.
     keys_changed: Notify,
     halted: AtomicBool,
     /// The storage does not accept writes, so commands are refused.
@@ -51,7 +51,8 @@ impl Directory {
                 Event::MarketStatusSet { market, status } => {
                     self.change(|reference| reference.set_status(*market, *status));
                 }
-                Event::VenueKeyChanged(_) | Event::ServiceUserChanged { .. } => {
+                Event::VenueKeyChanged(_) => self.keys.write().apply(stamped.at, event),
+                Event::ServiceUserChanged { .. } => {
                     self.keys.write().apply(stamped.at, event);
                     self.keys_changed.notify_one();
                 }
@@ -110,7 +111,7 @@ impl Directory {
         ask(&self.keys.read())
     }
 
-    /// Waits until the record of a key has changed since the last call; for one task.
+    /// Waits until the record of a Service User has changed since the last call; for one task.
     pub async fn keys_changed(&self) {
         self.keys_changed.notified().await;
     }

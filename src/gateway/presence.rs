@@ -31,7 +31,7 @@ pub struct Presence {
 #[derive(Debug)]
 struct Sockets {
     open: usize,
-    /// A closed socket had asked for it, and since then the key has not been without a socket for the grace period.
+    /// A closed socket had asked for it; forgotten when a socket opens after a whole grace period without one.
     asked: bool,
     /// When the last one closed.
     left: Instant,
@@ -64,8 +64,8 @@ impl Presence {
         sockets.open == 0 && (sockets.asked || set)
     }
 
-    /// Whether the orders are to be canceled now: there has been no socket for the grace period, and one had asked or the
-    /// setting is on (`set`).
+    /// Whether the orders are to be canceled now: there has been no socket for the grace period, and one had asked or
+    /// the setting is on (`set`).
     fn is_due(&self, id: ServiceUserId, set: bool) -> bool {
         let of = self.of.lock();
         // A key that has not connected since the start is gone once the grace period after the start is over.

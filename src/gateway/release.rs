@@ -66,9 +66,9 @@ impl Waiting {
 
 /// To how many sockets one release writes answers directly; each submission that waits for the engine lowers it by one.
 /// Waking a session costs as much as the write, but these writes delay the engine, while sessions write in parallel.
-const PASSED_MAX: usize = 64;
+const DIRECT_MAX: usize = 64;
 /// Replies that a release writes directly to one socket: more would cost more than waking the session.
-const PASSED_EACH: usize = 32;
+const DIRECT_EACH: usize = 32;
 
 /// What the releaser knows of one socket.
 #[derive(Debug, Default)]
@@ -102,15 +102,15 @@ impl Slot {
 
     /// Writes the answers directly if the socket's session is idle and they are few and all about orders; `false`
     /// when they must be sent instead.
-    fn pass(&mut self, out: &mut Frames, now: Moment) -> bool {
+    fn write_direct(&mut self, out: &mut Frames, now: Moment) -> bool {
         let Slot { queue: Some(queue), parts, .. } = self else { return false };
         // Checked before rendering, which the session would have to repeat.
         let short =
-            |part: &Part| matches!(part, Part::Answer(_, Ok(answer)) if orders::canceled(answer) <= PASSED_EACH);
-        if parts.len() > PASSED_EACH || !parts.iter().all(short) {
+            |part: &Part| matches!(part, Part::Answer(_, Ok(answer)) if orders::canceled(answer) <= DIRECT_EACH);
+        if parts.len() > DIRECT_EACH || !parts.iter().all(short) {
             return false;
         }
-        let passed = queue.write_replies_direct(parts.len(), || {
+        let written = queue.write_replies_direct(parts.len(), || {
             out.bytes.clear();
             let rendered = parts
                 .iter()
@@ -118,11 +118,11 @@ impl Slot {
             let out: &Frames = out;
             rendered.then_some(&out.bytes)
         });
-        if passed {
+        if written {
             self.usual = parts.len();
             parts.clear();
         }
-        passed
+        written
     }
 }
 
@@ -310,8 +310,8 @@ impl Releaser {
         self.close_what_ended(stamped);
     }
 
-    /// Tells Members what concerns them beside the streams: a freeze of their Organization, a change of their own rights, and
-    /// one of another Member that no request reports, as by the venue operator or an invitation.
+    /// Tells Members what concerns them beside the streams: a freeze of their Organization, a change of their own
+    /// rights, and one of another Member that no request reports, as by the venue operator or an invitation.
     fn tell_members(&mut self, stamped: &Stamped) {
         let of = |organization| -> Vec<MemberId> {
             self.directory.members(|members| members.of(organization).map(|member| member.id).collect())
@@ -368,20 +368,20 @@ impl Releaser {
         let (plain, following) =
             std::mem::take(&mut self.dirty).into_iter().partition(|at| self.slots[*at].channels.is_empty());
         self.dirty = plain;
-        self.pass_answers(waiting);
+        self.write_answers_direct(waiting);
         self.send();
         self.dirty = following;
     }
 
     /// Writes answers directly to the sockets where that is possible, fewer the more submissions wait.
-    fn pass_answers(&mut self, waiting: usize) {
+    fn write_answers_direct(&mut self, waiting: usize) {
         let now = (self.clock)();
         let Releaser { slots, dirty, out, .. } = self;
-        let mut left = PASSED_MAX.saturating_sub(waiting);
+        let mut left = DIRECT_MAX.saturating_sub(waiting);
         dirty.retain(|at| {
-            let passed = left > 0 && slots[*at].pass(out, now);
-            left -= usize::from(passed);
-            !passed
+            let written = left > 0 && slots[*at].write_direct(out, now);
+            left -= usize::from(written);
+            !written
         });
     }
 

@@ -112,7 +112,7 @@ impl Upgrade {
     }
 }
 
-/// Why a socket is closed of which a read failed; `None` when nobody is left to be told.
+/// Why a socket whose read failed is closed; `None` when nobody is left to receive it.
 pub fn refused(error: &Error) -> Option<Close> {
     match error {
         Error::Capacity(_) => Some(Close::TooLong),
@@ -123,9 +123,9 @@ pub fn refused(error: &Error) -> Option<Close> {
     }
 }
 
-/// Ends a WebSocket and says why. Closing a TCP socket with unread input resets it,
-/// and a reset overtakes the close frame: so this reads on for a moment until the peer has closed.
-/// Frames of the session's own must be complete before.
+/// Ends a WebSocket and says why. Closing a TCP socket with unread input resets it, and the reset may overtake the
+/// close frame, so this keeps reading for a moment until the peer has closed. The session's own frames must be complete
+/// before.
 pub async fn close(socket: WebSocket, why: Close) {
     let mut bytes = Vec::new();
     frame::push_close(&mut bytes, why.code(), why.reason());

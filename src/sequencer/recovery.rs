@@ -1,5 +1,5 @@
 //! From storage to a running state: the newest snapshot that this release can read, then every row after it, checked
-//! link by link. At a gap or a wrong digest it refuses to start and says where.
+//! link by link. At a gap or a wrong chain it refuses to start and says where.
 
 use std::sync::Arc;
 

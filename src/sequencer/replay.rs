@@ -143,7 +143,7 @@ pub(super) fn decode(row: &Row, next: u64, chain: &Digest) -> Result<Decoded, Re
     }
     let chain = link(chain, at, count, format, body);
     if chain != written {
-        return Err(damaged("its digest does not follow from the rows before it"));
+        return Err(damaged("its chain does not follow from the rows before it"));
     }
     let entries = codec::decode(format, body).map_err(|error| RecoveryError::Codec { at, error })?;
     if entries.iter().map(|entry| entry.events.len()).sum::<usize>() != count as usize {

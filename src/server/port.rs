@@ -6,14 +6,14 @@ use tokio::net::{TcpListener, TcpSocket};
 
 use super::ServerError;
 
-/// Connections that may wait to be accepted; the system has a limit of its own. A client that finds no room waits a second
-/// before it tries again, then two, then four; after a restart all of them come at once.
+/// Connections that may wait to be accepted; the system has its own limit. A client that finds no room tries again
+/// after one second, then two, then four; after a restart all of them connect at once.
 const BACKLOG: u32 = 4_096;
-/// Bytes that the system keeps for a peer that does not read; it doubles the number for its own needs. Left to itself it
-/// keeps megabytes, so that a thousand readers that stand still would cost gigabytes before one of them is noticed.
+/// Bytes that the system buffers for a peer that does not read; it doubles the number for its own needs. By default it
+/// buffers megabytes, so a thousand stalled readers would cost gigabytes before one of them is noticed.
 const SEND_BUFFER_BYTES: u32 = 128 * 1024;
 
-/// A port that is this process's and not open yet: connections to it are refused.
+/// A port that is bound but not open yet: connections to it are refused.
 #[derive(Debug)]
 pub(super) struct Port {
     address: SocketAddr,
@@ -21,11 +21,11 @@ pub(super) struct Port {
 }
 
 impl Port {
-    /// Takes the port.
+    /// Binds the port.
     pub(super) fn bind(address: SocketAddr) -> Result<Port, ServerError> {
         let failed = |source| ServerError::Listen { address, source };
         let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.map_err(failed)?;
-        // As `TcpListener::bind` has it, so that a restart finds its port.
+        // As `TcpListener::bind` does, so that a restart can bind the port again.
         socket.set_reuseaddr(true).map_err(failed)?;
         // The sockets that it accepts inherit this.
         socket.set_send_buffer_size(SEND_BUFFER_BYTES).map_err(failed)?;

@@ -177,7 +177,7 @@ async fn open(sequence: Sequence) -> Result<(Sequencer<Releaser>, Shadow, Runnin
     Ok((sequencer, shadow, Running { master, port, directory, handle, seq, market, journal, stages }))
 }
 
-/// Opens a secret of the journal under the master key (rule 29).
+/// Checks that the master key opens a secret of the journal (rule 29).
 fn try_master_key(master: &MasterKey, directory: &Directory) -> Result<(), ServerError> {
     let first = directory.keys(|keys| keys.venue_keys().first().cloned());
     let opens = first.is_none_or(|key| master.open(key.api_key.as_bytes(), &key.secret_sealed).is_ok());

@@ -204,8 +204,9 @@ records! {
         policy: Option<PinnedPolicy>,
         votes: Vec<Vote>,
         reason?: String,
-        /// The Member who executed it, gave the vote that decided it, or canceled it; absent while it is pending, and where a
-        /// Service User, its expiry or another change ended it.
+        /// The Member who executed it (or tried, where it failed), asked for what no policy governs, gave the vote that
+        /// decided it, or canceled it; absent while it is pending, and where a Service User, its expiry or another change
+        /// ended it.
         ended_by?: NamedMember,
         /// What the caller may do with it now; in replies only.
         can?: Vec<&'static str>,

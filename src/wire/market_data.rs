@@ -104,7 +104,8 @@ records! {
         frozen?: &'static str,
         /// Sent to a Member whose permissions or KYC status changed: `changed`.
         rights?: &'static str,
-        /// To Members who may list the others, when one of these changed by the venue operator or an invitation: `changed`.
+        /// Sent to Members who may list the others when the venue operator or an invitation changed one of these:
+        /// `changed`.
         members?: &'static str,
     }
 }

@@ -333,6 +333,8 @@ fn rule_39_what_a_switch_has_ended_neither_trades_nor_goes_live_before_the_tick(
     let ended = ended.map(|order| stage.placed(&bot(1), order));
     stage.run(&bot(1), Command::CancelAllAfter(60)).unwrap();
     stage.now = stage.now.plus_us(60 * SECOND);
+    stage.placed(&bot(2), fill_or_kill(Side::Sell, "1", "10"));
+    assert_eq!(ends(&stage, CancelReason::FillOrKill), 1, "what has ended fills nothing");
     // A post-only order is refused only by what it would trade with.
     let Command::PlaceOrder(sell) = limit(Side::Sell, "1", "10", None) else { panic!("an order") };
     stage.placed(&bot(2), Command::PlaceOrder(PlaceOrder { post_only: true, ..sell }));

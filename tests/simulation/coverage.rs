@@ -1,4 +1,5 @@
-//! Which rare paths a run took, which kinds of command, query and event it saw, and which refusals.
+//! Which rare paths a run took, which kinds of command, query and event it saw, which channels began and had items, and
+//! which refusals.
 
 use std::collections::BTreeMap;
 
@@ -63,7 +64,7 @@ pub fn channels() -> Vec<Operation> {
 #[derive(Clone, Debug, Default)]
 pub struct Coverage {
     /// How often each kind was seen, by category: commands that succeeded, queries that were answered with what was
-    /// asked for, events.
+    /// asked for, events, and the items of each channel.
     seen: BTreeMap<&'static str, BTreeMap<&'static str, u64>>,
     refusals: BTreeMap<Code, u64>,
 }

@@ -200,6 +200,8 @@ async fn d2_22_at_the_end_date_streams_of_the_past_are_closed_and_balances_say_n
     bot.subscribe("balances").await;
     let mut alice = world.member("alice").await;
     let ends = |at: Moment, otp: i64| json!({"service_user_id": "SVC1", "settings": {"query_end": at.to_string()}, "otp": code(otp)});
+    maker.call("add_order", limit("sell", "0.1", "1000")).await;
+    bot.call("add_order", limit("buy", "0.1", "1000")).await;
     alice.call("edit_service_user", ends(wall_clock(), 0)).await;
     for mut stream in streams {
         assert_eq!(stream.closed().await, (4001, "query end date".to_owned()));
@@ -209,6 +211,9 @@ async fn d2_22_at_the_end_date_streams_of_the_past_are_closed_and_balances_say_n
     let mut late = world.bot(1).await;
     late.subscribe("balances").await;
     assert_eq!(late.frame("balances").await["type"], "snapshot");
+    let mut resumed = world.bot(1).await;
+    resumed.call("subscribe", json!({"channel": "balances", "from_offset": 0})).await;
+    assert_eq!(resumed.frame("balances").await["type"], "update", "what came before the end");
     for later in [Some(wall_clock().plus_us(3_600_000_000)), None] {
         maker.call("add_order", limit("sell", "0.1", "1000")).await;
         bot.call("add_order", limit("buy", "0.1", "1000")).await;

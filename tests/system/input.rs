@@ -101,7 +101,7 @@ async fn d7_77_a_doubled_field_is_refused_by_its_name_wherever_it_stands() {
     for (method, params, doubled) in [
         ("add_order", format!(r#"{order},"order_qty":1"#), "order_qty"),
         ("add_order", format!(r#"{order},"validate":true,"validate":true"#), "validate"),
-        ("add_order", format!("{order},{conditional}"), "limit_price"),
+        ("add_order", format!("{order},{conditional}"), "conditional.limit_price"),
         ("add_order", format!("{order},\"\\u0073ide\":\"sell\""), "side"),
         ("cancel_all_orders_after", r#""timeout":0,"timeout":60"#.to_owned(), "timeout"),
         ("cancel_order", r#""order_id":[],"order_id":[]"#.to_owned(), "order_id"),

@@ -43,7 +43,7 @@ pub(super) struct Job {
     pub export: Export,
     pub progress: Progress,
     grant: HistoryGrant,
-    wanted: HistoryFilter,
+    filter: HistoryFilter,
     pub file: File,
     path: PathBuf,
     /// The text of one page.
@@ -70,11 +70,11 @@ impl Job {
         };
         // Newest first, backwards from the order itself: it does not include anything later.
         let cursor = Some(History::cursor_after(&grant));
-        let wanted = HistoryFilter { limit: PAGE_ROWS, cursor, ..HistoryFilter::default() };
+        let filter = HistoryFilter { limit: PAGE_ROWS, cursor, ..HistoryFilter::default() };
         let mut text = String::new();
         sheet::header(&mut text, export.format, &export.columns);
         let progress = Progress { started: now, rows: 0 };
-        Ok(Job { export, progress, grant, wanted, file, path, text })
+        Ok(Job { export, progress, grant, filter, file, path, text })
     }
 
     /// Writes the next page; `false` after the last one. If history is busy, nothing has changed.
@@ -82,12 +82,12 @@ impl Job {
         let Export { format, columns, .. } = &self.export;
         let (rows, cursor) = match self.export.report {
             Report::Trades => {
-                let (fills, cursor) = history.trades(&self.grant, &self.wanted).await?;
+                let (fills, cursor) = history.trades(&self.grant, &self.filter).await?;
                 fills.iter().for_each(|of| sheet::fill(&mut self.text, *format, columns, reference, of));
                 (fills.len(), cursor)
             }
             Report::Ledgers => {
-                let (entries, cursor) = history.ledger_entries(&self.grant, &self.wanted).await?;
+                let (entries, cursor) = history.ledger_entries(&self.grant, &self.filter).await?;
                 entries.iter().for_each(|of| sheet::entry(&mut self.text, *format, columns, reference, of));
                 (entries.len(), cursor)
             }
@@ -95,8 +95,8 @@ impl Job {
         self.file.write_all(self.text.as_bytes()).await?;
         self.text.clear();
         self.progress.rows += rows as u64;
-        self.wanted.cursor = cursor;
-        Ok(self.wanted.cursor.is_some())
+        self.filter.cursor = cursor;
+        Ok(self.filter.cursor.is_some())
     }
 
     /// How much of the file it holds in memory.

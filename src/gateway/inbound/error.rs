@@ -64,12 +64,12 @@ impl WireError {
         if message.starts_with("unknown field") {
             return WireError::new(format!("Unsupported field: '{quoted}' for the given msg type: {method}"));
         }
+        let within = if path == "." { String::new() } else { format!("{path}.") };
         if message.starts_with("missing field") {
-            let within = if path == "." { String::new() } else { path + "." };
             return WireError::field(&format!("{within}{quoted}"), "this field is needed");
         }
         if message.starts_with("duplicate field") {
-            return WireError::field(quoted, "give this field once");
+            return WireError::field(&format!("{within}{quoted}"), "give this field once");
         }
         let plain = without_place(&message);
         match plain.rsplit_once(", expected ") {

@@ -212,7 +212,7 @@ async fn d6_69_a_head_file_of_another_journal_is_refused_until_it_is_removed() {
 }
 
 #[tokio::test]
-async fn d6_69_a_row_that_follows_by_its_digest_and_cannot_follow_by_what_it_says_is_refused() {
+async fn d6_69_a_row_that_follows_by_its_chain_and_cannot_follow_by_what_it_says_is_refused() {
     let status = Event::MarketStatusSet { market: MarketId(1), status: MarketStatus::Online };
     for event in [asset(ROWS + 2), asset(0), status] {
         let (dir, ..) = closed().await;

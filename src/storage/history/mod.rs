@@ -162,7 +162,7 @@ pub enum HistoryError {
     /// The tables themselves.
     #[error("the history tables are unavailable: {0}")]
     Tables(String),
-    /// The journal, whose digests identify the journal that the tables belong to.
+    /// The journal, whose chain identifies the journal that the tables belong to.
     #[error(transparent)]
     Journal(#[from] JournalError),
 }

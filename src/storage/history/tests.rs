@@ -22,7 +22,7 @@ use super::{
     Page, SortKey, Stored, StreamRow, TradeRow, TransferKey, TransferRow, open,
 };
 
-/// A checkpoint of a journal without digests.
+/// A checkpoint of a journal without a chain.
 pub fn at(seq: u64) -> Head {
     Head { seq, ..Head::default() }
 }

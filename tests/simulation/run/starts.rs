@@ -9,8 +9,8 @@ use super::{BURST, Life, Run};
 impl Run {
     /// Restarts the server from its disk, and compares that with what everybody was shown.
     pub(super) async fn restart(&mut self) {
-        if let Some((operations, engine)) = self.read_only.take() {
-            self.history.put_back(operations);
+        if let Some((invocations, engine)) = self.read_only.take() {
+            self.history.put_back(invocations);
             self.model.go_back(engine);
         }
         let intact = self.damage().await;
