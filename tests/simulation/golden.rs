@@ -13,11 +13,11 @@ use super::kinds::Kind as _;
 use super::run::{Faults, Plan, play};
 
 /// The run that generates the journal when it is written again: it has every kind of event.
-const PLAN: Plan = Plan { seed: 304, requests: 10_000, faults: Faults::Bounded };
+const PLAN: Plan = Plan { seed: 13, requests: 40_000, faults: Faults::Bounded };
 /// Its last event, the chain there, and the digest of the state, which changes with each snapshot format.
-const SEQ: u64 = 3674;
-const CHAIN: &str = "f810f32b5225e1e72f168be48f4d39e855c3e2972a4b070cf967c003f98261eb";
-const STATE: (u16, &str) = (9, "3b1614362c4329895eb005f59abacf5983dd76a6054f17232ef2a2db56436ad9");
+const SEQ: u64 = 16538;
+const CHAIN: &str = "f559ab51c3312218fe98ab4d47103a46c2e15f55bd77bbb7ad6f05b14d155c3f";
+const STATE: (u16, &str) = (9, "8f7a26b554629600e6a2b16e9bd3afb89f6622843f67e8815e0ac9438cd4873b");
 
 fn golden() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/simulation/golden/format-6.sqlite")

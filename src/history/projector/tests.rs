@@ -332,9 +332,10 @@ async fn d3_47_each_kind_of_decision_is_told_and_whose_it_was() {
     let expected = "MEM accept_invitation, MEM approved, MEM cancel_orders, MEM canceled, MEM claim_secret, \
         MEM confirm_invitation, MEM executed, MEM freeze, MEM key_query_ended, MEM rejected, MEM requested, MEM restated, \
         MEM sign_in, MEM sign_out, MEM vote_approve, MEM vote_reject, SVC canceled, SVC executed, SVC requested, \
-        VEN add_asset, VEN add_earn_strategy, VEN create_organization, VEN credit_deposit, VEN fail_withdrawal, VEN halt, \
-        VEN invite_member, VEN pay_earn_reward, VEN resume, VEN set_kyc, VEN set_market_status, VEN set_policy, \
-        VEN settle_withdrawal, server expired, server key_expired, server key_retired, server sign_out";
+        VEN add_asset, VEN add_earn_strategy, VEN add_market, VEN create_organization, VEN credit_deposit, \
+        VEN fail_withdrawal, VEN halt, VEN invite_member, VEN pay_earn_reward, VEN resume, VEN set_kyc, \
+        VEN set_market_status, VEN set_policy, VEN settle_withdrawal, server expired, server key_expired, \
+        server key_retired, server sign_out";
     assert_eq!(kinds.into_iter().collect::<Vec<_>>().join(", "), expected);
 }
 
