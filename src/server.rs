@@ -28,7 +28,7 @@ use crate::dashboard;
 use crate::domain::time::Moment;
 use crate::engine::command::Command;
 use crate::gateway::activity;
-use crate::gateway::context::{Gateway, Links};
+use crate::gateway::context::{Dependencies, Gateway};
 use crate::gateway::exports;
 use crate::gateway::health::Tasks;
 use crate::gateway::listener;
@@ -161,7 +161,7 @@ impl Server {
         let dashboards = Background::start("dashboards").map_err(no_thread("dashboards"))?;
         let fan_out = dashboards.handle().spawn(fan_out::run(Arc::clone(&directory), fanned_out));
         let market_data = market_data::start(market, past, market_batches, frame::shared, wall_clock);
-        let links = Links {
+        let links = Dependencies {
             directory,
             handle,
             sockets: Arc::clone(&sockets),

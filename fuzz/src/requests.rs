@@ -9,7 +9,7 @@ use countersign::engine::event::Event;
 use countersign::engine::query::{Query, View};
 use countersign::engine::reply::Reply;
 use countersign::engine::streams::routes;
-use countersign::engine::workflows::{Drawn, Needs};
+use countersign::engine::workflows::{CredentialKind, GeneratedCredential};
 use countersign::gateway::call::{Call, Continuation};
 use countersign::gateway::frame::Frames;
 use countersign::gateway::inbound::{self, Body};
@@ -83,10 +83,12 @@ fn carry_out(by: &Principal, operation: Operation, mut command: Command) {
         *step = Some(NOW.0 / 30_000_000);
     }
     if let Command::Initiate(change, initiation) = &mut command {
-        initiation.drawn = match change.governed().needs() {
-            Needs::Nothing => None,
-            Needs::Key => Some(Drawn::Key { api_key: "drawn".to_owned(), secret_sealed: vec![7] }),
-            Needs::Invitation => Some(Drawn::Invitation { token_hash: [7; 32] }),
+        initiation.generated = match change.governed().needs() {
+            CredentialKind::Nothing => None,
+            CredentialKind::Key => {
+                Some(GeneratedCredential::Key { api_key: "drawn".to_owned(), secret_sealed: vec![7] })
+            }
+            CredentialKind::Invitation => Some(GeneratedCredential::Invitation { token_hash: [7; 32] }),
         };
     }
     let mut engine = Engine::new(engine().state().clone());

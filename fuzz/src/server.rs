@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, HeaderValue};
 use countersign::access::operation::{MemberRight, Operation, ServiceRight};
 use countersign::config::Config;
 use countersign::engine::state::State;
-use countersign::gateway::context::{Gateway, Links};
+use countersign::gateway::context::{Dependencies, Gateway};
 use countersign::gateway::credentials::Signed;
 use countersign::gateway::directory::Directory;
 use countersign::gateway::metrics::Metrics;
@@ -140,7 +140,7 @@ async fn start(disk: &Disk, history: History) -> (Arc<Gateway>, Arc<Sockets>) {
     tokio::spawn(sequencer.run(std::future::pending()));
     tokio::spawn(fan_out::run(Arc::clone(&directory), fanned_out));
     let market_data = market_data::start(market, oneshot::channel().1, market_batches, frame::shared, || NOW);
-    let links = Links {
+    let links = Dependencies {
         directory,
         handle,
         sockets: Arc::clone(&sockets),

@@ -56,9 +56,9 @@ impl Credentials {
             totp_secret: new_totp_secret().as_str().to_owned(),
         };
         let key = |name: &str| {
-            let drawn = ApiCredentials::generate();
-            let api_secret = secret_text(&drawn.secret).as_str().to_owned();
-            Key { name: name.to_owned(), api_key: drawn.api_key, api_secret }
+            let generated = ApiCredentials::generate();
+            let api_secret = secret_text(&generated.secret).as_str().to_owned();
+            Key { name: name.to_owned(), api_key: generated.api_key, api_secret }
         };
         Credentials {
             members: MEMBERS.iter().map(|name| person(name)).collect(),

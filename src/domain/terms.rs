@@ -23,7 +23,7 @@ named! {
 
 /// An absolute price, or a distance from another price.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Level {
+pub enum PriceSpec {
     /// This price.
     Static(Price),
     /// A distance from the reference price in millionths of it; 10,000 are one percent.
@@ -32,28 +32,30 @@ pub enum Level {
     Quote(i64),
 }
 
-impl Level {
+impl PriceSpec {
     /// Whether it is a distance above zero, as a trailing stop needs; a percentage must also be below 100.
     pub fn is_distance(self) -> bool {
-        matches!(self, Level::Pct(1..1_000_000) | Level::Quote(1..))
+        matches!(self, PriceSpec::Pct(1..1_000_000) | PriceSpec::Quote(1..))
     }
 
     /// How it was given.
     pub fn price_type(self) -> PriceType {
         match self {
-            Level::Static(_) => PriceType::Static,
-            Level::Pct(_) => PriceType::Pct,
-            Level::Quote(_) => PriceType::Quote,
+            PriceSpec::Static(_) => PriceType::Static,
+            PriceSpec::Pct(_) => PriceType::Pct,
+            PriceSpec::Quote(_) => PriceType::Quote,
         }
     }
 
     /// The resulting price, seen from `reference`, on a multiple of `increment`; `None` when that is not above zero or
     /// beyond 64 bits.
-    pub fn seen_from(self, reference: Price, increment: Price) -> Option<Price> {
+    pub fn resolve_from(self, reference: Price, increment: Price) -> Option<Price> {
         let distance = match self {
-            Level::Static(price) => return Some(price),
-            Level::Pct(ppm) => i64::try_from(i128::from(reference.0).checked_mul(i128::from(ppm))? / 1_000_000).ok()?,
-            Level::Quote(units) => units,
+            PriceSpec::Static(price) => return Some(price),
+            PriceSpec::Pct(ppm) => {
+                i64::try_from(i128::from(reference.0).checked_mul(i128::from(ppm))? / 1_000_000).ok()?
+            }
+            PriceSpec::Quote(units) => units,
         };
         let price = reference.0.checked_add(distance)?;
         let price = price - price.rem_euclid(increment.0);
@@ -61,11 +63,11 @@ impl Level {
     }
 
     /// The same distance in the other direction; an absolute price is unchanged.
-    pub fn reversed(self) -> Level {
+    pub fn reversed(self) -> PriceSpec {
         match self {
-            Level::Static(price) => Level::Static(price),
-            Level::Pct(ppm) => Level::Pct(-ppm),
-            Level::Quote(units) => Level::Quote(-units),
+            PriceSpec::Static(price) => PriceSpec::Static(price),
+            PriceSpec::Pct(ppm) => PriceSpec::Pct(-ppm),
+            PriceSpec::Quote(units) => PriceSpec::Quote(-units),
         }
     }
 }
@@ -88,7 +90,7 @@ pub struct Trigger {
     /// The price watched.
     pub reference: PriceReference,
     /// The trigger price as it was asked for.
-    pub level: Level,
+    pub level: PriceSpec,
     /// Where it stands now.
     pub price: Price,
     /// The best price since a trailing stop began: highest for a sell, lowest for a buy.
@@ -99,27 +101,27 @@ pub struct Trigger {
 
 /// Which way a price must move to reach a trigger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Watch {
+pub enum TriggerDirection {
     /// Up to the trigger, or above it.
     Rising,
     /// Down to the trigger, or below it.
     Falling,
 }
 
-impl Watch {
+impl TriggerDirection {
     /// For an order of this type and side: a stop watches the losing direction, a take-profit the other.
-    pub fn of(order_type: OrderType, side: Side) -> Watch {
+    pub fn of(order_type: OrderType, side: Side) -> TriggerDirection {
         match (order_type.takes_profit(), side) {
-            (false, Side::Buy) | (true, Side::Sell) => Watch::Rising,
-            (false, Side::Sell) | (true, Side::Buy) => Watch::Falling,
+            (false, Side::Buy) | (true, Side::Sell) => TriggerDirection::Rising,
+            (false, Side::Sell) | (true, Side::Buy) => TriggerDirection::Falling,
         }
     }
 
     /// Whether `last` reaches `trigger`.
     pub fn reached(self, last: Price, trigger: Price) -> bool {
         match self {
-            Watch::Rising => last >= trigger,
-            Watch::Falling => last <= trigger,
+            TriggerDirection::Rising => last >= trigger,
+            TriggerDirection::Falling => last <= trigger,
         }
     }
 }
@@ -165,9 +167,9 @@ pub struct Conditional {
     /// Its type; not market or iceberg.
     pub order_type: OrderType,
     /// Its limit, seen from the fill's price, or from the trigger if it has one.
-    pub limit: Option<Level>,
+    pub limit: Option<PriceSpec>,
     /// Its trigger, seen from the fill's price.
-    pub trigger: Option<Level>,
+    pub trigger: Option<PriceSpec>,
 }
 
 /// What only some orders have.
@@ -176,7 +178,7 @@ pub struct Terms {
     /// What makes it live.
     pub trigger: Option<Trigger>,
     /// The limit of a trailing stop-limit, seen from its trigger.
-    pub limit: Option<Level>,
+    pub limit: Option<PriceSpec>,
     /// What it shows in the book.
     pub display: Option<Display>,
     /// The quote amount that the quantity was made from (`cash_order_qty`).
@@ -212,26 +214,29 @@ mod tests {
 
     #[test]
     fn distances_land_on_the_increment() {
-        let from = |level: Level| level.seen_from(Price(10_003), Price(5)).map(|price| price.0);
-        assert_eq!(from(Level::Static(Price(7))), Some(7));
-        assert_eq!(from(Level::Pct(-10_000)), Some(9_900), "100.03 less 1 % is 99.03, on 0.05");
-        assert_eq!(from(Level::Pct(10_000)), Some(10_100));
-        assert_eq!(from(Level::Quote(-3)), Some(10_000));
-        assert_eq!(from(Level::Quote(-10_003)), None);
-        assert_eq!(from(Level::Quote(i64::MAX)), None);
-        assert_eq!(Level::Pct(i64::MAX).seen_from(Price(i64::MAX), Price(1)), None);
+        let from = |level: PriceSpec| level.resolve_from(Price(10_003), Price(5)).map(|price| price.0);
+        assert_eq!(from(PriceSpec::Static(Price(7))), Some(7));
+        assert_eq!(from(PriceSpec::Pct(-10_000)), Some(9_900), "100.03 less 1 % is 99.03, on 0.05");
+        assert_eq!(from(PriceSpec::Pct(10_000)), Some(10_100));
+        assert_eq!(from(PriceSpec::Quote(-3)), Some(10_000));
+        assert_eq!(from(PriceSpec::Quote(-10_003)), None);
+        assert_eq!(from(PriceSpec::Quote(i64::MAX)), None);
+        assert_eq!(PriceSpec::Pct(i64::MAX).resolve_from(Price(i64::MAX), Price(1)), None);
     }
 
     #[test]
     fn stops_and_profits_watch_opposite_ways() {
         for (order_type, side, watch) in [
-            (OrderType::StopLoss, Side::Sell, Watch::Falling),
-            (OrderType::TrailingStopLimit, Side::Buy, Watch::Rising),
-            (OrderType::TakeProfit, Side::Sell, Watch::Rising),
-            (OrderType::TakeProfitLimit, Side::Buy, Watch::Falling),
+            (OrderType::StopLoss, Side::Sell, TriggerDirection::Falling),
+            (OrderType::TrailingStopLimit, Side::Buy, TriggerDirection::Rising),
+            (OrderType::TakeProfit, Side::Sell, TriggerDirection::Rising),
+            (OrderType::TakeProfitLimit, Side::Buy, TriggerDirection::Falling),
         ] {
-            assert_eq!(Watch::of(order_type, side), watch);
+            assert_eq!(TriggerDirection::of(order_type, side), watch);
         }
-        assert!(Watch::Falling.reached(Price(9), Price(9)) && !Watch::Falling.reached(Price(10), Price(9)));
+        assert!(
+            TriggerDirection::Falling.reached(Price(9), Price(9))
+                && !TriggerDirection::Falling.reached(Price(10), Price(9))
+        );
     }
 }

@@ -12,7 +12,7 @@ use crate::domain::limits::{DEADLINE_MAX_US, DISPLAY_PARTS_MAX, SCHEDULE_MAX_US}
 use crate::domain::markets::Market;
 use crate::domain::money::{Amount, Price, Quantity};
 use crate::domain::orders::{Order, OrderStatus, OrderType, Side, TimeInForce};
-use crate::domain::terms::{Conditional, Display, Level, PriceType, Terms, Trigger};
+use crate::domain::terms::{Conditional, Display, PriceSpec, PriceType, Terms, Trigger};
 use crate::domain::time::Moment;
 
 /// Decimals of a percentage: its unit is a millionth of the price.
@@ -36,7 +36,7 @@ pub(super) fn admitted(
     asked: &PlaceOrder,
     market: &Market,
 ) -> Result<Admitted, Reject> {
-    let named = asked.cl_ord_id.and_then(|id| t.state().named(caller.id, id, t.now()));
+    let named = asked.cl_ord_id.and_then(|id| t.state().find_by_client_id(caller.id, id, t.now()));
     // A request with `validate` is never a repeat: it is told that the id is taken.
     if let Some(first) = &named
         && !asked.validate
@@ -246,22 +246,22 @@ fn schedule(more: &AskedTerms, now: Moment) -> Result<(Option<Moment>, Option<Mo
 
 fn trigger(order_type: OrderType, asked: &AskedTrigger, market: &Market) -> Result<Trigger, Reject> {
     let kind = asked.price_type.unwrap_or(order_type.usual_price_type());
-    let level = level(asked.price, kind, market, "triggers.price")?;
+    let level = price_spec(asked.price, kind, market, "triggers.price")?;
     if order_type.trails() && !level.is_distance() {
         return Err(Reject::invalid(
             "triggers",
             "a trailing stop needs a positive distance, of price_type pct or quote",
         ));
     }
-    let price = if let Level::Static(price) = level { price } else { Price::default() };
+    let price = if let PriceSpec::Static(price) = level { price } else { Price::default() };
     Ok(Trigger { reference: asked.reference, level, price, peak: None, fired: None })
 }
 
 /// The limit of a trailing stop-limit, a distance from its trigger; in quote unless another type is given.
-pub(super) fn trailing_limit(number: Decimal, kind: Option<PriceType>, market: &Market) -> Result<Level, Reject> {
+pub(super) fn trailing_limit(number: Decimal, kind: Option<PriceType>, market: &Market) -> Result<PriceSpec, Reject> {
     match kind.unwrap_or(PriceType::Quote) {
         PriceType::Static => Err(Reject::invalid("limit_price_type", "the limit of a trailing stop is pct or quote")),
-        kind => level(number, kind, market, "limit_price"),
+        kind => price_spec(number, kind, market, "limit_price"),
     }
 }
 
@@ -277,12 +277,12 @@ fn conditional(asked: &AskedConditional, market: &Market) -> Result<Conditional,
         ));
     }
     let read = |price: Option<(Decimal, PriceType)>, field| {
-        price.map(|(number, kind)| level(number, kind, market, field)).transpose()
+        price.map(|(number, kind)| price_spec(number, kind, market, field)).transpose()
     };
     let limit = read(asked.limit, "conditional.limit_price")?;
     let trigger = read(asked.trigger, "conditional.trigger_price")?;
     let closing = Conditional { order_type: kind, limit, trigger };
-    if kind.trails() && !closing.trigger.is_some_and(Level::is_distance) {
+    if kind.trails() && !closing.trigger.is_some_and(PriceSpec::is_distance) {
         return Err(Reject::invalid(
             "conditional",
             "a trailing stop needs a positive trigger_price of type pct or quote",
@@ -292,12 +292,17 @@ fn conditional(asked: &AskedConditional, market: &Market) -> Result<Conditional,
 }
 
 /// An absolute price or a distance: percent with up to four decimals, or quote on the market's increment.
-pub(super) fn level(number: Decimal, kind: PriceType, market: &Market, field: &'static str) -> Result<Level, Reject> {
+pub(super) fn price_spec(
+    number: Decimal,
+    kind: PriceType,
+    market: &Market,
+    field: &'static str,
+) -> Result<PriceSpec, Reject> {
     match kind {
-        PriceType::Static => checked_price(number, market).map(Level::Static),
-        PriceType::Pct => units(number, PERCENT_DECIMALS, field).map(Level::Pct),
+        PriceType::Static => checked_price(number, market).map(PriceSpec::Static),
+        PriceType::Pct => units(number, PERCENT_DECIMALS, field).map(PriceSpec::Pct),
         PriceType::Quote => match units(number, market.price_decimals, field)? {
-            units if units % market.price_increment.0 == 0 => Ok(Level::Quote(units)),
+            units if units % market.price_increment.0 == 0 => Ok(PriceSpec::Quote(units)),
             _ => Err(Reject::of(Code::TickSize)),
         },
     }

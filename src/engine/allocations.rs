@@ -37,7 +37,7 @@ pub fn operate(t: &mut Transition<'_>, caller: ServiceCaller, asked: &EarnMove) 
     let strategy = t.state().earn.find(asked.strategy)?.clone();
     let decimals = t.state().reference.asset(strategy.asset).decimals;
     let amount = Amount(positive(asked.amount, decimals, "amount")?);
-    if let Some(first) = asked.client_id.and_then(|id| t.state().earn.named(caller.id, id)) {
+    if let Some(first) = asked.client_id.and_then(|id| t.state().earn.find_by_client_id(caller.id, id)) {
         let into = matches!(first.step, EarnStep::Bonding(_) | EarnStep::Allocated);
         let same = first.strategy == strategy.id
             && first.amount == amount

@@ -2,11 +2,11 @@
 //! (docs.kraken.com, `amend_order` and `edit_order`).
 
 use super::admission::{
-    check_cost, check_deadline, check_slice, checked_price, display, level, quantity, trailing_limit,
+    check_cost, check_deadline, check_slice, checked_price, display, price_spec, quantity, trailing_limit,
 };
 use super::caller::ServiceCaller;
 use super::command::{AmendOrder, EditOrder, OrderRef};
-use super::event::{Event, Place};
+use super::event::{Event, QueuePosition};
 use super::fields::positive;
 use super::holds::wanted;
 use super::matching::{end, run, shown};
@@ -21,14 +21,14 @@ use crate::domain::ids::{AmendId, OrderId};
 use crate::domain::markets::Market;
 use crate::domain::money::{Amount, Price, Quantity};
 use crate::domain::orders::{CancelReason, Order, OrderStatus};
-use crate::domain::terms::{Level, PriceType, Trigger};
+use crate::domain::terms::{PriceSpec, PriceType, Trigger};
 use crate::domain::text::Symbol;
 
 /// The one open order that the caller names.
 fn one(t: &Transition<'_>, caller: ServiceCaller, which: &OrderRef) -> Result<Order, Reject> {
     let orders = &t.state().orders;
     let last = orders.find(caller, which).pop().and_then(|id| orders.get(id));
-    let open = last.filter(|order| t.state().goes_on(order, t.now()));
+    let open = last.filter(|order| t.state().is_live(order, t.now()));
     open.cloned().ok_or_else(|| Reject::of(Code::UnknownOrder))
 }
 
@@ -54,13 +54,13 @@ pub fn amend(t: &mut Transition<'_>, caller: ServiceCaller, asked: &AmendOrder) 
     order.terms.get_or_insert_default().amended = true;
     let (id, amend_id, seen) = (order.id, AmendId(t.next_seq().0), t.emitted());
     if order.qty == order.filled {
-        t.emit(Event::OrderAmended { order: order.clone(), place: Place::Kept });
+        t.emit(Event::OrderAmended { order: order.clone(), place: QueuePosition::Kept });
         end(t, order, CancelReason::AmendedToFilled);
         return Ok(Reply::Amended { order: id, amend_id });
     }
     let place = judged(t, &market, &before, &mut order, asked)?;
     t.emit(Event::OrderAmended { order: order.clone(), place });
-    if place == Place::Off {
+    if place == QueuePosition::Off {
         run(t, &market, order);
     }
     settle(t, seen);
@@ -117,14 +117,14 @@ fn amended(t: &Transition<'_>, before: &Order, asked: &AmendOrder, market: &Mark
         };
         // A trailing distance keeps its type; another trigger is an absolute price unless a type is given, as in v2.
         let usual = if order.order_type.trails() { trigger.level.price_type() } else { PriceType::Static };
-        let level = level(price, asked.trigger_price_type.unwrap_or(usual), market, "trigger_price")?;
+        let level = price_spec(price, asked.trigger_price_type.unwrap_or(usual), market, "trigger_price")?;
         if order.order_type.trails() && !level.is_distance() {
             return Err(Reject::invalid(
                 "trigger_price",
                 "a trailing stop needs a positive distance, of type pct or quote",
             ));
         }
-        let price = if let Level::Static(price) = level { price } else { trigger.price };
+        let price = if let PriceSpec::Static(price) = level { price } else { trigger.price };
         if let Some(terms) = order.terms.as_mut().filter(|_| level != trigger.level) {
             terms.trigger = Some(Trigger { level, price, ..trigger });
             let named = |refusal: Reject| Reject { field: refusal.field.map(|_| "trigger_price"), ..refusal };
@@ -143,7 +143,7 @@ fn relimit(order: &mut Order, asked: &AmendOrder, price: Decimal, market: &Marke
     let waiting_distance = order.terms.as_mut().filter(|terms| terms.limit.is_some());
     match waiting_distance {
         Some(terms) if order.limit.is_none() => {
-            let kind = asked.limit_price_type.or(terms.limit.map(Level::price_type));
+            let kind = asked.limit_price_type.or(terms.limit.map(PriceSpec::price_type));
             terms.limit = Some(trailing_limit(price, kind, market)?);
         }
         _ if asked.limit_price_type.is_some_and(|kind| kind != PriceType::Static) => {
@@ -164,10 +164,10 @@ fn judged(
     before: &Order,
     order: &mut Order,
     asked: &AmendOrder,
-) -> Result<Place, Reject> {
+) -> Result<QueuePosition, Reject> {
     check_status(t.state().reference.status(market.id), order)?;
     if order.waits() {
-        return Ok(Place::Kept);
+        return Ok(QueuePosition::Kept);
     }
     let moves = order.limit != before.limit;
     if moves && meets(t, market, order) && (asked.post_only || order.post_only) {
@@ -184,10 +184,10 @@ fn judged(
         return Err(Reject::of(Code::InsufficientFunds));
     }
     Ok(match moves {
-        true if !rests(t, market, order) => Place::Off,
-        true => Place::Back,
-        false if order.qty > before.qty => Place::Back,
-        false => Place::Kept,
+        true if !rests(t, market, order) => QueuePosition::Off,
+        true => QueuePosition::Back,
+        false if order.qty > before.qty => QueuePosition::Back,
+        false => QueuePosition::Kept,
     })
 }
 

@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 use super::electorate::Electorate;
 use super::members::Members;
 use super::policy::{Policy, Subject, Verdict};
-use super::query::{Can, RequestFilter};
+use super::query::{AllowedActions, RequestFilter};
 use super::reject::{Code, Reject};
 use super::state::State;
-use super::workflows::{Change, Drawn};
+use super::workflows::{Change, GeneratedCredential};
 use crate::access::workflow::{Permission, Workflow};
 use crate::domain::canonical::Canonical;
 use crate::domain::ids::{AccountId, MemberId, OrganizationId, RequestId, ServiceUserId, WithdrawalId};
@@ -118,7 +118,7 @@ pub struct Request {
     /// What will be done, in the values that it was asked for with.
     pub change: Change,
     /// The credential that the gateway generated for it: a key or an invitation.
-    pub drawn: Option<Drawn>,
+    pub generated: Option<GeneratedCredential>,
     /// The withdrawal whose funds it holds; its record has fee and resolved address.
     pub withdrawal: Option<WithdrawalId>,
     /// Whether it may leave pending requests without enough approvers.
@@ -221,7 +221,7 @@ impl Approvals {
     }
 
     /// The request that has this `client_id` of a Member.
-    pub fn named(&self, member: MemberId, id: ClientId) -> Option<&Request> {
+    pub fn find_by_client_id(&self, member: MemberId, id: ClientId) -> Option<&Request> {
         self.by_client_id.get(&(member, id)).and_then(|id| self.all.get(id))
     }
 
@@ -254,7 +254,7 @@ impl Approvals {
         member: MemberId,
         filter: &RequestFilter,
         now: Moment,
-    ) -> (Vec<(Request, Can)>, Option<RequestId>) {
+    ) -> (Vec<(Request, AllowedActions)>, Option<RequestId>) {
         let organization = state.members.member(member).organization;
         let ids = self.by_organization.get(&organization).into_iter().flatten().rev();
         let wanted = |request: &&Request| {
@@ -294,18 +294,18 @@ pub fn may_view(members: &Members, request: &Request, member: MemberId) -> bool 
 
 /// What a Member may do with a request at `now`, given a fresh code. A freeze or a halt leaves only what stops money;
 /// once its time is over, only canceling is left (rules 15, 27, 35, 39).
-pub fn can(state: &State, request: &Request, member: MemberId, now: Moment) -> Can {
+pub fn can(state: &State, request: &Request, member: MemberId, now: Moment) -> AllowedActions {
     if request.state != RequestState::Pending {
-        return Can::default();
+        return AllowedActions::default();
     }
     let open = request.is_open(now);
     let change = request.change.governed();
-    let goes_on = open && state.halted.is_none() && change.allowed(state, request.organization).is_ok();
+    let is_live = open && state.halted.is_none() && change.allowed(state, request.organization).is_ok();
     let votes = |decision| may_vote(state, request, member, decision).is_ok();
-    Can {
-        approve: goes_on && votes(Decision::Approve),
+    AllowedActions {
+        approve: is_live && votes(Decision::Approve),
         reject: open && votes(Decision::Reject),
-        execute: goes_on && may_execute(state, request, member).is_ok(),
+        execute: is_live && may_execute(state, request, member).is_ok(),
         cancel: request.is_by(member),
     }
 }

@@ -7,7 +7,7 @@ use super::event::Event;
 use super::members::{MemberStatus, Members};
 use super::reject::{Code, Reject};
 use super::reply::Reply;
-use super::service_users::{KeyStatus, Retiring, Rotation, ServiceUser, ServiceUserChange};
+use super::service_users::{KeyStatus, PreviousKey, Rotation, ServiceUser, ServiceUserChange};
 use super::transition::Transition;
 use crate::domain::ids::{MemberId, RequestId};
 use crate::domain::time::Moment;
@@ -49,7 +49,7 @@ pub fn claim_secret(
 pub fn rotated(user: ServiceUser, now: Moment) -> ServiceUser {
     let Some(Rotation { api_key, secret_sealed, overlap_s }) = user.rotation.clone() else { return user };
     let until = now.plus_us(overlap_s.saturating_mul(1_000_000));
-    let before = Retiring {
+    let before = PreviousKey {
         api_key: user.api_key.clone(),
         secret_sealed: user.secret_sealed.clone(),
         credential: user.credential,

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use arrayvec::ArrayVec;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::index::{Names, PREFETCH_MAX, Spot};
+use super::index::{KeyedSlab, PREFETCH_MAX, SlabIndex};
 use crate::domain::ids::{MarketId, OrderId, ServiceUserId};
 use crate::domain::limits::CLIENT_ORDER_ID_KEPT_US;
 use crate::domain::money::{Price, Quantity};
@@ -46,7 +46,7 @@ impl Asked {
 
 /// The order that an id was given to.
 #[derive(Clone, Copy, Debug)]
-pub struct First<'a> {
+pub struct GivenOrder<'a> {
     /// Which.
     pub order: OrderId,
     /// The request that it was placed with.
@@ -67,9 +67,9 @@ struct Given {
 /// The ids, and when each may be forgotten.
 #[derive(Clone, Debug, Default)]
 pub struct ClientIds {
-    given: Names<Key, Given>,
+    given: KeyedSlab<Key, Given>,
     /// In the order in which they may be forgotten.
-    due: VecDeque<Spot>,
+    due: VecDeque<SlabIndex>,
 }
 
 impl ClientIds {
@@ -80,10 +80,14 @@ impl ClientIds {
         id: ClientOrderId,
         now: Moment,
         is_open: impl Fn(OrderId) -> bool,
-    ) -> Option<First<'_>> {
+    ) -> Option<GivenOrder<'_>> {
         let given = self.given.get(&(owner, id))?;
         let at = given.until.minus_us(CLIENT_ORDER_ID_KEPT_US);
-        (now < given.until || is_open(given.order)).then_some(First { order: given.order, asked: &given.asked, at })
+        (now < given.until || is_open(given.order)).then_some(GivenOrder {
+            order: given.order,
+            asked: &given.asked,
+            at,
+        })
     }
 
     /// Prefetches what [`get`](ClientIds::get) will read.
@@ -99,26 +103,26 @@ impl ClientIds {
     /// Records a placed order, and forgets the ids that are due by then.
     pub fn placed(&mut self, order: &Order, now: Moment, is_open: impl Fn(OrderId) -> bool) {
         let ClientIds { given, due } = self;
-        while let Some(spot) = due.pop_front_if(|spot| given.at(*spot).is_none_or(|given| given.until <= now)) {
-            if given.at(spot).is_some_and(|given| !is_open(given.order)) {
-                given.remove(spot);
+        while let Some(index) = due.pop_front_if(|index| given.at(*index).is_none_or(|given| given.until <= now)) {
+            if given.at(index).is_some_and(|given| !is_open(given.order)) {
+                given.remove(index);
             }
         }
         if let Some(id) = order.cl_ord_id {
             let new = Given { order: order.id, asked: Asked::of(order), until: until(order) };
-            let (spot, _) = given.insert((order.owner, id), new);
-            due.push_back(spot);
+            let (index, _) = given.insert((order.owner, id), new);
+            due.push_back(index);
         }
     }
 
     /// Records that an order has ended. Ids of younger orders are forgotten when they are due.
     pub fn ended(&mut self, order: &Order, now: Moment) {
         if let Some(id) = order.cl_ord_id.filter(|_| until(order) <= now)
-            && let Some(spot) = self.given.find(&(order.owner, id))
+            && let Some(index) = self.given.find(&(order.owner, id))
             // Another order may have taken the id since.
-            && self.given.at(spot).is_some_and(|given| given.order == order.id)
+            && self.given.at(index).is_some_and(|given| given.order == order.id)
         {
-            self.given.remove(spot);
+            self.given.remove(index);
         }
     }
 }
@@ -138,12 +142,12 @@ impl<'de> Deserialize<'de> for ClientIds {
             let some: ArrayVec<(Key, Given), PREFETCH_MAX> = all.by_ref().take(PREFETCH_MAX).collect();
             ids.prefetch(some.iter().map(|(key, _)| *key));
             for (key, given) in some {
-                let (spot, before) = ids.given.insert(key, given);
+                let (index, before) = ids.given.insert(key, given);
                 if before.is_some() {
                     return Err(serde::de::Error::custom("two orders of one client id"));
                 }
                 // An id that was already due is handled with the next order, and stays as long as its order is open.
-                ids.due.push_back(spot);
+                ids.due.push_back(index);
             }
         }
         Ok(ids)

@@ -14,7 +14,7 @@ pub use super::order_requests::{
 };
 use super::service_users::KeyRef;
 use super::workflows::withdrawal::WithdrawalChange;
-use super::workflows::{Change, Drawn};
+use super::workflows::{Change, GeneratedCredential};
 use crate::access::operation::Operation;
 use crate::domain::decimal::Decimal;
 use crate::domain::ids::{ExportId, MemberId, OrganizationId, RequestId, ServiceUserId, StrategyId, WithdrawalId};
@@ -43,7 +43,7 @@ pub struct Initiation {
     /// Accept that pending requests may lose their approvers.
     pub strand_pending: bool,
     /// The credential that the gateway generated for it.
-    pub drawn: Option<Drawn>,
+    pub generated: Option<GeneratedCredential>,
 }
 
 /// A Member named by `create_organization`.

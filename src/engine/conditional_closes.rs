@@ -12,7 +12,7 @@ use crate::domain::ids::OrderId;
 use crate::domain::markets::Market;
 use crate::domain::money::{Amount, Price, Quantity};
 use crate::domain::orders::{Order, OrderStatus, TimeInForce};
-use crate::domain::terms::{Conditional, Level, PriceReference, Terms, Trigger};
+use crate::domain::terms::{Conditional, PriceReference, PriceSpec, Terms, Trigger};
 
 /// Places the closing order that a fill of `primary` at `price` asks for. If it cannot be placed, it is reported as
 /// placed and ended, with the reason.
@@ -68,11 +68,11 @@ fn priced(market: &Market, mut order: Order, closing: &Conditional, price: Price
     if order.qty < market.qty_min {
         return Err(Reject::of(Code::OrderMinimum));
     }
-    let seen = |level: Level, from| level.seen_from(from, market.price_increment).ok_or_else(invalid);
+    let seen = |level: PriceSpec, from| level.resolve_from(from, market.price_increment).ok_or_else(invalid);
     let mut from = price;
     if let (Some(level), false, Some(terms)) = (closing.trigger, order.order_type.trails(), order.terms.as_mut()) {
         from = seen(level, price)?;
-        terms.trigger = terms.trigger.map(|of| Trigger { level: Level::Static(from), price: from, ..of });
+        terms.trigger = terms.trigger.map(|of| Trigger { level: PriceSpec::Static(from), price: from, ..of });
     }
     match (closing.limit, order.order_type.trails()) {
         (Some(limit), true) => {

@@ -17,7 +17,7 @@ use super::reply::Reply;
 use super::state::State;
 use super::transition::Transition;
 use super::withdrawals::{self, Withdrawal};
-use super::workflows::{self, Asking, Change, Draft};
+use super::workflows::{self, Change, Draft, InitiationContext};
 use crate::access::workflow::Permission;
 use crate::domain::ids::{MemberId, OrganizationId, RequestId};
 use crate::domain::limits::{REQUEST_EXPIRY_US, REQUESTS_OPEN_MAX, VOTES_MAX};
@@ -30,18 +30,18 @@ pub fn initiate(
     initiation: &Initiation,
 ) -> Result<Reply, Reject> {
     let state = t.state();
-    if let Some(first) = initiation.client_id.and_then(|id| state.approvals.named(caller.id, id)) {
+    if let Some(first) = initiation.client_id.and_then(|id| state.approvals.find_by_client_id(caller.id, id)) {
         return match first.change == *change && first.strand_pending == initiation.strand_pending {
             true => Ok(Reply::Request(Box::new(first.clone()))),
             false => Err(Reject::field(Code::ClientIdNotUnique, "client_id", "it names another request")),
         };
     }
-    let asking = Asking {
+    let asking = InitiationContext {
         organization: caller.organization,
         account: caller.account,
         initiator: Initiator::Member(caller.id, state.members.member(caller.id).name.clone()),
         client_id: initiation.client_id,
-        drawn: initiation.drawn.clone(),
+        generated: initiation.generated.clone(),
         strand_pending: initiation.strand_pending,
     };
     let draft = change.governed().check(t, &asking)?;
@@ -102,7 +102,7 @@ pub(super) fn spend_code(
 pub fn open(
     t: &mut Transition<'_>,
     change: Change,
-    asking: Asking,
+    asking: InitiationContext,
     draft: Draft,
     judged: Judged,
     execute: bool,
@@ -116,7 +116,7 @@ pub fn open(
         workflow: change.governed().workflow(),
         account: asking.account,
         change,
-        drawn: asking.drawn,
+        generated: asking.generated,
         withdrawal: draft.withdrawal.as_ref().map(|withdrawal| withdrawal.id),
         strand_pending: asking.strand_pending,
         initiator: asking.initiator,
@@ -191,7 +191,7 @@ pub fn execute(
         may_execute(t.state(), &request, caller.id)?;
         request.change.governed().allowed(t.state(), request.organization)?;
         spend_once(t, caller.id, &mut code);
-        let ended_by = Some(named(t.state(), caller.id));
+        let ended_by = Some(member_with_name(t.state(), caller.id));
         let request = Request { reason: comment.map(str::to_owned), ended_by, ..request };
         Ok(complete(t, request, RequestState::Executed))
     };
@@ -199,7 +199,7 @@ pub fn execute(
 }
 
 /// A Member with the name at this time.
-pub(super) fn named(state: &State, member: MemberId) -> (MemberId, String) {
+pub(super) fn member_with_name(state: &State, member: MemberId) -> (MemberId, String) {
     (member, state.members.member(member).name.clone())
 }
 
@@ -240,7 +240,7 @@ fn cast(
     decision: Decision,
     comment: Option<&str>,
 ) -> Request {
-    let (member, name) = named(t.state(), member);
+    let (member, name) = member_with_name(t.state(), member);
     let comment = comment.map(str::to_owned);
     request.votes.retain(|vote| vote.member != member || vote.struck);
     let vote = Vote { member, name: name.clone(), decision, at: t.now(), comment: comment.clone(), struck: false };
@@ -280,7 +280,7 @@ fn finish(t: &mut Transition<'_>, mut request: Request, state: RequestState, rea
     request.state = state;
     request.reason = Some(reason);
     // A sealed secret is kept only if its key is created (rule 28).
-    request.drawn = None;
+    request.generated = None;
     changed(t, request)
 }
 
@@ -301,7 +301,7 @@ pub fn cancel(t: &mut Transition<'_>, caller: MemberCaller, id: RequestId) -> Re
     if request.state != RequestState::Pending {
         return Err(Reject::field(Code::NotPending, "request_id", "it is decided already"));
     }
-    let request = Request { ended_by: Some(named(t.state(), caller.id)), ..request };
+    let request = Request { ended_by: Some(member_with_name(t.state(), caller.id)), ..request };
     let request = finish(t, request, RequestState::Canceled, "canceled by its initiator".to_owned());
     Ok(Reply::Request(Box::new(request)))
 }

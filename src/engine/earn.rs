@@ -413,7 +413,7 @@ impl Earn {
     }
 
     /// The operation that a Service User gave this id to, as it was answered.
-    pub fn named(&self, asker: ServiceUserId, client_id: ClientId) -> Option<&EarnOperation> {
+    pub fn find_by_client_id(&self, asker: ServiceUserId, client_id: ClientId) -> Option<&EarnOperation> {
         self.by_client_id.get(&(asker, client_id))
     }
 

@@ -55,7 +55,7 @@ pub struct Trade {
 
 /// Where an order stands in the book after an amendment (docs.kraken.com, guide `spot-amends`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Place {
+pub enum QueuePosition {
     /// Where it was, or in no book at all.
     Kept,
     /// At the end of its level.
@@ -242,7 +242,7 @@ pub enum Event {
         /// The order afterwards.
         order: Order,
         /// Where it stands now.
-        place: Place,
+        place: QueuePosition,
     },
     /// An iceberg shows its next slice, at the end of its level.
     OrderRefilled(Order),

@@ -35,7 +35,7 @@ pub(super) fn walk(
         if !reaches(order, price) {
             break;
         }
-        let live = queue.filter(|maker| state.goes_on(maker, now));
+        let live = queue.filter(|maker| state.is_live(maker, now));
         let mut hides = false;
         for maker in live.clone() {
             match (own(maker), passes_own) {

@@ -72,9 +72,9 @@ type Seed = std::hash::RandomState;
 
 /// Where a named thing is stored until it is removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Spot(u32);
+pub struct SlabIndex(u32);
 
-impl Spot {
+impl SlabIndex {
     /// Its segment, and its place there.
     fn place(self) -> (usize, usize) {
         (self.0 as usize / SEGMENT, self.0 as usize % SEGMENT)
@@ -91,16 +91,16 @@ const SEGMENT: usize = 4_096;
 /// are small, so that a look-up touches little memory, and growing moves little. Each process has its own random seed,
 /// so nobody can choose colliding names.
 #[derive(Clone, Debug)]
-pub struct Names<K, T> {
+pub struct KeyedSlab<K, T> {
     segments: Vec<Vec<Option<(K, T)>>>,
-    free: Vec<Spot>,
-    tables: [HashTable<(u32, Spot)>; TABLES],
+    free: Vec<SlabIndex>,
+    tables: [HashTable<(u32, SlabIndex)>; TABLES],
     seed: Seed,
 }
 
-impl<K, T> Default for Names<K, T> {
-    fn default() -> Names<K, T> {
-        Names {
+impl<K, T> Default for KeyedSlab<K, T> {
+    fn default() -> KeyedSlab<K, T> {
+        KeyedSlab {
             segments: Vec::new(),
             free: Vec::new(),
             tables: [const { HashTable::new() }; TABLES],
@@ -109,23 +109,23 @@ impl<K, T> Default for Names<K, T> {
     }
 }
 
-impl<K: Hash + Eq, T> Names<K, T> {
+impl<K: Hash + Eq, T> KeyedSlab<K, T> {
     /// The thing of that name.
     pub fn get(&self, name: &K) -> Option<&T> {
         self.at(self.find(name)?)
     }
 
     /// The thing at that position.
-    pub fn at(&self, spot: Spot) -> Option<&T> {
-        self.named(spot).map(|(_, thing)| thing)
+    pub fn at(&self, index: SlabIndex) -> Option<&T> {
+        self.entry(index).map(|(_, thing)| thing)
     }
 
     /// The position of the thing of that name.
-    pub fn find(&self, name: &K) -> Option<Spot> {
+    pub fn find(&self, name: &K) -> Option<SlabIndex> {
         self.find_hashed(self.hash(name), name)
     }
 
-    /// Prefetches what [`find`](Names::find) reads first for each of these names: first computes all hashes, then reads
+    /// Prefetches what [`find`](KeyedSlab::find) reads first for each of these names: first computes all hashes, then reads
     /// the tables, so that no look-up waits for the one before it.
     pub fn prefetch(&self, names: impl Iterator<Item = K>) {
         let hashes: ArrayVec<u32, PREFETCH_MAX> = names.map(|name| self.hash(&name)).take(PREFETCH_MAX).collect();
@@ -135,25 +135,25 @@ impl<K: Hash + Eq, T> Names<K, T> {
     }
 
     /// Sets the thing of a name. Returns its position, and the thing that the name had before.
-    pub fn insert(&mut self, name: K, thing: T) -> (Spot, Option<T>) {
+    pub fn insert(&mut self, name: K, thing: T) -> (SlabIndex, Option<T>) {
         let hash = self.hash(&name);
-        if let Some(spot) = self.find_hashed(hash, &name) {
-            return (spot, self.place(spot).replace((name, thing)).map(|(_, before)| before));
+        if let Some(index) = self.find_hashed(hash, &name) {
+            return (index, self.place(index).replace((name, thing)).map(|(_, before)| before));
         }
-        let spot = self.free.pop().unwrap_or_else(|| self.fresh());
-        *self.place(spot) = Some((name, thing));
-        self.tables[table(hash)].insert_unique(spread(hash), (hash, spot), |(hash, _)| spread(*hash));
-        (spot, None)
+        let index = self.free.pop().unwrap_or_else(|| self.fresh());
+        *self.place(index) = Some((name, thing));
+        self.tables[table(hash)].insert_unique(spread(hash), (hash, index), |(hash, _)| spread(*hash));
+        (index, None)
     }
 
     /// Removes what is at that position.
-    pub fn remove(&mut self, spot: Spot) {
-        let Some((name, _)) = self.place(spot).take() else { return };
+    pub fn remove(&mut self, index: SlabIndex) {
+        let Some((name, _)) = self.place(index).take() else { return };
         let hash = self.hash(&name);
-        if let Ok(entry) = self.tables[table(hash)].find_entry(spread(hash), |(_, other)| *other == spot) {
+        if let Ok(entry) = self.tables[table(hash)].find_entry(spread(hash), |(_, other)| *other == index) {
             entry.remove();
         }
-        self.free.push(spot);
+        self.free.push(index);
     }
 
     /// All names and things, sorted by a key of the things.
@@ -163,18 +163,18 @@ impl<K: Hash + Eq, T> Names<K, T> {
         all
     }
 
-    fn named(&self, spot: Spot) -> Option<&(K, T)> {
-        let (segment, place) = spot.place();
+    fn entry(&self, index: SlabIndex) -> Option<&(K, T)> {
+        let (segment, place) = index.place();
         self.segments[segment][place].as_ref()
     }
 
-    fn place(&mut self, spot: Spot) -> &mut Option<(K, T)> {
-        let (segment, place) = spot.place();
+    fn place(&mut self, index: SlabIndex) -> &mut Option<(K, T)> {
+        let (segment, place) = index.place();
         &mut self.segments[segment][place]
     }
 
     /// A new position after all others.
-    fn fresh(&mut self) -> Spot {
+    fn fresh(&mut self) -> SlabIndex {
         if self.segments.last().is_none_or(|last| last.len() == SEGMENT) {
             self.segments.push(Vec::with_capacity(SEGMENT));
         }
@@ -182,12 +182,13 @@ impl<K: Hash + Eq, T> Names<K, T> {
         let last = &mut self.segments[segments - 1];
         last.push(None);
         let place = (segments - 1) * SEGMENT + last.len() - 1;
-        Spot(u32::try_from(place).expect("open and recent orders are limited far below 2^32"))
+        SlabIndex(u32::try_from(place).expect("open and recent orders are limited far below 2^32"))
     }
 
-    fn find_hashed(&self, hash: u32, name: &K) -> Option<Spot> {
-        let is = |entry: &(u32, Spot)| entry.0 == hash && self.named(entry.1).is_some_and(|(other, _)| other == name);
-        self.tables[table(hash)].find(spread(hash), is).map(|(_, spot)| *spot)
+    fn find_hashed(&self, hash: u32, name: &K) -> Option<SlabIndex> {
+        let is =
+            |entry: &(u32, SlabIndex)| entry.0 == hash && self.entry(entry.1).is_some_and(|(other, _)| other == name);
+        self.tables[table(hash)].find(spread(hash), is).map(|(_, index)| *index)
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "half of a hash")]
@@ -213,18 +214,18 @@ mod tests {
     #[test]
     fn names_are_found_where_they_were_put_and_their_places_are_used_again() {
         let count = 3 * SEGMENT as u64 + 1;
-        let mut names = Names::default();
-        let spots: Vec<Spot> = (0..count).map(|name| names.insert(name, name).0).collect();
+        let mut names = KeyedSlab::default();
+        let spots: Vec<SlabIndex> = (0..count).map(|name| names.insert(name, name).0).collect();
         assert!((0..count).all(|name| names.find(&name) == Some(spots[name as usize])));
-        let (spot, before) = names.insert(7, 7);
-        assert!(spot == spots[7] && before.is_some(), "a name stays where it was");
+        let (index, before) = names.insert(7, 7);
+        assert!(index == spots[7] && before.is_some(), "a name stays where it was");
         for gone in (0..count).step_by(3) {
             names.remove(spots[gone as usize]);
             assert!(names.find(&gone).is_none() && names.at(spots[gone as usize]).is_none());
         }
         for name in (0..count).step_by(3) {
-            let (spot, _) = names.insert(count + name, count + name);
-            assert!(spots.contains(&spot), "a place that was free");
+            let (index, _) = names.insert(count + name, count + name);
+            assert!(spots.contains(&index), "a place that was free");
         }
         let there: Vec<u64> = names.sorted_by_key(|thing| *thing).iter().map(|(name, _)| *name).collect();
         let kept = (0..count).filter(|name| !name.is_multiple_of(3));

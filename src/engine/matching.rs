@@ -50,7 +50,7 @@ fn trade(t: &mut Transition<'_>, market: &Market, mut order: Order) -> Option<Or
         let Some(maker) = t.state().orders.book(market.id).against(order.side).next() else { break };
         let Some(price) = maker.limit.filter(|price| reaches(&order, *price)) else { break };
         let maker = maker.clone();
-        if !t.state().goes_on(&maker, t.now()) {
+        if !t.state().is_live(&maker, t.now()) {
             end(t, maker, CancelReason::DeadMansSwitch);
         } else if maker.organization != order.organization {
             let trade = fill(t, market, maker, order, price);

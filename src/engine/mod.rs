@@ -52,10 +52,10 @@ mod timers;
 pub mod trading;
 pub mod transfers;
 pub mod transition;
+mod trigger_index;
 pub mod triggers;
 pub mod venue;
 mod views;
-mod watches;
 pub mod withdrawals;
 pub mod workflows;
 
@@ -198,13 +198,13 @@ fn repeats(state: &State, caller: Caller, command: &Command, now: Moment) -> boo
             all.iter().all(|asked| state.repeats(caller.id, asked, now))
         }
         (Caller::Service(caller), Command::Earn(asked)) => {
-            asked.client_id.is_some_and(|id| state.earn.named(caller.id, id).is_some())
+            asked.client_id.is_some_and(|id| state.earn.find_by_client_id(caller.id, id).is_some())
         }
         (Caller::Service(caller), Command::Withdraw(asked)) => {
-            asked.client_id.is_some_and(|id| state.withdrawals.is_named(caller.id, id))
+            asked.client_id.is_some_and(|id| state.withdrawals.knows_client_id(caller.id, id))
         }
         (Caller::Member(caller), Command::Initiate(_, initiation)) => {
-            initiation.client_id.is_some_and(|id| state.approvals.named(caller.id, id).is_some())
+            initiation.client_id.is_some_and(|id| state.approvals.find_by_client_id(caller.id, id).is_some())
         }
         (_, Command::PayEarnReward { client_id, .. }) => state.earn.payout(*client_id).is_some(),
         _ => false,

@@ -7,14 +7,14 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::book::{Book, Slot};
 use super::caller::ServiceCaller;
-use super::client_ids::{ClientIds, First};
+use super::client_ids::{ClientIds, GivenOrder};
 use super::command::OrderRef;
-use super::event::{Event, Place};
+use super::event::{Event, QueuePosition};
 use super::index::{Index, PREFETCH_MAX};
 use super::ledger::Ledger;
 use super::query::OrderFilter;
 use super::reference::Reference;
-use super::watches::Watches;
+use super::trigger_index::TriggerIndex;
 use crate::domain::ids::{AccountId, AssetId, MarketId, OrderId, ServiceUserId};
 use crate::domain::limits::ORGANIZATIONS_MAX;
 use crate::domain::money::{Price, Quantity};
@@ -30,7 +30,7 @@ const ENDED_KEPT: usize = 64;
 pub struct Orders {
     books: Vec<Book>,
     last_trades: Vec<LastTrade>,
-    watches: Watches,
+    triggers: TriggerIndex,
     /// The market of each open order, and its slot in that market's book.
     places: Index<(MarketId, Slot)>,
     /// When an order was queued or amended in its queue, if that was after its acceptance; such an order has terms.
@@ -62,7 +62,7 @@ impl Orders {
     pub fn add_market(&mut self) {
         self.books.push(Book::default());
         self.last_trades.push(LastTrade::default());
-        self.watches.add_market();
+        self.triggers.add_market();
     }
 
     /// Applies an event; holds follow the orders' `held`.
@@ -87,14 +87,16 @@ impl Orders {
                 self.replace(at, order, reference, ledger)
             }
             Event::OrderActivated { order, rests } => self.move_to(at, order, *rests, reference, ledger),
-            Event::OrderAmended { order, place: Place::Kept } => {
+            Event::OrderAmended { order, place: QueuePosition::Kept } => {
                 // A change of what an iceberg hides is not shown to others.
                 if self.get(order.id).is_some_and(|before| before.visible() != order.visible()) {
                     self.requeued.insert(order.id, at);
                 }
                 self.replace(at, order, reference, ledger);
             }
-            Event::OrderAmended { order, place } => self.move_to(at, order, *place == Place::Back, reference, ledger),
+            Event::OrderAmended { order, place } => {
+                self.move_to(at, order, *place == QueuePosition::Back, reference, ledger)
+            }
             Event::OrderRefilled(order) => self.move_to(at, order, true, reference, ledger),
             _ => {}
         }
@@ -109,7 +111,7 @@ impl Orders {
         opened.ids.push(id);
         *opened.open.entry(market).or_default() += 1;
         if order.terms.is_some() {
-            self.watches.insert(&order);
+            self.triggers.insert(&order);
         }
         let slot = self.books[market.index()].insert(order, rests);
         self.places.insert(id, (market, slot));
@@ -166,8 +168,8 @@ impl Orders {
     }
 
     /// What open orders wait for.
-    pub fn watches(&self) -> &Watches {
-        &self.watches
+    pub fn triggers(&self) -> &TriggerIndex {
+        &self.triggers
     }
 
     /// Open orders of an account, oldest first.
@@ -237,15 +239,15 @@ impl Orders {
         id.filter(own).into_iter().collect()
     }
 
-    /// The order that a client id stands for, if it still does; an order that is there and `goes_on` keeps its id.
-    pub fn named(
+    /// The order that a client id stands for, if it still does; an order that is there and `is_live` keeps its id.
+    pub fn find_by_client_id(
         &self,
         owner: ServiceUserId,
         id: ClientOrderId,
         now: Moment,
-        goes_on: impl Fn(&Order) -> bool,
-    ) -> Option<First<'_>> {
-        self.client_ids.get(owner, id, now, |id| self.get(id).is_some_and(&goes_on))
+        is_live: impl Fn(&Order) -> bool,
+    ) -> Option<GivenOrder<'_>> {
+        self.client_ids.get(owner, id, now, |id| self.get(id).is_some_and(&is_live))
     }
 
     /// Replaces an order by its new version, in the same place.
@@ -285,14 +287,14 @@ impl Orders {
         self.books[market.index()].move_to(slot, order.clone(), rests);
     }
 
-    /// Updates holds and watches from the version of an order that is still in its book to the new one.
+    /// Updates holds and triggers from the version of an order that is still in its book to the new one.
     fn follow(&mut self, slot: Slot, order: &Order, reference: &Reference, ledger: &mut Ledger) {
         let Some(before) = self.books[order.market.index()].get(slot) else { return };
         let delta = order.held.saturating_sub(before.held);
         ledger.hold(order.account, held_asset(order, reference), delta);
         if order.terms.is_some() {
-            self.watches.remove(before);
-            self.watches.insert(order);
+            self.triggers.remove(before);
+            self.triggers.insert(order);
         }
     }
 }

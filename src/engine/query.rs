@@ -108,7 +108,7 @@ pub struct MethodFilter {
 impl MethodFilter {
     /// Whether it admits the method of an asset, which is the asset that it names.
     pub fn admits(&self, asset: &Asset) -> bool {
-        named(&self.method, &asset.method) && named(&self.network, &asset.network)
+        matches_name(&self.method, &asset.method) && matches_name(&self.network, &asset.network)
     }
 }
 
@@ -128,13 +128,13 @@ pub struct AddressFilter {
 impl AddressFilter {
     /// Whether it admits an address of the asset that it names; `usable` is whether the address may be used yet.
     pub fn admits(&self, listed: &ListedAddress, usable: bool) -> bool {
-        named(&self.method, &listed.address.method)
-            && named(&self.key, &listed.address.key)
+        matches_name(&self.method, &listed.address.method)
+            && matches_name(&self.key, &listed.address.key)
             && self.verified.is_none_or(|verified| verified == usable)
     }
 }
 
-fn named(only: &Option<String>, name: &str) -> bool {
+fn matches_name(only: &Option<String>, name: &str) -> bool {
     only.as_deref().is_none_or(|only| only == name)
 }
 
@@ -208,7 +208,7 @@ pub struct Balance {
 
 /// What a Member may do with a request now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Can {
+pub struct AllowedActions {
     /// Vote for it.
     pub approve: bool,
     /// Vote against it.
@@ -346,9 +346,9 @@ pub enum View {
     /// Permission to read the audit log.
     Audit(AuditGrant),
     /// `requests`: a page, with what the asking Member may do, and where the next one begins.
-    Requests(Vec<(Request, Can)>, Option<RequestId>),
+    Requests(Vec<(Request, AllowedActions)>, Option<RequestId>),
     /// `request_info`, with who has not voted and could, while it is pending.
-    Request(Box<Request>, Can, Option<Vec<(MemberId, String)>>),
+    Request(Box<Request>, AllowedActions, Option<Vec<(MemberId, String)>>),
     /// Service Users.
     ServiceUsers(Vec<ListedServiceUser>),
     /// Policies.

@@ -8,7 +8,7 @@ use super::freezes::Freeze;
 use super::members::{Member, Organization};
 use super::reject::Reject;
 use super::service_users::ServiceUser;
-use super::withdrawals::Standing;
+use super::withdrawals::WithdrawalSummary;
 use crate::access::principal::{Actor, Credential};
 use crate::domain::assets::Asset;
 use crate::domain::ids::{AmendId, DepositId, OrderId, RequestId, Seq, WithdrawalId};
@@ -78,7 +78,7 @@ pub enum Reply {
     /// The account's deposit addresses, newest first.
     DepositAddresses(Vec<OwnAddress>),
     /// `withdraw`, `settle_withdrawal`, `fail_withdrawal`.
-    Withdrawal(Box<Standing>),
+    Withdrawal(Box<WithdrawalSummary>),
     /// `withdraw_cancel`
     WithdrawalCanceled {
         /// Which.

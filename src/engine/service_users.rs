@@ -70,7 +70,7 @@ pub struct ServiceUser {
     /// The key that replaces this one once it is claimed.
     pub rotation: Option<Rotation>,
     /// The key before, still valid for a while beside the present one.
-    pub retiring: Option<Retiring>,
+    pub retiring: Option<PreviousKey>,
     /// Whether its query end date has passed (rule 10).
     pub query_ended: bool,
 }
@@ -88,7 +88,7 @@ pub struct Rotation {
 
 /// A key that has a successor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Retiring {
+pub struct PreviousKey {
     /// The public part.
     pub api_key: String,
     /// The secret, sealed under the master key.

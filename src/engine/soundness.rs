@@ -2,7 +2,7 @@
 //! engine's own events always can, and [`apply`](State::apply) relies on it. Digests protect the rows of the journal
 //! from damage, so this finds only rows with a correct digest that another build, or somebody, wrote.
 
-use super::event::{Event, Place};
+use super::event::{Event, QueuePosition};
 use super::ledger::Party;
 use super::state::State;
 use crate::domain::ids::{AccountId, AssetId, MarketId, StrategyId};
@@ -43,7 +43,7 @@ pub fn check(state: &State, event: &Event) -> Result<(), &'static str> {
             stays(state, &trade.taker.order)
         }
         Event::OrderRested(id) => ensure(!state.orders.rests(*id), "an order that rests already"),
-        Event::OrderAmended { order, place: Place::Kept }
+        Event::OrderAmended { order, place: QueuePosition::Kept }
         | Event::OrderCanceled { order, .. }
         | Event::TriggerMoved(order) => stays(state, order),
         Event::OrderAmended { order, .. } | Event::OrderActivated { order, .. } | Event::OrderRefilled(order) => {

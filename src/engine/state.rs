@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::approvals::Approvals;
-use super::client_ids::First;
+use super::client_ids::GivenOrder;
 use super::command::PlaceOrder;
 use super::dead_mans_switch::Switches;
 use super::deposits::Deposits;
@@ -77,18 +77,18 @@ impl State {
 
     /// Whether an order that no event has ended is still open: not if its time is over or its account's switch has
     /// ended it, even if Tick has not run yet (rule 39).
-    pub fn goes_on(&self, order: &Order, now: Moment) -> bool {
+    pub fn is_live(&self, order: &Order, now: Moment) -> bool {
         !order.is_expired(now) && !self.switches.has_ended(order, now)
     }
 
     /// The order that a client id still stands for (rule 30).
-    pub fn named(&self, owner: ServiceUserId, id: ClientOrderId, now: Moment) -> Option<First<'_>> {
-        self.orders.named(owner, id, now, |order| self.goes_on(order, now))
+    pub fn find_by_client_id(&self, owner: ServiceUserId, id: ClientOrderId, now: Moment) -> Option<GivenOrder<'_>> {
+        self.orders.find_by_client_id(owner, id, now, |order| self.is_live(order, now))
     }
 
     /// Whether a request repeats a client id, so that it places nothing (rule 30).
     pub fn repeats(&self, owner: ServiceUserId, asked: &PlaceOrder, now: Moment) -> bool {
-        !asked.validate && asked.cl_ord_id.is_some_and(|id| self.named(owner, id, now).is_some())
+        !asked.validate && asked.cl_ord_id.is_some_and(|id| self.find_by_client_id(owner, id, now).is_some())
     }
 
     /// Applies the next event. Total: no refusal, no I/O, no clock. Replay consists of this alone.

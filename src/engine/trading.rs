@@ -151,7 +151,7 @@ pub(super) fn rests(t: &Transition<'_>, market: &Market, order: &Order) -> bool 
 
 /// Whether a live order, even one of the same Organization, is at a price that `order` reaches.
 pub(super) fn meets(t: &Transition<'_>, market: &Market, order: &Order) -> bool {
-    in_reach(t, market, order).any(|maker| t.state().goes_on(maker, t.now()))
+    in_reach(t, market, order).any(|maker| t.state().is_live(maker, t.now()))
 }
 
 /// The orders of the book at prices that `order` reaches.

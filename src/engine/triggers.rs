@@ -13,7 +13,7 @@ use crate::domain::ids::OrderId;
 use crate::domain::markets::Market;
 use crate::domain::money::{Amount, Price};
 use crate::domain::orders::{CancelReason, Order, OrderStatus, Side};
-use crate::domain::terms::{Level, Trigger, Watch};
+use crate::domain::terms::{PriceSpec, Trigger, TriggerDirection};
 
 /// An order whose trigger, if it has one, is measured from the price `last`, or if it trails already, from the best
 /// price since it began. Before its start an order is left as it is.
@@ -22,10 +22,10 @@ pub(super) fn armed(state: &State, market: &Market, order: Order, last: Option<P
         return Ok(order);
     }
     let Some(trigger) = order.trigger().copied() else { return Ok(order) };
-    if order.order_type.trails() && !state.orders.watches().has_room_for(&order) {
+    if order.order_type.trails() && !state.orders.triggers().has_room_for(&order) {
         return Err(Reject::of(Code::OrdersLimit));
     }
-    if matches!(trigger.level, Level::Static(_)) {
+    if matches!(trigger.level, PriceSpec::Static(_)) {
         return Ok(order);
     }
     let none = || Reject::invalid("triggers", "there is no trade yet to measure from; give a static price");
@@ -37,12 +37,12 @@ pub(super) fn armed(state: &State, market: &Market, order: Order, last: Option<P
 }
 
 /// The price of a trigger, measured from `from`. A trailing stop keeps its distance on the losing side.
-fn trigger_price(market: &Market, order: &Order, level: Level, from: Price) -> Option<Price> {
+fn trigger_price(market: &Market, order: &Order, level: PriceSpec, from: Price) -> Option<Price> {
     let level = match (order.order_type.trails(), order.side) {
         (true, Side::Sell) => level.reversed(),
         (true, Side::Buy) | (false, _) => level,
     };
-    level.seen_from(from, market.price_increment)
+    level.resolve_from(from, market.price_increment)
 }
 
 fn with_trigger(order: &Order, trigger: Trigger) -> Order {
@@ -72,7 +72,7 @@ pub(super) fn settle(t: &mut Transition<'_>, mut seen: usize) {
             }
             _ => continue,
         };
-        if closing.is_empty() && t.state().orders.watches().is_idle(id) {
+        if closing.is_empty() && t.state().orders.triggers().is_idle(id) {
             continue;
         }
         let market = t.state().reference.market(id).clone();
@@ -80,7 +80,7 @@ pub(super) fn settle(t: &mut Transition<'_>, mut seen: usize) {
             close(t, &market, &order, price, qty);
         }
         trail(t, &market, price);
-        while let Some(order) = t.state().orders.watches().reached(id, price) {
+        while let Some(order) = t.state().orders.triggers().reached(id, price) {
             fire(t, &market, order, price);
         }
     }
@@ -99,7 +99,7 @@ fn trail(t: &mut Transition<'_>, market: &Market, price: Price) {
         let to = trigger_price(market, order, trigger.level, price).filter(|_| further)?;
         Some(with_trigger(order, Trigger { price: to, peak: Some(price), ..*trigger }))
     };
-    let moved: Vec<Order> = orders.watches().trailing(market.id).filter_map(moved).collect();
+    let moved: Vec<Order> = orders.triggers().trailing(market.id).filter_map(moved).collect();
     moved.into_iter().for_each(|order| t.emit(Event::TriggerMoved(order)));
 }
 
@@ -107,7 +107,7 @@ fn trail(t: &mut Transition<'_>, market: &Market, price: Price) {
 /// ends, even if Tick has not run yet (rule 39).
 fn fire(t: &mut Transition<'_>, market: &Market, id: OrderId, last: Price) {
     let Some(order) = t.state().orders.get(id) else { return };
-    if !t.state().goes_on(order, t.now()) {
+    if !t.state().is_live(order, t.now()) {
         let order = order.clone();
         end(t, order, CancelReason::DeadMansSwitch);
         return;
@@ -115,7 +115,7 @@ fn fire(t: &mut Transition<'_>, market: &Market, id: OrderId, last: Price) {
     let Some(trigger) = order.trigger().copied() else { return };
     let mut order = with_trigger(order, Trigger { fired: Some((t.now(), last)), ..trigger });
     if let Some(distance) = order.terms.as_ref().and_then(|terms| terms.limit) {
-        order.limit = distance.seen_from(trigger.price, market.price_increment);
+        order.limit = distance.resolve_from(trigger.price, market.price_increment);
         if order.limit.is_none() {
             end(t, order, CancelReason::BelowMinimum);
             return;
@@ -162,7 +162,7 @@ pub(super) fn reason(code: Code) -> CancelReason {
 /// Starts and ends the orders that are due.
 pub fn tick(t: &mut Transition<'_>) {
     loop {
-        let Some((market, id)) = t.state().orders.watches().due(t.now()).next() else { return };
+        let Some((market, id)) = t.state().orders.triggers().due(t.now()).next() else { return };
         let seen = t.emitted();
         let market = t.state().reference.market(market).clone();
         let Some(order) = t.state().orders.get(id).cloned() else { return };
@@ -179,7 +179,7 @@ pub fn tick(t: &mut Transition<'_>) {
 /// Ends the orders whose time is over, and starts none.
 pub fn expire(t: &mut Transition<'_>) {
     let (orders, now) = (&t.state().orders, t.now());
-    let due = orders.watches().due(now).filter_map(|(_, id)| orders.get(id));
+    let due = orders.triggers().due(now).filter_map(|(_, id)| orders.get(id));
     let over: Vec<Order> = due.filter(|order| order.is_expired(now)).cloned().collect();
     over.into_iter().for_each(|order| end(t, order, CancelReason::Expired));
 }
@@ -193,7 +193,7 @@ fn start(t: &mut Transition<'_>, market: &Market, order: Order) {
             let due = last.zip(order.trigger().map(|trigger| trigger.price));
             t.emit(Event::OrderActivated { order: order.clone(), rests: false });
             if let Some((last, price)) = due
-                && Watch::of(order.order_type, order.side).reached(last, price)
+                && TriggerDirection::of(order.order_type, order.side).reached(last, price)
             {
                 fire(t, market, order.id, last);
             }

@@ -221,7 +221,8 @@ fn for_member(state: &State, now: Moment, caller: MemberCaller, query: &Query) -
                 return Err(unknown_request());
             }
             let verdict = found.policy.as_ref().filter(|_| found.is_open(now));
-            let eligible = verdict.map(|verdict| named(state, Electorate::now(state).voters(found, verdict)));
+            let eligible =
+                verdict.map(|verdict| members_with_names(state, Electorate::now(state).voters(found, verdict)));
             View::Request(Box::new(found.clone()), can(state, found, caller.id, now), eligible)
         }
         Query::ServiceUsers => {
@@ -255,10 +256,10 @@ fn explain(
     let (_, _, verdict) = withdrawals::verdict(state, caller.account, change, initiator, now)?;
     let voters =
         verdict.as_ref().map(|verdict| Electorate::now(state).voters_for(caller.organization, initiator, verdict));
-    Ok(View::Explained(verdict, named(state, voters.unwrap_or_default())))
+    Ok(View::Explained(verdict, members_with_names(state, voters.unwrap_or_default())))
 }
 
 /// Members with their names.
-fn named(state: &State, members: Vec<MemberId>) -> Vec<(MemberId, String)> {
-    members.into_iter().map(|id| decisions::named(state, id)).collect()
+fn members_with_names(state: &State, members: Vec<MemberId>) -> Vec<(MemberId, String)> {
+    members.into_iter().map(|id| decisions::member_with_name(state, id)).collect()
 }

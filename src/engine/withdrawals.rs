@@ -20,7 +20,7 @@ use super::state::State;
 use super::transfers::{Transfer, Transfers, amount, find_asset};
 use super::transition::Transition;
 use super::workflows::withdrawal::WithdrawalChange;
-use super::workflows::{Asking, Change, Governed as _};
+use super::workflows::{Change, Governed as _, InitiationContext};
 use crate::domain::assets::Asset;
 use crate::domain::ids::{AccountId, AssetId, OrganizationId, RequestId, ServiceUserId, WithdrawalId};
 use crate::domain::money::Amount;
@@ -133,7 +133,7 @@ impl Transfer for Withdrawal {
 
 /// The state of a withdrawal: what replies contain, and all that is kept for ever once it has ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Standing {
+pub struct WithdrawalSummary {
     /// Its `refid`.
     pub id: WithdrawalId,
     /// From which account.
@@ -146,16 +146,16 @@ pub struct Standing {
     pub txid: Option<String>,
 }
 
-impl Standing {
-    fn of(withdrawal: &Withdrawal) -> Standing {
+impl WithdrawalSummary {
+    fn of(withdrawal: &Withdrawal) -> WithdrawalSummary {
         let Withdrawal { id, account, status, request, .. } = *withdrawal;
-        Standing { id, account, status, request, txid: withdrawal.txid.clone() }
+        WithdrawalSummary { id, account, status, request, txid: withdrawal.txid.clone() }
     }
 }
 
 /// What a `client_id` stands for; kept for ever (rule 30).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Named {
+struct IssuedClientId {
     id: WithdrawalId,
     asset: AssetId,
     amount: Amount,
@@ -169,8 +169,8 @@ struct Named {
 pub struct Withdrawals {
     addresses: BTreeMap<(OrganizationId, AssetId, String), ListedAddress>,
     transfers: Transfers<Withdrawal>,
-    ended: BTreeMap<WithdrawalId, Standing>,
-    by_client_id: BTreeMap<(ServiceUserId, ClientId), Named>,
+    ended: BTreeMap<WithdrawalId, WithdrawalSummary>,
+    by_client_id: BTreeMap<(ServiceUserId, ClientId), IssuedClientId>,
     with_custody: BTreeSet<WithdrawalId>,
     totals: RollingTotals,
 }
@@ -205,14 +205,14 @@ impl Withdrawals {
             if let (Some(asker), Some(client_id)) = (new.service_user, new.client_id) {
                 let Withdrawal { id, asset, amount, fee, .. } = *new;
                 let (key, address) = (new.address.key.clone(), new.address.address.clone());
-                self.by_client_id.insert((asker, client_id), Named { id, asset, amount, fee, key, address });
+                self.by_client_id.insert((asker, client_id), IssuedClientId { id, asset, amount, fee, key, address });
             }
         }
         if matches!(new.status, WithdrawalStatus::Canceled | WithdrawalStatus::Returned) {
             self.totals.remove(new);
         }
         if !new.is_open() {
-            self.ended.insert(new.id, Standing::of(new));
+            self.ended.insert(new.id, WithdrawalSummary::of(new));
         }
     }
 
@@ -251,8 +251,8 @@ impl Withdrawals {
     }
 
     /// The state of a withdrawal, open or ended.
-    pub fn standing(&self, id: WithdrawalId) -> Option<Standing> {
-        self.get(id).map(Standing::of).or_else(|| self.ended.get(&id).cloned())
+    pub fn standing(&self, id: WithdrawalId) -> Option<WithdrawalSummary> {
+        self.get(id).map(WithdrawalSummary::of).or_else(|| self.ended.get(&id).cloned())
     }
 
     /// Open withdrawals, and the snapshot of an account's channel.
@@ -261,7 +261,7 @@ impl Withdrawals {
     }
 
     /// Whether a Service User's own id was given to a withdrawal.
-    pub fn is_named(&self, asker: ServiceUserId, client_id: ClientId) -> bool {
+    pub fn knows_client_id(&self, asker: ServiceUserId, client_id: ClientId) -> bool {
         self.by_client_id.contains_key(&(asker, client_id))
     }
 
@@ -286,12 +286,12 @@ pub fn withdraw(t: &mut Transition<'_>, caller: ServiceCaller, asked: &Withdraw)
     }
     let resolved = state.withdrawals.address(caller.organization, asset.id, &change.key, t.now())?;
     admits(asked, asset, asset.withdrawal_fee, &resolved.address)?;
-    let asking = Asking {
+    let asking = InitiationContext {
         organization: caller.organization,
         account: caller.account,
         initiator: Initiator::ServiceUser(caller.id, state.keys.service_user(caller.id).name.clone()),
         client_id: *client_id,
-        drawn: None,
+        generated: None,
         strand_pending: false,
     };
     let draft = change.check(t, &asking)?;
@@ -318,7 +318,11 @@ fn admits(asked: &Withdraw, asset: &Asset, fee: Amount, to: &str) -> Result<(), 
 }
 
 /// The record of a withdrawal about to be asked for, with its address resolved and its funds checked.
-pub fn planned(t: &Transition<'_>, asking: &Asking, change: &WithdrawalChange) -> Result<Withdrawal, Reject> {
+pub fn planned(
+    t: &Transition<'_>,
+    asking: &InitiationContext,
+    change: &WithdrawalChange,
+) -> Result<Withdrawal, Reject> {
     let state = t.state();
     let (organization, account) = (asking.organization, asking.account);
     let asset = find_asset(state, &change.asset)?;
@@ -452,7 +456,7 @@ pub fn finish(t: &mut Transition<'_>, id: WithdrawalId, result: &CustodyResult) 
     let postings = movement.postings();
     let (reason, txid) = (failure.map(str::to_owned), txid.map(str::to_owned));
     let withdrawal = Withdrawal { status, reason, txid, ..withdrawal };
-    let standing = Standing::of(&withdrawal);
+    let standing = WithdrawalSummary::of(&withdrawal);
     t.emit(Event::WithdrawalChanged { withdrawal: Box::new(withdrawal), postings });
     Ok(Reply::Withdrawal(Box::new(standing)))
 }

@@ -89,7 +89,7 @@ async fn end_idled(gateway: &Gateway) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::served::{CLOCK, Served};
+    use super::super::test_gateway::{CLOCK, TestGateway};
     use super::*;
 
     #[test]
@@ -117,10 +117,10 @@ mod tests {
 
     #[tokio::test]
     async fn rule_16_a_session_that_cannot_be_ended_yet_is_not_revived() {
-        let mut served = Served::new().await;
+        let mut server = TestGateway::new().await;
         // Nothing is taken.
-        served.sequencer = None;
-        let (gateway, began) = (Arc::clone(&served.gateway), Moment(0));
+        server.sequencer = None;
+        let (gateway, began) = (Arc::clone(&server.gateway), Moment(0));
         let idle = began.plus_us(u64::try_from(gateway.activity.idle.as_micros()).unwrap());
         gateway.activity.touch([1; 32], began);
         CLOCK.set(Some(idle));

@@ -8,7 +8,7 @@ use super::credentials::secret_text;
 use super::fan_out;
 use super::filters::{self, narrowed};
 use super::outbound::{self, items, orders, records, results};
-use super::part::{First, Part, Started};
+use super::outgoing::{Outgoing, Started, StreamStart};
 use super::passwords::bearer_hash;
 use super::replay::Replay;
 use super::ring::Item;
@@ -25,7 +25,7 @@ use crate::engine::reference::Reference;
 use crate::engine::reject::{Code, Reject};
 use crate::engine::reply::Reply;
 use crate::engine::service_users::ServiceUser;
-use crate::engine::workflows::Drawn;
+use crate::engine::workflows::GeneratedCredential;
 use crate::sequencer::handle::{Answer, Outcome};
 use crate::wire::leaf::Text;
 use crate::wire::results::{Credentials, Initiated, Subscribed};
@@ -43,36 +43,36 @@ pub(super) struct Group {
 
 impl Session {
     /// Renders a delivery.
-    pub(super) fn take(&mut self, parts: Vec<Part>, now: Moment) -> Option<End> {
+    pub(super) fn render(&mut self, delivery: Vec<Outgoing>, now: Moment) -> Option<End> {
         // Reading either takes a lock, and answers to orders, the most common ones, need neither.
         let (mut reference, mut dates) = (None, None);
         let mut group: Option<Group> = None;
-        for part in parts {
-            if let Part::Item(item) = &part {
+        for outgoing in delivery {
+            if let Outgoing::Item(item) = &outgoing {
                 let reference = reference.get_or_insert_with(|| self.gateway.directory.reference());
                 let dates = *dates.get_or_insert_with(|| self.query_dates());
                 self.add(&mut group, item.route.channel, item, reference, filters::live(dates, item));
                 continue;
             }
             self.end_group(&mut group);
-            match part {
-                Part::Answer(call, outcome) => {
-                    self.landed(&call);
+            match outgoing {
+                Outgoing::Answer(call, outcome) => {
+                    self.finish_call(&call);
                     self.answer(call, outcome, now);
                 }
-                Part::Failed(call) => {
-                    self.landed(&call);
+                Outgoing::Failed(call) => {
+                    self.finish_call(&call);
                     self.refused_call(&call, Code::OutcomeUnknown.text(), now);
                 }
-                Part::Started(call, started) => {
-                    self.landed(&call);
+                Outgoing::Started(call, started) => {
+                    self.finish_call(&call);
                     self.begin(call, started, now);
                 }
-                Part::Batch(channel, number, batch) => self.batch((channel, number), &batch),
-                Part::Frame(wanted, frame) if wanted.strong_count() > 0 => self.out.bytes.extend_from_slice(&frame),
-                Part::Status(change) => self.status(Some(change)),
-                Part::Close(why) => return Some(End::Close(why)),
-                Part::Item(..) | Part::Frame(..) => {}
+                Outgoing::Batch(channel, number, batch) => self.batch((channel, number), &batch),
+                Outgoing::Frame(wanted, frame) if wanted.strong_count() > 0 => self.out.bytes.extend_from_slice(&frame),
+                Outgoing::Status(change) => self.status(Some(change)),
+                Outgoing::Close(why) => return Some(End::Close(why)),
+                Outgoing::Item(..) | Outgoing::Frame(..) => {}
             }
         }
         self.end_group(&mut group);
@@ -80,8 +80,8 @@ impl Session {
     }
 
     /// Records that a call was answered, or was not accepted.
-    pub(super) fn landed(&mut self, call: &Call) {
-        self.queue.landed(1);
+    pub(super) fn finish_call(&mut self, call: &Call) {
+        self.queue.finished(1);
         self.long = self.long.saturating_sub(usize::from(call.then.may_be_long()));
     }
 
@@ -224,7 +224,7 @@ impl Session {
                 return self.audit(call, &page, grant, &reference, now);
             }
             (Continuation::History(request), View::History(grant)) => {
-                return self.look_back(call, *request, grant, reference, now);
+                return self.query_history(call, *request, grant, reference, now);
             }
             (Continuation::Find(refs), View::Found(open, grant)) => {
                 return self.find(call, refs, open, grant, reference);
@@ -263,16 +263,16 @@ impl Session {
 
     /// A request with what was generated for it: a key that it created at once, or the token of the invitation. Both
     /// are shown here and never again (rules 17, 28).
-    fn initiated(&self, drawn: &Continuation, request: &Request) -> Initiated {
+    fn initiated(&self, generated: &Continuation, request: &Request) -> Initiated {
         let shown = Initiated {
             request: records::request(request, None, None),
             api_key: None,
             api_secret: None,
             invitation: None,
         };
-        match (drawn, &request.drawn) {
-            (Continuation::Key(drawn), Some(Drawn::Key { api_key, secret_sealed }))
-                if drawn == api_key && request.state == RequestState::Executed =>
+        match (generated, &request.generated) {
+            (Continuation::Key(generated), Some(GeneratedCredential::Key { api_key, secret_sealed }))
+                if generated == api_key && request.state == RequestState::Executed =>
             {
                 let secret = self.gateway.master.open(api_key.as_bytes(), secret_sealed).ok();
                 Initiated {
@@ -281,7 +281,7 @@ impl Session {
                     ..shown
                 }
             }
-            (Continuation::Invitations(tokens), Some(Drawn::Invitation { token_hash })) => {
+            (Continuation::Invitations(tokens), Some(GeneratedCredential::Invitation { token_hash })) => {
                 let fresh = tokens.iter().find(|token| bearer_hash(token) == *token_hash);
                 Initiated { invitation: fresh.cloned(), ..shown }
             }
@@ -322,18 +322,18 @@ impl Session {
             warnings.push("entries before the key's query start date are left out");
         }
         match first {
-            First::TooOld => {
+            StreamStart::TooOld => {
                 self.follow(call, Follow { from_offset: None, too_old: true, ..follow });
                 return self.submit(now);
             }
-            First::Past(owner) => {
+            StreamStart::Past(owner) => {
                 return self.read_on(Replay { call, follow, owner, at, warnings, fills: fills.is_some() });
             }
             _ if follow.acknowledged => {}
             _ => self.acknowledge_stream(&call, warnings, fills.is_some(), now),
         }
         match first {
-            First::Snapshot(items) => {
+            StreamStart::Snapshot(items) => {
                 // When resuming, only if the offset is too old, and then whatever the options say.
                 if follow.too_old || options.wants_snapshot(channel) {
                     let reference = &self.gateway.directory.reference();
@@ -343,8 +343,8 @@ impl Session {
                     self.frame(channel, true, &data);
                 }
             }
-            First::Replay(missed) => self.replay(channel, missed.into_iter()),
-            First::Past(_) | First::TooOld => {}
+            StreamStart::Replay(missed) => self.replay(channel, missed.into_iter()),
+            StreamStart::Past(_) | StreamStart::TooOld => {}
         }
         if let Some(subscription) = self.subscriptions.get_mut(&channel) {
             // Only now: what was missed before the end is sent all the same.

@@ -37,10 +37,10 @@ const FAILURES_MAX: u32 = 10;
 const SPRAYED_MAX: u32 = 100;
 
 /// Log lines about refusals in a minute for one address; further ones are left out.
-const REFUSALS_TOLD_MAX: u32 = 100;
+const REFUSALS_LOGGED_MAX: u32 = 100;
 
 /// What the gateway is connected to.
-pub struct Links {
+pub struct Dependencies {
     /// Names, keys and Members as released.
     pub directory: Arc<Directory>,
     /// The way into the sequencer.
@@ -59,7 +59,7 @@ pub struct Links {
     pub dashboards: tokio::runtime::Handle,
 }
 
-/// What every route and session shares: the [`Links`], and what was made from the settings.
+/// What every route and session shares: the [`Dependencies`], and what was made from the settings.
 pub struct Gateway {
     pub(super) directory: Arc<Directory>,
     pub(super) handle: Handle<Ticket>,
@@ -86,7 +86,7 @@ pub struct Gateway {
     /// Wrong codes for actions, by session.
     pub(super) codes: Throttle<Credential>,
     /// Refusals in the log, by address.
-    pub(super) refusals_told: Throttle<IpAddr>,
+    pub(super) refusal_log_limit: Throttle<IpAddr>,
     /// Hashes passwords.
     pub(super) hashing: Hashing,
     /// Who may open a socket.
@@ -133,9 +133,9 @@ impl Gateway {
         address: SocketAddr,
         master: MasterKey,
         clock: fn() -> Moment,
-        links: Links,
+        links: Dependencies,
     ) -> Arc<Gateway> {
-        let Links { directory, handle, sockets, market_data, history, metrics, stopping, dashboards } = links;
+        let Dependencies { directory, handle, sockets, market_data, history, metrics, stopping, dashboards } = links;
         let limits = &config.limits;
         // When the open sessions were last used is unknown after a start, so it counts as now.
         let open = directory.members(|members| members.sessions().map(|open| open.cookie_hash).collect::<Vec<_>>());
@@ -154,7 +154,7 @@ impl Gateway {
             sign_ins: Throttle::new(FAILURES_MAX),
             sprays: Throttle::new(SPRAYED_MAX),
             codes: Throttle::new(FAILURES_MAX),
-            refusals_told: Throttle::new(REFUSALS_TOLD_MAX),
+            refusal_log_limit: Throttle::new(REFUSALS_LOGGED_MAX),
             hashing: Hashing::default(),
             admission: Admission::new(limits.connections_per_address, limits.pending_handshakes),
             metrics,

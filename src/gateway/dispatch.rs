@@ -20,7 +20,7 @@ use crate::domain::time::Moment;
 use crate::engine::command::{Command, Invitee};
 use crate::engine::query::Query;
 use crate::engine::reject::{Code, Reject};
-use crate::engine::workflows::{Drawn, Needs};
+use crate::engine::workflows::{CredentialKind, GeneratedCredential};
 use crate::sequencer::handle::{Submission, Unavailable, Work};
 use crate::wire::leaf::Text;
 use crate::wire::results::Subscribed;
@@ -200,16 +200,17 @@ impl Session {
         let mut then = Continuation::Reply;
         if let Command::Initiate(change, initiation) = &mut command {
             match change.governed().needs() {
-                Needs::Nothing => {}
-                Needs::Key => {
-                    let drawn = ApiCredentials::generate();
-                    let secret_sealed = self.gateway.master.seal(drawn.api_key.as_bytes(), &drawn.secret);
-                    initiation.drawn = Some(Drawn::Key { api_key: drawn.api_key.clone(), secret_sealed });
-                    then = Continuation::Key(drawn.api_key);
+                CredentialKind::Nothing => {}
+                CredentialKind::Key => {
+                    let generated = ApiCredentials::generate();
+                    let secret_sealed = self.gateway.master.seal(generated.api_key.as_bytes(), &generated.secret);
+                    initiation.generated =
+                        Some(GeneratedCredential::Key { api_key: generated.api_key.clone(), secret_sealed });
+                    then = Continuation::Key(generated.api_key);
                 }
-                Needs::Invitation => {
+                CredentialKind::Invitation => {
                     let token = new_bearer_token();
-                    initiation.drawn = Some(Drawn::Invitation { token_hash: bearer_hash(&token) });
+                    initiation.generated = Some(GeneratedCredential::Invitation { token_hash: bearer_hash(&token) });
                     then = Continuation::Invitations([Text::from(token.as_str())].into());
                 }
             }
@@ -244,7 +245,7 @@ impl Session {
                 let code = if self.gateway.handle.is_open() { Code::QueueFull } else { Code::Unavailable };
                 for submission in back {
                     if let Ticket::Call(_, call) = submission.ticket {
-                        self.landed(&call);
+                        self.finish_call(&call);
                         self.refused_call(&call, code.text(), now);
                     }
                 }

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 
 use super::answers::{Group, ITEMS_MAX};
 use super::directory::Directory;
-use super::part::Part;
+use super::outgoing::Outgoing;
 use super::ring::Item;
 use super::session::Session;
 use super::subscriptions::Subscriber;
@@ -33,7 +33,7 @@ pub fn takes(channel: Operation) -> bool {
 
 /// An item and the followers of its channel when it was released.
 #[derive(Debug)]
-pub struct News {
+pub struct FanOutItem {
     /// The item.
     pub item: Item,
     /// Who followed.
@@ -43,11 +43,11 @@ pub struct News {
 /// The release step's end.
 #[derive(Debug)]
 pub struct Feed {
-    waiting: mpsc::Sender<News>,
+    waiting: mpsc::Sender<FanOutItem>,
 }
 
 /// The task's end.
-pub type Incoming = mpsc::Receiver<News>;
+pub type Incoming = mpsc::Receiver<FanOutItem>;
 
 /// A feed and its receiver, so that the release step can exist before the task.
 pub fn feed() -> (Feed, Incoming) {
@@ -57,8 +57,8 @@ pub fn feed() -> (Feed, Incoming) {
 
 impl Feed {
     /// Hands an item over. If the queue is full, the item's followers are closed and may resume: a stream has no gap.
-    pub fn tell(&self, told: News) {
-        if let Err(refused) = self.waiting.try_send(told) {
+    pub fn send(&self, item: FanOutItem) {
+        if let Err(refused) = self.waiting.try_send(item) {
             refused.into_inner().to.iter().for_each(|subscriber| subscriber.queue.missed_some());
         }
     }
@@ -93,23 +93,23 @@ impl Batch {
 /// The task; it ends when its feed is dropped.
 pub async fn run(directory: Arc<Directory>, mut incoming: Incoming) {
     let mut next = incoming.recv().await;
-    while let Some(News { item, to }) = next {
+    while let Some(FanOutItem { item, to }) = next {
         let mut items = vec![item];
         next = loop {
             match incoming.try_recv() {
-                Ok(told) if items.len() < ITEMS_MAX && Arc::ptr_eq(&told.to, &to) => items.push(told.item),
-                Ok(told) => break Some(told),
+                Ok(next) if items.len() < ITEMS_MAX && Arc::ptr_eq(&next.to, &to) => items.push(next.item),
+                Ok(next) => break Some(next),
                 Err(_) => break None,
             }
         };
-        tell_all(&directory, &to, &Arc::new(Batch::new(items))).await;
+        send_to_all(&directory, &to, &Arc::new(Batch::new(items))).await;
         if next.is_none() {
             next = incoming.recv().await;
         }
     }
 }
 
-async fn tell_all(directory: &Directory, to: &[Subscriber], batch: &Arc<Batch>) {
+async fn send_to_all(directory: &Directory, to: &[Subscriber], batch: &Arc<Batch>) {
     let reference = directory.reference();
     let mut seen: BTreeMap<MemberId, Arc<Batch>> = BTreeMap::new();
     for group in to.chunks(YIELD_AFTER) {
@@ -117,11 +117,11 @@ async fn tell_all(directory: &Directory, to: &[Subscriber], batch: &Arc<Batch>) 
         for subscriber in group {
             let sees =
                 |item: &Item| subscriber.member.is_none_or(|member| rights::sees(directory, member, &item.stamped));
-            let part = match subscriber.member {
-                Some(member) => seen.entry(member).or_insert_with(|| part_of(batch, sees)),
+            let visible = match subscriber.member {
+                Some(member) => seen.entry(member).or_insert_with(|| narrowed(batch, sees)),
                 None => batch,
             };
-            send(subscriber, part, &reference);
+            send(subscriber, visible, &reference);
         }
         if group.len() == YIELD_AFTER {
             tokio::task::yield_now().await;
@@ -130,7 +130,7 @@ async fn tell_all(directory: &Directory, to: &[Subscriber], batch: &Arc<Batch>) 
 }
 
 /// The batch itself if all of it is wanted, else a batch of the wanted items.
-fn part_of(batch: &Arc<Batch>, wanted: impl Fn(&Item) -> bool) -> Arc<Batch> {
+fn narrowed(batch: &Arc<Batch>, wanted: impl Fn(&Item) -> bool) -> Arc<Batch> {
     if batch.items.iter().all(&wanted) {
         return Arc::clone(batch);
     }
@@ -139,12 +139,12 @@ fn part_of(batch: &Arc<Batch>, wanted: impl Fn(&Item) -> bool) -> Arc<Batch> {
 
 fn send(subscriber: &Subscriber, batch: &Arc<Batch>, reference: &Reference) {
     // Items up to this one were already in what the subscription began with.
-    let batch = &part_of(batch, |item| item.stamped.seq > subscriber.since);
+    let batch = &narrowed(batch, |item| item.stamped.seq > subscriber.since);
     let Some(channel) = batch.items.first().map(|item| item.route.channel) else { return };
     let (queue, number) = (&subscriber.queue, subscriber.number);
     if !queue.write_direct(batch.frame(reference), || queue.allows_direct(number)) {
         // If the socket is too slow, this very call tells it to close.
-        queue.send(vec![Part::Batch(channel, number, Arc::clone(batch))]);
+        queue.send(vec![Outgoing::Batch(channel, number, Arc::clone(batch))]);
     }
 }
 
@@ -199,7 +199,7 @@ mod tests {
         Item::shared(Arc::new(stamped), route)
     }
 
-    fn socket(sockets: &Arc<Sockets>) -> (SocketGuard, mpsc::Receiver<Vec<Part>>) {
+    fn socket(sockets: &Arc<Sockets>) -> (SocketGuard, mpsc::Receiver<Vec<Outgoing>>) {
         sockets.take(IpAddr::V4(Ipv4Addr::LOCALHOST))
     }
 
@@ -207,9 +207,9 @@ mod tests {
         Subscriber { queue: Arc::clone(&socket.queue), number: 1, since: Seq(since), member: None }
     }
 
-    fn batch_of(parts: &mut mpsc::Receiver<Vec<Part>>) -> Arc<Batch> {
-        let mut parts = parts.try_recv().unwrap();
-        let (Some(Part::Batch(Operation::Custody, 1, batch)), None) = (parts.pop(), parts.pop()) else {
+    fn batch_of(deliveries: &mut mpsc::Receiver<Vec<Outgoing>>) -> Arc<Batch> {
+        let mut deliveries = deliveries.try_recv().unwrap();
+        let (Some(Outgoing::Batch(Operation::Custody, 1, batch)), None) = (deliveries.pop(), deliveries.pop()) else {
             panic!("one batch for its subscription");
         };
         batch
@@ -219,37 +219,37 @@ mod tests {
     async fn an_item_is_serialised_once_and_framed_once_however_many_follow() {
         let (sockets, directory) = (Sockets::new(64, 64), directory());
         let mut places: Vec<_> = (0..100).map(|_| socket(&sockets)).collect();
-        let (late, mut late_parts) = socket(&sockets);
-        let (current, mut current_parts) = socket(&sockets);
+        let (late, mut late_deliveries) = socket(&sockets);
+        let (current, mut current_deliveries) = socket(&sockets);
         let mut to: Vec<Subscriber> = places.iter().map(|(socket, _)| follower(socket, 0)).collect();
         to.extend([follower(&late, 5), follower(&current, 6)]);
         let batch = Arc::new(Batch::new(vec![item(5), item(6)]));
         let text = |item: &Item| item.text(&directory.reference()).unwrap().as_ptr();
         let texts: Vec<*const u8> = batch.items.iter().map(text).collect();
-        tell_all(&directory, &to, &batch).await;
-        for (_, parts) in &mut places {
-            assert!(Arc::ptr_eq(&batch_of(parts), &batch), "the same frame for all");
+        send_to_all(&directory, &to, &batch).await;
+        for (_, deliveries) in &mut places {
+            assert!(Arc::ptr_eq(&batch_of(deliveries), &batch), "the same frame for all");
         }
         let frame = String::from_utf8(batch.frame(&directory.reference())[4..].to_vec()).unwrap();
         let offsets = [5, 6].map(|seq| format!("\"offset\":{}", Seq(seq).offset(0)));
         assert!(offsets.iter().all(|offset| frame.matches(offset).count() == 1), "{frame}");
         // A socket that joined in between gets only the later items, with the same text.
-        let rest = batch_of(&mut late_parts);
+        let rest = batch_of(&mut late_deliveries);
         let [only] = &rest.items[..] else { panic!("one item") };
         assert_eq!((only.stamped.seq, text(only)), (Seq(6), texts[1]));
-        assert!(current_parts.try_recv().is_err(), "nothing is new to it");
+        assert!(current_deliveries.try_recv().is_err(), "nothing is new to it");
     }
 
     #[tokio::test]
     async fn items_that_wait_together_go_out_together_and_in_order() {
         let (sockets, directory) = (Sockets::new(64, 64), Arc::new(directory()));
-        let (socket, mut parts) = socket(&sockets);
+        let (socket, mut deliveries) = socket(&sockets);
         let to = Arc::new(vec![follower(&socket, 0)]);
         let (feed, incoming) = feed();
-        (1..=100).for_each(|seq| feed.tell(News { item: item(seq), to: Arc::clone(&to) }));
+        (1..=100).for_each(|seq| feed.send(FanOutItem { item: item(seq), to: Arc::clone(&to) }));
         drop(feed);
         run(directory, incoming).await;
-        let batches = [batch_of(&mut parts), batch_of(&mut parts)];
+        let batches = [batch_of(&mut deliveries), batch_of(&mut deliveries)];
         assert_eq!(batches.each_ref().map(|batch| batch.items.len()), [64, 36]);
         let seqs = batches.iter().flat_map(|batch| &batch.items).map(|item| item.stamped.seq.0);
         assert!(seqs.eq(1..=100));
@@ -258,15 +258,15 @@ mod tests {
     #[tokio::test]
     async fn who_follows_what_cannot_be_handed_over_is_closed_rather_than_left_with_a_hole() {
         let sockets = Sockets::new(64, 64);
-        let (socket, _parts) = socket(&sockets);
+        let (socket, _deliveries) = socket(&sockets);
         let to = Arc::new(vec![follower(&socket, 0)]);
         let (feed, _incoming) = feed();
         let item = item(1);
         for _ in 0..WAITING_MAX {
-            feed.tell(News { item: item.clone(), to: Arc::clone(&to) });
+            feed.send(FanOutItem { item: item.clone(), to: Arc::clone(&to) });
         }
         assert!(socket.queue.too_slow().now_or_never().is_none());
-        feed.tell(News { item, to });
+        feed.send(FanOutItem { item, to });
         assert!(socket.queue.too_slow().now_or_never().is_some());
     }
 }

@@ -65,9 +65,9 @@ pub(super) async fn judge(gateway: &Gateway, headers: &HeaderMap, peer: IpAddr) 
         return Err(Refusal::unavailable());
     }
     let admitted = gateway.admission.sockets.enter(peer).ok_or_else(Refusal::crowded)?;
-    let (guard, parts) = gateway.sockets.take(peer);
+    let (guard, deliveries) = gateway.sockets.take(peer);
     let principal = authenticate(gateway, headers, &guard.queue).await?;
-    Ok(Opened { guard, admitted, parts, principal, origin: origin(headers).map(str::to_owned) })
+    Ok(Opened { guard, admitted, deliveries, principal, origin: origin(headers).map(str::to_owned) })
 }
 
 /// Whom the socket belongs to.

@@ -61,7 +61,7 @@ fn health(open: bool, stopping: bool) -> (StatusCode, &'static str) {
 mod tests {
     use std::time::Duration;
 
-    use super::super::served::Served;
+    use super::super::test_gateway::TestGateway;
     use super::*;
 
     #[test]
@@ -74,14 +74,14 @@ mod tests {
     }
 
     /// Makes a part fail.
-    type Loss<'a> = &'a dyn Fn(&mut Served);
+    type Loss<'a> = &'a dyn Fn(&mut TestGateway);
 
     #[tokio::test]
     async fn d7_86_a_server_that_has_lost_a_part_of_itself_is_not_healthy() {
-        let mut served = Served::new().await;
-        let gateway = Arc::clone(&served.gateway);
+        let mut server = TestGateway::new().await;
+        let gateway = Arc::clone(&server.gateway);
         let tasks = Tasks {
-            fan_out: served.fan_out.take().unwrap(),
+            fan_out: server.fan_out.take().unwrap(),
             sweep: tokio::spawn(std::future::pending()),
             exports: tokio::spawn(std::future::pending()),
         };
@@ -101,16 +101,16 @@ mod tests {
             let losses: [(Loss, &str); 5] = [
                 (&|_| exports.abort(), "exports has stopped; restart the server\n"),
                 (&|_| sweep.abort(), "idle session expiry has stopped; restart the server\n"),
-                (&|served| served.fan_out_feed = None, "approvals has stopped; restart the server\n"),
-                (&|served| served.market_feed = None, "market data has stopped; restart the server\n"),
-                (&|served| served.history_feed = None, "history has stopped; restart the server\n"),
+                (&|server| server.fan_out_feed = None, "approvals has stopped; restart the server\n"),
+                (&|server| server.market_feed = None, "market data has stopped; restart the server\n"),
+                (&|server| server.history_feed = None, "history has stopped; restart the server\n"),
             ];
             for (lose, stopped) in losses {
-                lose(&mut served);
+                lose(&mut server);
                 assert_eq!(next(last).await, (StatusCode::SERVICE_UNAVAILABLE, stopped));
                 last = stopped;
             }
-            served.sequencer = None;
+            server.sequencer = None;
             assert_eq!(told().await.1, "the journal has failed\n", "which ends the others as well");
         });
         all.await.expect("each is noticed");

@@ -38,7 +38,7 @@ const FILLS_MAX: usize = 50;
 type Answered = (Call, Result<String, Busy>);
 
 /// What history has delivered to a session.
-pub(super) enum Recalled {
+pub(super) enum HistoryResult {
     /// The answer to a call.
     Answered(Answered),
     /// The past fills of a subscription to `executions`, by its number.
@@ -49,13 +49,13 @@ pub(super) enum Recalled {
 
 /// Items that wait for past fills still being read: the fills must come first, because offsets only rise (rule 41).
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct AwaitingFills {
     /// The fills are as of this event.
     reached: Seq,
     items: Vec<Item>,
 }
 
-impl Held {
+impl AwaitingFills {
     /// Whether an item must come after the fills.
     pub(super) fn holds(&self, item: &Item) -> bool {
         item.stamped.seq > self.reached
@@ -72,25 +72,25 @@ impl Held {
 }
 
 impl Session {
-    fn recall(&mut self, answered: impl Future<Output = Answered> + Send + 'static) {
-        self.history.spawn(answered.map(Recalled::Answered));
+    fn spawn_history_query(&mut self, answered: impl Future<Output = Answered> + Send + 'static) {
+        self.history.spawn(answered.map(HistoryResult::Answered));
     }
 
     /// Queries history for the last fills; later items wait until they are written.
     pub(super) fn show_fills(&mut self, number: u64, grant: HistoryGrant) {
         let (history, reference) = (self.gateway.history.clone(), self.gateway.directory.reference());
         if let Some(subscription) = self.subscriptions.get_mut(&Operation::Executions) {
-            subscription.held = Some(Box::new(Held { reached: grant.reached, items: Vec::new() }));
+            subscription.held = Some(Box::new(AwaitingFills { reached: grant.reached, items: Vec::new() }));
         }
         self.history.spawn(async move {
             let fills = history.last_fills(&grant, FILLS_MAX).await;
-            Recalled::Fills(number, fills.map(|fills| fills_text(&reference, &fills, Some(grant.reached))))
+            HistoryResult::Fills(number, fills.map(|fills| fills_text(&reference, &fills, Some(grant.reached))))
         });
     }
 
     /// Writes the last fills as a snapshot frame of their own, then the items that waited for them: clients look at a
     /// frame's first item to tell fills from orders, so the two are never in one frame.
-    pub(super) async fn fills_told(
+    pub(super) async fn write_fills(
         &mut self,
         number: u64,
         told: Result<String, Busy>,
@@ -117,7 +117,7 @@ impl Session {
     }
 
     /// Answers with a page of history once SQL has it.
-    pub(super) fn look_back(
+    pub(super) fn query_history(
         &mut self,
         call: Call,
         request: HistoryRequest,
@@ -136,7 +136,7 @@ impl Session {
             Err(reject) => return self.refused(&call, &reject, now),
         };
         let history = self.gateway.history.clone();
-        self.recall(async move {
+        self.spawn_history_query(async move {
             let text = match request {
                 HistoryRequest::ClosedOrders(_) => history
                     .closed_orders(&grant, &filter)
@@ -170,7 +170,7 @@ impl Session {
     ) {
         let asset = filter.asset.and_then(|code| reference.find_asset(&code).ok()).map(|asset| asset.id);
         let history = self.gateway.history.clone();
-        self.recall(async move {
+        self.spawn_history_query(async move {
             let page = history.transfers(&grant, &filter, asset, open).await;
             (call, page.map(|(all, cursor)| text(&reference, &all, cursor)))
         });
@@ -183,7 +183,7 @@ impl Session {
             Err(reject) => return self.refused(&call, &reject, now),
         };
         let history = self.gateway.history.clone();
-        self.recall(async move {
+        self.spawn_history_query(async move {
             let text = history.audit_log(&grant, &filter).await.map(|(entries, cursor)| {
                 let entries = entries.iter().map(records::audit).collect();
                 items::to_json(&AuditLog { entries, cursor: cursor.map(|cursor| cursor.to_string()) })
@@ -208,7 +208,7 @@ impl Session {
         });
         let texts: Vec<(OrderId, String)> = texts.collect();
         let history = self.gateway.history.clone();
-        self.recall(async move {
+        self.spawn_history_query(async move {
             let ids: Vec<OrderId> =
                 refs.iter().filter_map(|of| if let OrderRef::Id(id) = of { Some(*id) } else { None }).collect();
             let named: Vec<&str> = refs
@@ -225,7 +225,7 @@ impl Session {
     }
 
     /// Writes an answer from history.
-    pub(super) fn looked_back(&mut self, (call, text): Answered) {
+    pub(super) fn write_history_answer(&mut self, (call, text): Answered) {
         let now = (self.gateway.clock)();
         match text {
             Ok(text) => self.reply(call.envelope(now), Ok(&text)),

@@ -37,21 +37,21 @@ pub mod inbound;
 pub mod outbound;
 mod replay;
 mod session;
+mod socket_log;
 mod topics;
-mod traces;
 mod writing;
 
 // What is released, on its way to the sessions.
+mod direct_writer;
 pub mod fan_out;
 mod filters;
-mod line;
-mod part;
+mod outgoing;
 pub mod release;
 mod rights;
 pub mod ring;
 pub mod send_queue;
 pub mod subscriptions;
-mod tap;
+mod topic_subscriber;
 
 // What all of them share, and what runs beside them.
 pub mod context;
@@ -60,5 +60,5 @@ pub mod exports;
 
 // For tests and fuzzing.
 #[cfg(test)]
-mod served;
+mod test_gateway;
 pub mod untrusted;

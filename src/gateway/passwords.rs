@@ -188,12 +188,12 @@ mod tests {
     fn a_code_counts_one_step_either_way() {
         let step = 50_000_000;
         let code = code_for_step(RFC_SECRET, step).unwrap();
-        let seen_from = |other: u64| matching_step(RFC_SECRET, &code, other * STEP_S + 29);
-        assert_eq!(seen_from(step - 2), None);
-        assert_eq!(seen_from(step - 1), Some(step));
-        assert_eq!(seen_from(step), Some(step));
-        assert_eq!(seen_from(step + 1), Some(step));
-        assert_eq!(seen_from(step + 2), None);
+        let resolve_from = |other: u64| matching_step(RFC_SECRET, &code, other * STEP_S + 29);
+        assert_eq!(resolve_from(step - 2), None);
+        assert_eq!(resolve_from(step - 1), Some(step));
+        assert_eq!(resolve_from(step), Some(step));
+        assert_eq!(resolve_from(step + 1), Some(step));
+        assert_eq!(resolve_from(step + 2), None);
     }
 
     #[test]

@@ -9,11 +9,11 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use super::call::{Call, Continuation, Follow};
 use super::close::Close;
 use super::directory::Directory;
-use super::fan_out::{self, News};
+use super::fan_out::{self, FanOutItem};
 use super::frame::Frames;
 use super::metrics::Metrics;
 use super::outbound::orders;
-use super::part::{Part, Started, StatusChange};
+use super::outgoing::{Outgoing, Started, StatusChange};
 use super::rights;
 use super::send_queue::{Notice, SendQueue, Sockets};
 use super::subscriptions::{RingLimits, Subscriber, Subscriptions};
@@ -58,7 +58,7 @@ impl Waiting {
     }
 
     /// Sends it the outcome; `None` if the journal failed and the outcome is not known.
-    fn tell(self, outcome: Option<Outcome>) {
+    fn answer(self, outcome: Option<Outcome>) {
         // The task may be gone; then nobody waits for the answer.
         let _ = self.answer.send(outcome);
     }
@@ -74,8 +74,8 @@ const DIRECT_EACH: usize = 32;
 #[derive(Debug, Default)]
 struct Slot {
     queue: Option<Arc<SendQueue>>,
-    parts: Vec<Part>,
-    /// How many parts the previous delivery had: as much room is reserved at once.
+    delivery: Vec<Outgoing>,
+    /// How many messages the previous delivery had: as much room is reserved at once.
     usual: usize,
     /// Whom it belongs to. The answer that says so is handled before the events of its batch, earlier ones included.
     holder: Option<Bound>,
@@ -85,42 +85,41 @@ struct Slot {
 }
 
 impl Slot {
-    /// Keeps a part for the next delivery, unless the socket is closing; returns whether it is the first one.
-    fn add(&mut self, part: Part) -> bool {
+    /// Keeps a message for the next delivery, unless the socket is closing; returns whether it is the first one.
+    fn add(&mut self, outgoing: Outgoing) -> bool {
         if self.closing {
             return false;
         }
-        let first = self.parts.is_empty();
+        let first = self.delivery.is_empty();
         if first {
             // Most followers get a single item; the default room for four would be most of what a fan-out moves.
-            self.parts.reserve_exact(self.usual.max(1));
+            self.delivery.reserve_exact(self.usual.max(1));
         }
-        self.closing = matches!(part, Part::Close(..));
-        self.parts.push(part);
+        self.closing = matches!(outgoing, Outgoing::Close(..));
+        self.delivery.push(outgoing);
         first
     }
 
     /// Writes the answers directly if the socket's session is idle and they are few and all about orders; `false`
     /// when they must be sent instead.
     fn write_direct(&mut self, out: &mut Frames, now: Moment) -> bool {
-        let Slot { queue: Some(queue), parts, .. } = self else { return false };
+        let Slot { queue: Some(queue), delivery, .. } = self else { return false };
         // Checked before rendering, which the session would have to repeat.
-        let short =
-            |part: &Part| matches!(part, Part::Answer(_, Ok(answer)) if orders::canceled(answer) <= DIRECT_EACH);
-        if parts.len() > DIRECT_EACH || !parts.iter().all(short) {
+        let short = |outgoing: &Outgoing| matches!(outgoing, Outgoing::Answer(_, Ok(answer)) if orders::canceled(answer) <= DIRECT_EACH);
+        if delivery.len() > DIRECT_EACH || !delivery.iter().all(short) {
             return false;
         }
-        let written = queue.write_replies_direct(parts.len(), || {
+        let written = queue.write_replies_direct(delivery.len(), || {
             out.bytes.clear();
-            let rendered = parts
+            let rendered = delivery
                 .iter()
-                .all(|part| matches!(part, Part::Answer(call, Ok(answer)) if orders::reply(out, call, answer, now)));
+                .all(|outgoing| matches!(outgoing, Outgoing::Answer(call, Ok(answer)) if orders::reply(out, call, answer, now)));
             let out: &Frames = out;
             rendered.then_some(&out.bytes)
         });
         if written {
-            self.usual = parts.len();
-            parts.clear();
+            self.usual = delivery.len();
+            delivery.clear();
         }
         written
     }
@@ -148,7 +147,7 @@ pub struct Releaser {
     subscriptions: Subscriptions,
     feeds: Feeds,
     /// For the fan-out, after the answers were sent.
-    news: Vec<News>,
+    fan_out_items: Vec<FanOutItem>,
     clock: fn() -> Moment,
     /// The answers of one socket, reused.
     out: Frames,
@@ -169,7 +168,7 @@ impl Releaser {
         let mut subscriptions = Subscriptions::new(start, rings);
         feeds.metrics.reached(seq, recent.last().map_or(Moment(0), |last| last.at));
         for stamped in recent {
-            subscriptions.tell(stamped, |_, _| {}, |_| {});
+            subscriptions.publish(stamped, |_, _| {}, |_| {});
         }
         Releaser {
             directory,
@@ -179,7 +178,7 @@ impl Releaser {
             held: HashMap::new(),
             subscriptions,
             feeds,
-            news: Vec::new(),
+            fan_out_items: Vec::new(),
             clock,
             out: Frames::default(),
         }
@@ -195,13 +194,13 @@ impl Releaser {
         slot
     }
 
-    fn part(&mut self, queue: &Arc<SendQueue>, part: Part) {
-        if self.slot(queue).add(part) {
+    fn send_to(&mut self, queue: &Arc<SendQueue>, outgoing: Outgoing) {
+        if self.slot(queue).add(outgoing) {
             self.dirty.push(queue.slot);
         }
     }
 
-    fn heed(&mut self, notice: Notice) {
+    fn handle_notice(&mut self, notice: Notice) {
         match notice {
             Notice::Unsubscribed(at, channel, number) => {
                 let Some(slot) = self.slots.get_mut(at) else { return };
@@ -234,7 +233,7 @@ impl Releaser {
             let held = self.held.entry(bound.actor).or_default();
             held.push(queue.slot);
             if !self.sockets.count(bound.actor, held.len()) {
-                self.part(queue, Part::Close(Close::TooManyConnections));
+                self.send_to(queue, Outgoing::Close(Close::TooManyConnections));
             }
         }
     }
@@ -249,26 +248,26 @@ impl Releaser {
             Ok(_) => {}
         }
         match ticket {
-            Ticket::Ask(waiting) => waiting.tell(Some(outcome)),
+            Ticket::Ask(waiting) => waiting.answer(Some(outcome)),
             Ticket::Open(queue, ..) | Ticket::Call(queue, _) if !queue.keep() => {}
             Ticket::Open(queue, waiting) => {
                 if let Some(bound) = bound_by(&outcome) {
                     self.bind(&queue, bound);
                 }
-                waiting.tell(Some(outcome));
+                waiting.answer(Some(outcome));
             }
             Ticket::Call(queue, call) => {
                 if let Some(bound) = bound_by(&outcome) {
                     self.bind(&queue, bound);
                 }
-                let part = match (&call.then, outcome) {
+                let outgoing = match (&call.then, outcome) {
                     (Continuation::Subscribe(follow), Ok(Answer::View(view))) => {
                         let started = self.subscribe(&queue, call.operation, *follow, view);
-                        Part::Started(call, started.map(Box::new))
+                        Outgoing::Started(call, started.map(Box::new))
                     }
-                    (_, outcome) => Part::Answer(call, outcome),
+                    (_, outcome) => Outgoing::Answer(call, outcome),
                 };
-                self.part(&queue, part);
+                self.send_to(&queue, outgoing);
             }
         }
     }
@@ -298,14 +297,14 @@ impl Releaser {
         Ok(started)
     }
 
-    fn tell(&mut self, stamped: &Arc<Stamped>) {
-        let Releaser { subscriptions, slots, dirty, news, .. } = self;
-        let deliver = |queue: &Arc<SendQueue>, part| {
-            if slots[queue.slot].add(part) {
+    fn publish(&mut self, stamped: &Arc<Stamped>) {
+        let Releaser { subscriptions, slots, dirty, fan_out_items, .. } = self;
+        let deliver = |queue: &Arc<SendQueue>, outgoing| {
+            if slots[queue.slot].add(outgoing) {
                 dirty.push(queue.slot);
             }
         };
-        subscriptions.tell(stamped, deliver, |of| news.push(of));
+        subscriptions.publish(stamped, deliver, |of| fan_out_items.push(of));
         self.tell_members(stamped);
         self.close_what_ended(stamped);
     }
@@ -340,7 +339,7 @@ impl Releaser {
         let held = members.into_iter().filter_map(|member| self.held.get(&Actor::Member(member)));
         for at in held.flatten().copied().collect::<Vec<usize>>() {
             let Some(queue) = self.slots[at].queue.clone() else { continue };
-            self.part(&queue, Part::Status(change));
+            self.send_to(&queue, Outgoing::Status(change));
         }
     }
 
@@ -358,7 +357,7 @@ impl Releaser {
             if let Some(why) = rights::verdict(event, queue.peer, holder.credential, &open) {
                 let queue = Arc::clone(queue);
                 queue.revoked(stamped.at);
-                self.part(&queue, Part::Close(why));
+                self.send_to(&queue, Outgoing::Close(why));
             }
         }
     }
@@ -388,11 +387,11 @@ impl Releaser {
     fn send(&mut self) {
         for at in std::mem::take(&mut self.dirty) {
             let slot = &mut self.slots[at];
-            let parts = std::mem::take(&mut slot.parts);
-            slot.usual = parts.len();
+            let delivery = std::mem::take(&mut slot.delivery);
+            slot.usual = delivery.len();
             if let Some(queue) = &slot.queue {
                 // If the socket is too slow, this very call tells it to close.
-                queue.send(parts);
+                queue.send(delivery);
             }
         }
     }
@@ -411,7 +410,7 @@ impl Release for Releaser {
 
     fn release(&mut self, batch: Released<Ticket>) {
         for notice in self.sockets.notices() {
-            self.heed(notice);
+            self.handle_notice(notice);
         }
         let system = self.directory.system();
         // Before anybody can name a market of this batch: market data answers only once it has the batch.
@@ -426,7 +425,7 @@ impl Release for Releaser {
         }
         self.send_answers(batch.waiting);
         for stamped in batch.events.iter() {
-            self.tell(stamped);
+            self.publish(stamped);
         }
         self.send();
         // A reply comes before its consequences (rule 50), so the others get them only now.
@@ -434,7 +433,7 @@ impl Release for Releaser {
             self.feeds.market_data.feed(&batch.events);
             self.feeds.history.feed(&batch.events);
         }
-        self.news.drain(..).for_each(|news| self.feeds.fan_out.tell(news));
+        self.fan_out_items.drain(..).for_each(|item| self.feeds.fan_out.send(item));
         if self.directory.system() != system {
             self.sockets.announce(StatusChange::System);
         }
@@ -443,8 +442,8 @@ impl Release for Releaser {
     fn failed(&mut self, tickets: Vec<Ticket>) {
         for ticket in tickets {
             match ticket {
-                Ticket::Ask(waiting) | Ticket::Open(_, waiting) => waiting.tell(None),
-                Ticket::Call(queue, call) if queue.keep() => self.part(&queue, Part::Failed(call)),
+                Ticket::Ask(waiting) | Ticket::Open(_, waiting) => waiting.answer(None),
+                Ticket::Call(queue, call) if queue.keep() => self.send_to(&queue, Outgoing::Failed(call)),
                 Ticket::Call(..) => {}
             }
         }

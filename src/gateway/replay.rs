@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::answers::Group;
 use super::call::{Call, Continuation, Follow};
 use super::close::Close;
-use super::history_answers::{Recalled, busy};
+use super::history_answers::{HistoryResult, busy};
 use super::rights;
 use super::ring::Item;
 use super::session::{End, Session};
@@ -66,7 +66,7 @@ impl Session {
         self.history.spawn(async move {
             let stream = (replay.owner, replay.call.operation);
             let page = history.stream(stream, replay.follow.from_offset.unwrap_or(0), replay.at).await;
-            Recalled::Replay((replay, page))
+            HistoryResult::Replay((replay, page))
         });
     }
 

@@ -11,8 +11,8 @@ use futures::task::AtomicWaker;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
-use super::line::{Line, Taken};
-use super::part::{Part, StatusChange};
+use super::direct_writer::{DirectWrite, DirectWriter};
+use super::outgoing::{Outgoing, StatusChange};
 use super::throttle::Throttle;
 use crate::access::operation::Operation;
 use crate::access::principal::Actor;
@@ -26,12 +26,12 @@ const DELIVERIES_MAX: usize = 8_192;
 /// the system's buffers hold hundreds more anyway.
 const MARKET_DATA_MAX: usize = 64;
 
-/// Parts that one call usually causes on its own socket: an answer and its events.
-const PARTS_PER_CALL: usize = 8;
+/// Messages that one call usually causes on its own socket: an answer and its events.
+const MESSAGES_PER_CALL: usize = 8;
 
-/// Bytes that a waiting part counts as: most are rendered only when they are written. A rendered frame counts as
-/// several parts, according to its length.
-const PART_BYTES: usize = 512;
+/// Bytes that a waiting message counts as: most are rendered only when they are written. A rendered frame counts as
+/// several, according to its length.
+const MESSAGE_BYTES: usize = 512;
 
 /// How many times the send queue's limit may wait on a socket whose peer is reading: its session has not been run yet,
 /// which on a busy machine can take longer than filling a queue.
@@ -56,7 +56,7 @@ pub struct Sockets {
     next: AtomicUsize,
     notices: Mutex<Vec<Notice>>,
     waiting: AtomicUsize,
-    parts_max: usize,
+    messages_max: usize,
     sockets_max: usize,
     /// Accepted handshakes and token calls, by key: each is a journal entry.
     pub admissions: Throttle<Actor>,
@@ -69,18 +69,18 @@ pub struct Sockets {
 impl Sockets {
     /// Sockets with these limits.
     pub fn within(limits: &Limits) -> Arc<Sockets> {
-        Sockets::new(limits.send_queue_bytes / PART_BYTES, limits.connections_per_key)
+        Sockets::new(limits.send_queue_bytes / MESSAGE_BYTES, limits.connections_per_key)
     }
 
-    /// Each may have `parts_max` parts waiting; one key or Member may have `sockets_max` sockets. Within a minute all
+    /// Each may have `messages_max` messages waiting; one key or Member may have `sockets_max` sockets. Within a minute all
     /// sockets of a key may reconnect a few times, with a token each.
-    pub fn new(parts_max: usize, sockets_max: usize) -> Arc<Sockets> {
+    pub fn new(messages_max: usize, sockets_max: usize) -> Arc<Sockets> {
         Arc::new(Sockets {
             free: Mutex::default(),
             next: AtomicUsize::new(0),
             notices: Mutex::default(),
             waiting: AtomicUsize::new(0),
-            parts_max,
+            messages_max,
             sockets_max,
             admissions: Throttle::new(u32::try_from(sockets_max * 4).unwrap_or(u32::MAX).max(ADMISSIONS_LEAST)),
             held: Mutex::default(),
@@ -89,10 +89,10 @@ impl Sockets {
     }
 
     /// A slot and queue for a new socket, and the receiver for its session.
-    pub fn take(self: &Arc<Sockets>, peer: IpAddr) -> (SocketGuard, mpsc::Receiver<Vec<Part>>) {
+    pub fn take(self: &Arc<Sockets>, peer: IpAddr) -> (SocketGuard, mpsc::Receiver<Vec<Outgoing>>) {
         let free = self.free.lock().pop();
         let slot = free.unwrap_or_else(|| self.next.fetch_add(1, Ordering::Relaxed));
-        let (sender, parts) = mpsc::channel(DELIVERIES_MAX);
+        let (sender, deliveries) = mpsc::channel(DELIVERIES_MAX);
         let queue = Arc::new(SendQueue {
             slot,
             peer,
@@ -106,18 +106,18 @@ impl Sockets {
             gone: AtomicBool::new(false),
             alarm: AtomicWaker::new(),
             revoked_at: AtomicU64::new(0),
-            line: OnceLock::new(),
+            direct_writer: OnceLock::new(),
             direct: AtomicU64::new(0),
             sockets: Arc::clone(self),
         });
         self.open.lock().insert(slot, Arc::downgrade(&queue));
-        (SocketGuard { queue }, parts)
+        (SocketGuard { queue }, deliveries)
     }
 
     /// Sends every open socket a message on `status`.
     pub fn announce(&self, change: StatusChange) {
         for queue in self.all() {
-            queue.send(vec![Part::Status(change)]);
+            queue.send(vec![Outgoing::Status(change)]);
         }
     }
 
@@ -128,7 +128,7 @@ impl Sockets {
 
     /// Bytes that wait to be written on all sockets together, estimated.
     pub fn bytes_waiting(&self) -> usize {
-        self.all().iter().map(|queue| queue.waiting.load(Ordering::Relaxed) * PART_BYTES).sum()
+        self.all().iter().map(|queue| queue.waiting.load(Ordering::Relaxed) * MESSAGE_BYTES).sum()
     }
 
     /// Every open socket.
@@ -174,8 +174,8 @@ pub struct SendQueue {
     pub slot: usize,
     /// The peer's address.
     pub peer: IpAddr,
-    sender: mpsc::Sender<Vec<Part>>,
-    /// Weight of the parts sent and not written yet.
+    sender: mpsc::Sender<Vec<Outgoing>>,
+    /// Weight of the messages sent and not written yet.
     waiting: AtomicUsize,
     /// Calls submitted and not answered yet.
     in_flight: AtomicUsize,
@@ -195,24 +195,24 @@ pub struct SendQueue {
     /// When the right behind the socket ended, in µs; 0 while it has not.
     revoked_at: AtomicU64,
     /// The open socket's line, for writing frames directly.
-    line: OnceLock<Weak<Line>>,
+    direct_writer: OnceLock<Weak<DirectWriter>>,
     /// The number of the subscription whose frames are written directly; 0 for none.
     direct: AtomicU64,
     sockets: Arc<Sockets>,
 }
 
 impl SendQueue {
-    /// Queues parts; `false` when the socket is too slow or gone. It is then told to close and accepts nothing more:
-    /// later parts would hide the gap from a client that resumes after them.
-    pub fn send(&self, parts: Vec<Part>) -> bool {
+    /// Queues messages; `false` when the socket is too slow or gone. It is then told to close and accepts nothing more:
+    /// later ones would hide the gap from a client that resumes after them.
+    pub fn send(&self, delivery: Vec<Outgoing>) -> bool {
         if self.is_slow() {
             return false;
         }
-        let weight = self.weight(&parts);
+        let weight = self.weight(&delivery);
         // A single delivery is always accepted: its size is limited by what one commit holds.
         let before = self.waiting.fetch_add(weight, Ordering::Relaxed);
         let room = before == 0 || before + weight <= self.waiting_max();
-        let taken = room && self.sender.try_send(parts).is_ok();
+        let taken = room && self.sender.try_send(delivery).is_ok();
         if !taken {
             self.waiting.fetch_sub(weight, Ordering::Relaxed);
             self.alarm(&self.slow);
@@ -221,9 +221,9 @@ impl SendQueue {
     }
 
     /// The socket is open, and frames may be written directly over its line.
-    pub fn opened(&self, line: &Arc<Line>) {
+    pub fn opened(&self, direct_writer: &Arc<DirectWriter>) {
         // Set once: a slot's queue serves one socket.
-        let _ = self.line.set(Arc::downgrade(line));
+        let _ = self.direct_writer.set(Arc::downgrade(direct_writer));
     }
 
     /// From now on every item of this subscription may be written directly as it is, or with `None`, of no
@@ -261,9 +261,9 @@ impl SendQueue {
     /// Prefetches for writing a frame directly. Called for many sockets in a row, so that the waits for memory overlap.
     pub fn prefetch(&self) {
         if self.waiting.load(Ordering::Relaxed) == 0
-            && let Some(line) = self.line.get().and_then(Weak::upgrade)
+            && let Some(direct_writer) = self.direct_writer.get().and_then(Weak::upgrade)
         {
-            line.prefetch();
+            direct_writer.prefetch();
         }
     }
 
@@ -271,12 +271,16 @@ impl SendQueue {
         if self.waiting.load(Ordering::Relaxed) > 0 || self.is_slow() {
             return false;
         }
-        let taken = self.line.get().and_then(Weak::upgrade).map_or(Taken::Nothing, |line| line.write_direct(frames));
-        if taken == Taken::Part {
+        let taken = self
+            .direct_writer
+            .get()
+            .and_then(Weak::upgrade)
+            .map_or(DirectWrite::Nothing, |direct_writer| direct_writer.write_direct(frames));
+        if taken == DirectWrite::Partial {
             // The session must write the rest.
             self.wake();
         }
-        taken != Taken::Nothing
+        taken != DirectWrite::Nothing
     }
 
     fn wake(&self) {
@@ -290,7 +294,7 @@ impl SendQueue {
     }
 
     /// Records that this many calls were answered or refused.
-    pub fn landed(&self, calls: usize) {
+    pub fn finished(&self, calls: usize) {
         self.in_flight.fetch_sub(calls, Ordering::SeqCst);
     }
 
@@ -304,9 +308,9 @@ impl SendQueue {
         self.alarm(&self.slow);
     }
 
-    /// Calls that the socket may have in flight; each is answered by few parts, so its queue has room for them.
+    /// Calls that the socket may have in flight; each is answered by few messages, so its queue has room for them.
     pub fn in_flight_max(&self) -> usize {
-        (self.sockets.parts_max / PARTS_PER_CALL).max(16)
+        (self.sockets.messages_max / MESSAGES_PER_CALL).max(16)
     }
 
     /// Deliveries that wait.
@@ -322,25 +326,25 @@ impl SendQueue {
     /// Whether there is room for market data: after one more frame there must be room for answers and private items,
     /// which are not sent again.
     pub fn has_room(&self) -> bool {
-        self.deliveries() < MARKET_DATA_MAX && self.waiting.load(Ordering::Relaxed) < self.sockets.parts_max / 2
+        self.deliveries() < MARKET_DATA_MAX && self.waiting.load(Ordering::Relaxed) < self.sockets.messages_max / 2
     }
 
     /// Whether most of what waited has been written.
     pub fn is_reading(&self) -> bool {
-        self.deliveries() < MARKET_DATA_MAX / 2 && self.waiting.load(Ordering::Relaxed) < self.sockets.parts_max / 4
+        self.deliveries() < MARKET_DATA_MAX / 2 && self.waiting.load(Ordering::Relaxed) < self.sockets.messages_max / 4
     }
 
-    /// The weight of parts in the queue. One frame counts as at most a quarter of the queue, however long it is: a
+    /// The weight of messages in the queue. One frame counts as at most a quarter of the queue, however long it is: a
     /// snapshot may exceed the whole queue, and must not shut out answers while it is written.
-    pub fn weight(&self, parts: &[Part]) -> usize {
-        let weight = |part: &Part| match part {
-            Part::Frame(_, frame) => frame.len().div_ceil(PART_BYTES).min(self.sockets.parts_max / 4).max(1),
+    pub fn weight(&self, messages: &[Outgoing]) -> usize {
+        let weight = |outgoing: &Outgoing| match outgoing {
+            Outgoing::Frame(_, frame) => frame.len().div_ceil(MESSAGE_BYTES).min(self.sockets.messages_max / 4).max(1),
             _ => 1,
         };
-        parts.iter().map(weight).sum()
+        messages.iter().map(weight).sum()
     }
 
-    /// Records that parts of this weight were written.
+    /// Records that messages of this weight were written.
     pub fn written(&self, weight: usize) {
         self.waiting.fetch_sub(weight, Ordering::Relaxed);
     }
@@ -354,10 +358,10 @@ impl SendQueue {
         }
     }
 
-    /// The weight of parts that may wait.
+    /// The weight of messages that may wait.
     fn waiting_max(&self) -> usize {
         let times = if self.behind.load(Ordering::Relaxed) { 1 } else { BURST };
-        self.sockets.parts_max.saturating_mul(times)
+        self.sockets.messages_max.saturating_mul(times)
     }
 
     /// Waits until the socket has been too slow for its queue. Only for its session.

@@ -21,12 +21,12 @@ use super::admission::Admitted;
 use super::call::Call;
 use super::close::Close;
 use super::context::Gateway;
+use super::direct_writer::Idle;
 use super::frame::Frames;
 use super::heartbeat::BEAT;
-use super::history_answers::{Held, Recalled};
-use super::line::Idle;
+use super::history_answers::{AwaitingFills, HistoryResult};
 use super::outbound::{self, Envelope};
-use super::part::{Part, StatusChange};
+use super::outgoing::{Outgoing, StatusChange};
 use super::presence;
 use super::release::Ticket;
 use super::send_queue::{SendQueue, SocketGuard};
@@ -65,7 +65,7 @@ pub(super) struct Subscription {
     /// The options asked for; boxed, because the hash table has more room than entries.
     pub(super) options: Box<super::inbound::SubscribeOptions>,
     /// Items that wait for past fills still being read.
-    pub(super) held: Option<Box<Held>>,
+    pub(super) held: Option<Box<AwaitingFills>>,
 }
 
 /// How a session ends.
@@ -83,9 +83,9 @@ pub(super) enum End {
 
 /// What a session waits for.
 enum Next {
-    Delivery(Option<Vec<Part>>),
+    Delivery(Option<Vec<Outgoing>>),
     TooSlow,
-    Recalled(Recalled),
+    HistoryResult(HistoryResult),
     Message(Option<Result<Message, Error>>),
     Stopping,
     Beat,
@@ -116,7 +116,7 @@ pub(super) struct Session {
     pub(super) long: usize,
     /// Queries to history. They are tasks of their own, so that they continue while the session waits for its peer and
     /// many sessions can share history's few connections.
-    pub(super) history: JoinSet<Recalled>,
+    pub(super) history: JoinSet<HistoryResult>,
     /// The number of the last subscription.
     pub(super) last_subscription: u64,
     /// Ends the session once what was rendered has been written.
@@ -130,7 +130,7 @@ pub(super) struct Session {
     /// Identifies the socket to its client; counts from 1 since the start.
     pub(super) connection_id: u64,
     /// A refused token of this socket was logged already.
-    pub(super) told_of_token: bool,
+    pub(super) token_refusal_logged: bool,
     /// What the client may still send, as the time that it takes at the maximum rate, µs.
     credit_us: u64,
     pub(super) last_message: Instant,
@@ -150,8 +150,8 @@ pub(super) struct Opened {
     pub(super) guard: SocketGuard,
     /// Its place among the sockets of its address.
     pub(super) admitted: Admitted,
-    /// The queue of its parts.
-    pub(super) parts: mpsc::Receiver<Vec<Part>>,
+    /// The deliveries to its queue.
+    pub(super) deliveries: mpsc::Receiver<Vec<Outgoing>>,
     /// Whose the socket is.
     pub(super) principal: Principal,
     /// The origin of the page that opened it.
@@ -162,7 +162,7 @@ pub(super) struct Opened {
 pub(super) fn run(
     gateway: Arc<Gateway>,
     mut socket: WebSocket,
-    Opened { guard, admitted, mut parts, principal, origin }: Opened,
+    Opened { guard, admitted, mut deliveries, principal, origin }: Opened,
 ) -> impl Future<Output = ()> + Send {
     let now = Instant::now();
     let connection_id = gateway.sockets_opened.fetch_add(1, Ordering::Relaxed) + 1;
@@ -187,7 +187,7 @@ pub(super) fn run(
         unwritten: Vec::new(),
         out: Frames::default(),
         items: String::new(),
-        told_of_token: false,
+        token_refusal_logged: false,
         credit_us: CREDIT_US,
         last_message: now,
         last_heard: now,
@@ -202,7 +202,7 @@ pub(super) fn run(
         if session.principal.actor != Actor::Public {
             session.bind();
         }
-        let served = AssertUnwindSafe(session.serve(&mut socket, &mut parts)).catch_unwind().await;
+        let served = AssertUnwindSafe(session.serve(&mut socket, &mut deliveries)).catch_unwind().await;
         // A panic can only have spoiled this socket's own state, so it is ended like any other.
         let end = served.unwrap_or(End::Drop(Close::SessionFailed));
         session.closed(end, now.elapsed());
@@ -217,12 +217,12 @@ pub(super) fn run(
 }
 
 impl Session {
-    async fn serve(&mut self, socket: &mut WebSocket, parts: &mut mpsc::Receiver<Vec<Part>>) -> End {
+    async fn serve(&mut self, socket: &mut WebSocket, deliveries: &mut mpsc::Receiver<Vec<Outgoing>>) -> End {
         let mut beat = tokio::time::interval(BEAT);
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let queue = Arc::clone(&self.queue);
-        let line = socket.get_ref().line().map(Arc::clone);
-        line.iter().for_each(|line| queue.opened(line));
+        let direct_writer = socket.get_ref().direct_writer().map(Arc::clone);
+        direct_writer.iter().for_each(|direct_writer| queue.opened(direct_writer));
         // The stop may have been announced before this socket was on the list.
         if self.gateway.is_stopping() {
             queue.stop();
@@ -242,24 +242,24 @@ impl Session {
                 let mut next = pin!(async {
                     tokio::select! {
                         biased;
-                        delivery = parts.recv() => Next::Delivery(delivery),
+                        delivery = deliveries.recv() => Next::Delivery(delivery),
                         () = queue.too_slow() => Next::TooSlow,
                         Some(told) = self.history.join_next(), if !self.history.is_empty() => {
                             // A query that panicked ends this session, as if it had run here.
-                            Next::Recalled(told.unwrap_or_else(|failed| resume_unwind(failed.into_panic())))
+                            Next::HistoryResult(told.unwrap_or_else(|failed| resume_unwind(failed.into_panic())))
                         }
                         message = socket.next(), if self.reads() => Next::Message(message),
                         () = queue.stopping(), if !self.stopping => Next::Stopping,
                         _ = beat.tick() => Next::Beat,
                     }
                 });
-                match &line {
-                    Some(line) => line.idle_while(next.as_mut()).await,
+                match &direct_writer {
+                    Some(direct_writer) => direct_writer.idle_while(next.as_mut()).await,
                     None => Idle::Done(next.as_mut().await),
                 }
             };
             let end = match next {
-                Idle::Done(next) => self.go_on(next, parts, socket).await,
+                Idle::Done(next) => self.go_on(next, deliveries, socket).await,
                 Idle::Unwritten(unwritten) => {
                     self.unwritten = unwritten;
                     None
@@ -280,18 +280,18 @@ impl Session {
     async fn go_on(
         &mut self,
         next: Next,
-        parts: &mut mpsc::Receiver<Vec<Part>>,
+        deliveries: &mut mpsc::Receiver<Vec<Outgoing>>,
         socket: &mut WebSocket,
     ) -> Option<End> {
         match next {
-            Next::Delivery(Some(delivery)) => return self.deliver(delivery, parts, socket).await,
+            Next::Delivery(Some(delivery)) => return self.deliver(delivery, deliveries, socket).await,
             Next::Delivery(None) => return Some(End::Gone),
             Next::TooSlow => return Some(End::Close(Close::SlowConsumer)),
-            Next::Recalled(Recalled::Answered(answered)) => self.looked_back(answered),
-            Next::Recalled(Recalled::Fills(number, told)) => {
-                return Box::pin(self.fills_told(number, told, socket)).await;
+            Next::HistoryResult(HistoryResult::Answered(answered)) => self.write_history_answer(answered),
+            Next::HistoryResult(HistoryResult::Fills(number, told)) => {
+                return Box::pin(self.write_fills(number, told, socket)).await;
             }
-            Next::Recalled(Recalled::Replay(page)) => return Box::pin(self.replayed(page, socket)).await,
+            Next::HistoryResult(HistoryResult::Replay(page)) => return Box::pin(self.replayed(page, socket)).await,
             Next::Message(message) => return self.read(message, socket).await,
             Next::Stopping => {
                 self.stopping = true;
@@ -299,7 +299,8 @@ impl Session {
                 self.status(None);
             }
             Next::Beat => {
-                self.wrote |= socket.get_ref().line().is_some_and(|line| line.wrote_direct());
+                self.wrote |=
+                    socket.get_ref().direct_writer().is_some_and(|direct_writer| direct_writer.wrote_direct());
                 let end = self.beat();
                 // Written here, otherwise the next beat would take this heartbeat for traffic.
                 let failed = self.write(socket).await.err();
@@ -386,20 +387,20 @@ impl Session {
     /// Renders a delivery and the next ones, writes them, and frees their room.
     async fn deliver(
         &mut self,
-        first: Vec<Part>,
-        parts: &mut mpsc::Receiver<Vec<Part>>,
+        first: Vec<Outgoing>,
+        deliveries: &mut mpsc::Receiver<Vec<Outgoing>>,
         socket: &mut WebSocket,
     ) -> Option<End> {
         let now = (self.gateway.clock)();
         let mut weight = self.queue.weight(&first);
-        let mut end = self.take(first, now);
+        let mut end = self.render(first, now);
         for _ in 1..TAKEN_MAX {
             if end.is_some() || self.out.bytes.len() > RENDERED_MAX {
                 break;
             }
-            let Ok(delivery) = parts.try_recv() else { break };
+            let Ok(delivery) = deliveries.try_recv() else { break };
             weight += self.queue.weight(&delivery);
-            end = self.take(delivery, now);
+            end = self.render(delivery, now);
         }
         if let Some(call) = self.admitted.take() {
             Box::pin(self.follow_orders(call, now)).await;
@@ -432,7 +433,7 @@ impl Session {
     pub(super) fn bind(&mut self) {
         if !self.bound {
             self.bound = true;
-            self.told_bound();
+            self.log_bound();
         }
         if let Actor::ServiceUser(id) = self.principal.actor {
             self.gateway.presence.enter(id);

@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
 use tokio_rustls::server::TlsStream;
 
-use super::line::Line;
+use super::direct_writer::DirectWriter;
 
 /// Bytes read from the system at once.
 const READ_BYTES: usize = 16 << 10;
@@ -29,7 +29,7 @@ thread_local! {
 #[derive(Debug)]
 pub enum Socket {
     /// Plain; the line is gone once the writing direction was closed.
-    Plain(Reading, Option<Arc<Line>>),
+    Plain(Reading, Option<Arc<DirectWriter>>),
     /// With TLS; boxed, because its state is large and most connections have none.
     Tls(Box<TlsStream<TcpStream>>),
 }
@@ -67,13 +67,13 @@ impl Socket {
     /// A plain connection.
     pub fn plain(stream: TcpStream) -> Socket {
         let (read, write) = stream.into_split();
-        Socket::Plain(Reading { half: read, ahead: Bytes::new() }, Some(Arc::new(Line::new(write))))
+        Socket::Plain(Reading { half: read, ahead: Bytes::new() }, Some(Arc::new(DirectWriter::new(write))))
     }
 
     /// The line over which frames can be written directly, bypassing the session.
-    pub fn line(&self) -> Option<&Arc<Line>> {
+    pub fn direct_writer(&self) -> Option<&Arc<DirectWriter>> {
         match self {
-            Socket::Plain(_, line) => line.as_ref(),
+            Socket::Plain(_, direct_writer) => direct_writer.as_ref(),
             Socket::Tls(_) => None,
         }
     }
@@ -101,7 +101,7 @@ impl AsyncRead for Socket {
 impl AsyncWrite for Socket {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Socket::Plain(_, Some(line)) => line.poll_write(cx, buf),
+            Socket::Plain(_, Some(direct_writer)) => direct_writer.poll_write(cx, buf),
             Socket::Plain(_, None) => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
             Socket::Tls(socket) => Pin::new(socket).poll_write(cx, buf),
         }
@@ -116,8 +116,8 @@ impl AsyncWrite for Socket {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Socket::Plain(_, line) => {
-                drop(line.take());
+            Socket::Plain(_, direct_writer) => {
+                drop(direct_writer.take());
                 Poll::Ready(Ok(()))
             }
             Socket::Tls(socket) => Pin::new(socket).poll_shutdown(cx),
@@ -130,7 +130,7 @@ impl AsyncWrite for Socket {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Socket::Plain(_, Some(line)) => line.poll_write_vectored(cx, bufs),
+            Socket::Plain(_, Some(direct_writer)) => direct_writer.poll_write_vectored(cx, bufs),
             Socket::Plain(_, None) => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
             Socket::Tls(socket) => Pin::new(socket).poll_write_vectored(cx, bufs),
         }

@@ -4,8 +4,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use super::fan_out::{self, News};
-use super::part::{First, Part, Started};
+use super::fan_out::{self, FanOutItem};
+use super::outgoing::{Outgoing, Started, StreamStart};
 use super::ring::{Gap, Item, Ring};
 use super::send_queue::SendQueue;
 use crate::access::operation::Operation;
@@ -83,14 +83,14 @@ pub struct Subscriptions {
     kept: VecDeque<usize>,
     /// The last event in the rings. A subscription is answered before the events of its own batch are added, so this
     /// may be earlier than it.
-    told: Seq,
+    released_through: Seq,
 }
 
 impl Subscriptions {
     /// Rings within `limits` that begin after `start`.
     pub fn new(start: Seq, limits: RingLimits) -> Subscriptions {
         let (channels, places, kept) = (Vec::new(), HashMap::new(), VecDeque::new());
-        Subscriptions { channels, places, last: None, start, limits, kept, told: start }
+        Subscriptions { channels, places, last: None, start, limits, kept, released_through: start }
     }
 
     fn channel(&mut self, stream: Stream) -> &mut Channel {
@@ -132,23 +132,23 @@ impl Subscriptions {
         snapshot: Snapshot,
     ) -> Result<Started, Reject> {
         let Snapshot { owner, at, items, warnings, live, fills, past } = snapshot;
-        let told = self.told;
+        let released_through = self.released_through;
         let channel = self.channel((owner, channel));
         // Replaces an earlier subscription whose end is not processed yet.
         channel.leave(subscriber.queue.slot);
         let first = match from_offset.map(|offset| channel.ring.after(offset, at)) {
-            None => First::Snapshot(items),
-            Some(Ok(missed)) => First::Replay(missed),
-            Some(Err(Gap::TooOld)) if !past && from_offset == Some(0) => First::Replay(channel.ring.all(at)),
+            None => StreamStart::Snapshot(items),
+            Some(Ok(missed)) => StreamStart::Replay(missed),
+            Some(Err(Gap::TooOld)) if !past && from_offset == Some(0) => StreamStart::Replay(channel.ring.all(at)),
             Some(Err(Gap::TooOld)) => {
-                let first = if past { First::Past(owner) } else { First::TooOld };
+                let first = if past { StreamStart::Past(owner) } else { StreamStart::TooOld };
                 return Ok(Started { at, first, warnings, fills, live });
             }
             Some(Err(Gap::Unknown)) => return Err(unknown_offset()),
         };
         if live {
             // A snapshot is as of `at`; a replay ends with the rings' last event, and the rest of the batch follows.
-            let since = if matches!(first, First::Replay(_)) { told.min(at) } else { at };
+            let since = if matches!(first, StreamStart::Replay(_)) { released_through.min(at) } else { at };
             channel.enter(Subscriber { since, ..subscriber });
         }
         Ok(Started { at, first, warnings, fills, live })
@@ -162,13 +162,13 @@ impl Subscriptions {
     }
 
     /// Adds an event to the rings and sends its items to the followers, or to the fan-out where there are many.
-    pub fn tell(
+    pub fn publish(
         &mut self,
         stamped: &Arc<Stamped>,
-        mut deliver: impl FnMut(&Arc<SendQueue>, Part),
-        mut fan_out: impl FnMut(News),
+        mut deliver: impl FnMut(&Arc<SendQueue>, Outgoing),
+        mut fan_out: impl FnMut(FanOutItem),
     ) {
-        self.told = stamped.seq;
+        self.released_through = stamped.seq;
         routes(stamped.seq, stamped.at, &stamped.event, &mut |route| {
             let (place, channel) = self.place((route.owner, route.channel));
             let shared = || Item::shared(Arc::clone(stamped), route);
@@ -176,17 +176,17 @@ impl Subscriptions {
             match &channel.subscribers[..] {
                 [] => {}
                 _ if fan_out::takes(route.channel) => {
-                    fan_out(News { item: shared(), to: Arc::clone(&channel.subscribers) });
+                    fan_out(FanOutItem { item: shared(), to: Arc::clone(&channel.subscribers) });
                 }
                 [only] => {
                     if behind(&only) {
-                        deliver(&only.queue, Part::Item(Item::new(Arc::clone(stamped), route)));
+                        deliver(&only.queue, Outgoing::Item(Item::new(Arc::clone(stamped), route)));
                     }
                 }
                 several => {
                     let item = shared();
                     for subscriber in several.iter().filter(behind) {
-                        deliver(&subscriber.queue, Part::Item(item.clone()));
+                        deliver(&subscriber.queue, Outgoing::Item(item.clone()));
                     }
                 }
             }

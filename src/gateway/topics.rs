@@ -8,7 +8,7 @@ use super::dispatch::not_subscribed;
 use super::inbound::{SubscribeOptions, WireError};
 use super::outbound::Envelope;
 use super::session::Session;
-use super::tap::Tap;
+use super::topic_subscriber::TopicSubscriber;
 use crate::access::operation::Operation;
 use crate::domain::candles::INTERVALS;
 use crate::domain::markets::EventTrigger;
@@ -60,8 +60,8 @@ impl Session {
                 self.refuse_symbol(envelope, symbol.as_deref(), &reject.text());
                 continue;
             }
-            let (held, tap) = Tap::open(&self.queue);
-            if !self.gateway.market_data.subscribe(topic, Arc::new(tap), snapshot).await {
+            let (held, subscriber) = TopicSubscriber::open(&self.queue);
+            if !self.gateway.market_data.subscribe(topic, Arc::new(subscriber), snapshot).await {
                 self.refuse_symbol(envelope, symbol.as_deref(), Code::QueueFull.text());
                 continue;
             }

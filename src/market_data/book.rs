@@ -8,7 +8,7 @@ use crate::domain::money::{Price, Quantity};
 use crate::domain::orders::{Order, Side};
 use crate::domain::time::Moment;
 use crate::engine::book::{Book, Resting, Slot};
-use crate::engine::event::{Event, Place};
+use crate::engine::event::{Event, QueuePosition};
 use crate::engine::index::Index;
 
 /// Levels that the checksum covers on each side.
@@ -80,8 +80,8 @@ impl Levels {
             Event::OrderPlaced { order, rests } | Event::OrderActivated { order, rests } => {
                 self.arrive(order, *rests, at);
             }
-            Event::OrderAmended { order, place: Place::Kept } => self.resize(order, Some(at)),
-            Event::OrderAmended { order, place } => self.arrive(order, *place == Place::Back, at),
+            Event::OrderAmended { order, place: QueuePosition::Kept } => self.resize(order, Some(at)),
+            Event::OrderAmended { order, place } => self.arrive(order, *place == QueuePosition::Back, at),
             Event::Traded(trade) => {
                 self.resize(&trade.maker.order, None);
                 self.arrive(&trade.taker.order, false, at);

@@ -208,7 +208,7 @@ async fn rule_14_who_is_not_verified_may_look_on_and_is_offered_nothing_else() {
     browser.sign_in("alice", 0).await;
     listed(&browser, &id, true).await;
     assert_eq!(browser.eval("return document.querySelectorAll('[data-select]').length").await, json!(0));
-    for (place, drawn, buttons) in [
+    for (place, generated, buttons) in [
         ("withdraw", "#explained", json!(["Explain"])),
         ("service-users", "tbody tr", json!(["Details"])),
         ("members", "tbody tr", json!([])),
@@ -216,7 +216,7 @@ async fn rule_14_who_is_not_verified_may_look_on_and_is_offered_nothing_else() {
         ("addresses", "tbody tr", json!([])),
     ] {
         browser.go(&format!("#/{place}")).await;
-        browser.wait(&format!("main {drawn}")).await;
+        browser.wait(&format!("main {generated}")).await;
         let offered = "return [...document.querySelectorAll('main button')].map((one) => one.textContent)";
         assert_eq!(browser.eval(offered).await, buttons, "{place}");
     }

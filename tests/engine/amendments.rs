@@ -4,11 +4,11 @@ use countersign::domain::ids::OrderId;
 use countersign::domain::markets::MarketStatus;
 use countersign::domain::money::Price;
 use countersign::domain::orders::{OrderType, Side};
-use countersign::domain::terms::{Level, PriceReference, PriceType};
+use countersign::domain::terms::{PriceReference, PriceSpec, PriceType};
 use countersign::domain::time::Moment;
 use countersign::engine::amendments::edit;
 use countersign::engine::command::{AmendOrder, AskedTerms, AskedTrigger, EditOrder, OrderRef, PlaceOrder};
-use countersign::engine::event::Place;
+use countersign::engine::event::QueuePosition;
 use countersign::engine::reject::Code;
 use countersign::engine::reply::Reply;
 use countersign::engine::trading::cancel;
@@ -55,7 +55,10 @@ fn an_amendment_keeps_or_loses_its_place_as_the_protocol_says() {
     let careful = AmendOrder { post_only: true, ..crossing.clone() };
     assert_eq!(floor.amend(alice, &careful).unwrap_err().code, Code::PostOnly);
     floor.amend(alice, &crossing).unwrap();
-    assert_eq!(floor.told(), [format!("amended {:?}", Place::Off), "traded 10000000 at 29500".into(), "rested".into()]);
+    assert_eq!(
+        floor.told(),
+        [format!("amended {:?}", QueuePosition::Off), "traded 10000000 at 29500".into(), "rested".into()]
+    );
     assert_eq!(floor.book(Side::Buy)[0], (29_500, 30_000_000));
     let below =
         AmendOrder { order_qty: Some(decimal("0.05")), limit_price: Some(decimal("29000")), ..amendment(first) };
@@ -146,13 +149,13 @@ fn the_distances_of_an_amended_trailing_stop_stay_of_their_type() {
     floor.amend(alice, &to("1.5", "-0.5")).unwrap();
     let terms = floor.order(stop).terms.clone().unwrap();
     let trigger = terms.trigger.unwrap();
-    assert_eq!((trigger.level, trigger.price.0), (Level::Pct(15_000), 29_550));
-    assert_eq!(terms.limit, Some(Level::Pct(-5_000)));
+    assert_eq!((trigger.level, trigger.price.0), (PriceSpec::Pct(15_000), 29_550));
+    assert_eq!(terms.limit, Some(PriceSpec::Pct(-5_000)));
     let in_quote = Some(PriceType::Quote);
     let asked = AmendOrder { trigger_price_type: in_quote, limit_price_type: in_quote, ..to("300", "-50") };
     floor.amend(alice, &asked).unwrap();
     let terms = floor.order(stop).terms.clone().unwrap();
-    assert_eq!((terms.trigger.unwrap().price.0, terms.limit), (29_700, Some(Level::Quote(-50))));
+    assert_eq!((terms.trigger.unwrap().price.0, terms.limit), (29_700, Some(PriceSpec::Quote(-50))));
 
     // Of another stop, the trigger is a price again.
     let terms = AskedTerms {
@@ -162,7 +165,7 @@ fn the_distances_of_an_amended_trailing_stop_stay_of_their_type() {
     let order = PlaceOrder { order_type: OrderType::StopLoss, ..market(Side::Sell, "0.2") };
     let stop = floor.place(alice, &with(order, terms));
     floor.amend(alice, &AmendOrder { trigger_price: Some(decimal("29500")), ..amendment(stop) }).unwrap();
-    assert_eq!(floor.order(stop).trigger().unwrap().level, Level::Static(Price(29_500)));
+    assert_eq!(floor.order(stop).trigger().unwrap().level, PriceSpec::Static(Price(29_500)));
 }
 
 #[test]

@@ -374,14 +374,14 @@ fn rule_28_a_rotated_key_is_claimed_and_the_old_one_serves_out_its_overlap() {
     let request = stage.initiate(&member(1), rotate).unwrap();
     stage.vote(&member(2), Decision::Approve, request.id).unwrap();
     stage.run(&bot(1), Command::CancelAll).expect("the old key serves until the new one is claimed");
-    let drawn = format!("drawn-{}", stage.now.0 / (30 * SECOND) - 1);
-    assert!(stage.state().keys.verification(&drawn).is_none(), "an unclaimed key is no key");
+    let generated = format!("drawn-{}", stage.now.0 / (30 * SECOND) - 1);
+    assert!(stage.state().keys.verification(&generated).is_none(), "an unclaimed key is no key");
     let step = Some(stage.step());
     let Reply::Claimed(user) = stage.run(&member(1), Command::ClaimSecret { request: request.id, step }).unwrap()
     else {
         panic!("a key")
     };
-    assert_eq!((user.api_key.as_str(), user.credential, user.status), (drawn.as_str(), 2, KeyStatus::Active));
+    assert_eq!((user.api_key.as_str(), user.credential, user.status), (generated.as_str(), 2, KeyStatus::Active));
     assert!(user.managers.contains(&MemberId(1)));
     let mut fresh = bot(1);
     fresh.credential = Credential::Key(2);
@@ -440,9 +440,9 @@ fn rule_28_a_secret_whose_key_never_comes_to_be_is_not_kept() {
     stage.initiate(&member(1), set(Workflow::ManageAccess, PolicyTerms::of(1))).unwrap();
     let rotate = Change::Keys(KeyChange::Rotate { service_user: ServiceUserId(1), overlap_s: 600 });
     let request = stage.initiate(&member(1), rotate).unwrap();
-    assert!(request.drawn.is_some());
+    assert!(request.generated.is_some());
     assert_eq!(stage.vote(&member(2), Decision::Reject, request.id).unwrap().state, RequestState::Rejected);
-    assert_eq!(stage.request(request.id).drawn, None);
+    assert_eq!(stage.request(request.id).generated, None);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use countersign::access::principal::Principal;
 use countersign::engine::approvals::{Decision, Request};
 use countersign::engine::command::{Ballot, Command};
-use countersign::engine::query::{Can, Query, RequestFilter, View};
+use countersign::engine::query::{AllowedActions, Query, RequestFilter, View};
 use countersign::engine::reply::Reply;
 use proptest::prelude::*;
 
@@ -12,7 +12,7 @@ use super::agreement::{Pair, person, step};
 use super::world::{SECOND, Stage, venue};
 
 /// Which of all possible actions on a request a copy of the engine accepts.
-fn done(stage: &Stage, by: &Principal, request: &Request) -> Can {
+fn done(stage: &Stage, by: &Principal, request: &Request) -> AllowedActions {
     // Later than every code that was spent.
     let step = stage.now.0 / (30 * SECOND) + 1;
     let ballots = vec![Ballot { request: request.id, digest: request.digest.clone() }];
@@ -22,7 +22,7 @@ fn done(stage: &Stage, by: &Principal, request: &Request) -> Can {
         Err(_) => false,
     };
     let vote = |decision| Command::Vote { decision, ballots: ballots.clone(), step: Some(step), comment: None };
-    Can {
+    AllowedActions {
         approve: takes(vote(Decision::Approve)),
         reject: takes(vote(Decision::Reject)),
         execute: takes(Command::Execute { ballots: ballots.clone(), step: Some(step), comment: None }),

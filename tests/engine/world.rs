@@ -17,9 +17,9 @@ use countersign::engine::query::{Query, View};
 use countersign::engine::reject::{Code, Reject};
 use countersign::engine::reply::{Placed, Reply};
 use countersign::engine::state::State;
-use countersign::engine::withdrawals::Standing;
+use countersign::engine::withdrawals::WithdrawalSummary;
 use countersign::engine::workflows::withdrawal::WithdrawalChange;
-use countersign::engine::workflows::{Change, Drawn, Needs};
+use countersign::engine::workflows::{Change, CredentialKind, GeneratedCredential};
 
 use super::genesis::{Secrets, Wanted, events, people};
 
@@ -185,7 +185,7 @@ impl Stage {
         }
     }
 
-    pub fn withdrawal(&mut self, by: &Principal, command: Command) -> Standing {
+    pub fn withdrawal(&mut self, by: &Principal, command: Command) -> WithdrawalSummary {
         match self.run(by, command).unwrap() {
             Reply::Withdrawal(withdrawal) => *withdrawal,
             other => panic!("{other:?}"),
@@ -195,12 +195,14 @@ impl Stage {
     /// How a Member asks for a change: with a fresh code, and with what the gateway generates for it.
     pub fn asked(&mut self, change: &Change) -> Initiation {
         let step = self.step();
-        let drawn = match change.governed().needs() {
-            Needs::Nothing => None,
-            Needs::Key => Some(Drawn::Key { api_key: format!("drawn-{step}"), secret_sealed: vec![7] }),
-            Needs::Invitation => Some(Drawn::Invitation { token_hash: token_hash(step) }),
+        let generated = match change.governed().needs() {
+            CredentialKind::Nothing => None,
+            CredentialKind::Key => {
+                Some(GeneratedCredential::Key { api_key: format!("drawn-{step}"), secret_sealed: vec![7] })
+            }
+            CredentialKind::Invitation => Some(GeneratedCredential::Invitation { token_hash: token_hash(step) }),
         };
-        Initiation { step: Some(step), drawn, ..Initiation::default() }
+        Initiation { step: Some(step), generated, ..Initiation::default() }
     }
 
     /// A Member's change, with a fresh code.

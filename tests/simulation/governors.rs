@@ -18,7 +18,7 @@ use countersign::engine::workflows::keys::KeyChange;
 use countersign::engine::workflows::members::MemberChange;
 use countersign::engine::workflows::policies::PolicyChange;
 use countersign::engine::workflows::unfreeze::Unfreeze;
-use countersign::engine::workflows::{Change, Drawn, Needs};
+use countersign::engine::workflows::{Change, CredentialKind, GeneratedCredential};
 
 use super::dice::Dice;
 use super::known::Known;
@@ -85,20 +85,20 @@ fn member(dice: &mut Dice, known: &Known) -> MemberId {
 
 fn initiate(dice: &mut Dice, known: &Known, step: u64, now: Moment) -> Command {
     let change = change(dice, known, now);
-    let drawn = match change.governed().needs() {
-        Needs::Nothing => None,
-        Needs::Key => {
+    let generated = match change.governed().needs() {
+        CredentialKind::Nothing => None,
+        CredentialKind::Key => {
             let number = dice.below(u64::MAX);
-            Some(Drawn::Key { api_key: format!("drawn-{number}"), secret_sealed: vec![7] })
+            Some(GeneratedCredential::Key { api_key: format!("drawn-{number}"), secret_sealed: vec![7] })
         }
-        Needs::Invitation => Some(Drawn::Invitation { token_hash: [dice.below(256) as u8; 32] }),
+        CredentialKind::Invitation => Some(GeneratedCredential::Invitation { token_hash: [dice.below(256) as u8; 32] }),
     };
     let initiation = Initiation {
         execute: dice.one_in(8),
         step: (!dice.one_in(10)).then_some(step),
         client_id: dice.one_in(4).then(|| client_id(dice)),
         strand_pending: dice.one_in(4),
-        drawn,
+        generated,
     };
     Command::Initiate(Box::new(change), initiation)
 }

@@ -19,8 +19,8 @@ const DEPTH: usize = 100;
 /// it for one write.
 const QUEUED: u64 = 60;
 const TAKEN: u64 = 4 + 64;
-/// The size that the server assumes for a waiting part; a frame counts as several, according to its length.
-const PART_BYTES: u64 = 512;
+/// The size that the server assumes for a waiting message; a frame counts as several, according to its length.
+const MESSAGE_BYTES: u64 = 512;
 /// Of the bots, who read.
 const OTHERS: u64 = 16;
 
@@ -113,7 +113,7 @@ impl Picture {
 }
 
 async fn parts_waiting(world: &World) -> u64 {
-    value(&metrics(world.address).await, "countersign_send_queue_bytes") / PART_BYTES
+    value(&metrics(world.address).await, "countersign_send_queue_bytes") / MESSAGE_BYTES
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -146,8 +146,8 @@ async fn a_reader_of_market_data_that_stood_still_gets_snapshots_and_goes_on() {
     let waiting = parts_waiting(&world).await;
     let mut picture = Picture::default();
     picture.read(&mut still, 2, market.changes).await;
-    let most = (QUEUED + TAKEN) * picture.longest.div_ceil(PART_BYTES) + OTHERS;
-    assert!((QUEUED..=most).contains(&waiting), "{waiting} parts of {most} wait for one that reads nothing");
+    let most = (QUEUED + TAKEN) * picture.longest.div_ceil(MESSAGE_BYTES) + OTHERS;
+    assert!((QUEUED..=most).contains(&waiting), "{waiting} messages of {most} wait for one that reads nothing");
     // From here on it reads, and each change reaches it as a change.
     let before = picture.snapshots.clone();
     for _ in 0..20 {

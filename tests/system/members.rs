@@ -221,8 +221,8 @@ async fn rule_28_a_rotated_key_takes_over_and_the_old_one_serves_its_overlap() {
     let rotate = |user: &str, overlap: u64, otp| json!({"service_user_id": user, "overlap_s": overlap, "otp": otp});
     let kept = alice.call("rotate_service_user_key", rotate("SVC1", 600, code(0))).await;
     let secret_text = kept["api_secret"].as_str().unwrap();
-    let drawn = decode_secret(secret_text).unwrap();
-    let fresh = Client::signed(world.address, kept["api_key"].as_str().unwrap(), &drawn).await;
+    let generated = decode_secret(secret_text).unwrap();
+    let fresh = Client::signed(world.address, kept["api_key"].as_str().unwrap(), &generated).await;
     assert_eq!(fresh.unwrap().call("key_info", json!({})).await["service_user_id"], "SVC1");
     assert_eq!(first.call("key_info", json!({})).await["service_user_id"], "SVC1", "the old socket stays");
     world.bot(1).await.call("key_info", json!({})).await;

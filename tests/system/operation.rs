@@ -352,8 +352,8 @@ async fn d7_82_who_is_refused_again_and_again_does_not_fill_the_log() {
 #[tokio::test]
 async fn rule_35_a_halt_and_its_end_are_in_the_log() {
     let dir = tempfile::tempdir().unwrap();
-    let (mut server, (api_key, drawn)) = serve(dir.path()).await;
-    let mut venue = Client::signed(server.address, &api_key, &decode_secret(&drawn).unwrap()).await.unwrap();
+    let (mut server, (api_key, generated)) = serve(dir.path()).await;
+    let mut venue = Client::signed(server.address, &api_key, &decode_secret(&generated).unwrap()).await.unwrap();
     venue.call("halt", json!({"reason": "drill"})).await;
     venue.call("resume", json!({})).await;
     server.terminate();
@@ -434,8 +434,8 @@ async fn rule_36_the_venue_key_is_bound_to_the_networks_that_init_was_told() {
     for (network, status) in [("192.0.2.0/24", Some(403)), ("127.0.0.0/8", None), ("127.0.0.1", None)] {
         let dir = tempfile::tempdir().unwrap();
         let arguments = ["--venue-network", "198.51.100.0/24", "--venue-network", network];
-        let (server, (api_key, drawn)) = serve_as(dir.path(), &arguments).await;
-        let opened = Client::signed(server.address, &api_key, &decode_secret(&drawn).unwrap()).await;
+        let (server, (api_key, generated)) = serve_as(dir.path(), &arguments).await;
+        let opened = Client::signed(server.address, &api_key, &decode_secret(&generated).unwrap()).await;
         assert_eq!(opened.err().map(|refused| refused.status), status, "{network}");
     }
 }
@@ -446,11 +446,11 @@ async fn rule_36_the_venue_key_ends_when_init_was_told_and_takes_its_open_socket
     for seconds in [15, 50] {
         let dir = tempfile::tempdir().unwrap();
         let end = wall_clock().plus_us(seconds * 1_000_000);
-        let (server, (api_key, drawn)) = serve_as(dir.path(), &["--venue-expires", &end.to_string()]).await;
+        let (server, (api_key, generated)) = serve_as(dir.path(), &["--venue-expires", &end.to_string()]).await;
         if seconds == 15 && wall_clock().plus_us(5_000_000) > end {
             continue;
         }
-        let secret = decode_secret(&drawn).unwrap();
+        let secret = decode_secret(&generated).unwrap();
         let sign_in = async || Client::signed(server.address, &api_key, &secret).await;
         let mut venue = sign_in().await.unwrap();
         venue.subscribe("custody").await;

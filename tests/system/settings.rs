@@ -272,8 +272,8 @@ async fn a_token_for_a_key_that_is_not_there_is_refused_and_the_socket_goes_on()
 async fn rotated(world: &World) -> (String, Vec<u8>) {
     let rotate = json!({"service_user_id": "SVC1", "overlap_s": 0, "otp": code(0)});
     let kept = world.member("alice").await.call("rotate_service_user_key", rotate).await;
-    let drawn = decode_secret(kept["api_secret"].as_str().unwrap()).unwrap();
-    (kept["api_key"].as_str().unwrap().to_owned(), drawn.to_vec())
+    let generated = decode_secret(kept["api_secret"].as_str().unwrap()).unwrap();
+    (kept["api_key"].as_str().unwrap().to_owned(), generated.to_vec())
 }
 
 /// Losing a right would never close a stream without a holder.
@@ -281,8 +281,8 @@ async fn rotated(world: &World) -> (String, Vec<u8>) {
 async fn d2_21_a_stream_asked_for_behind_a_token_that_is_refused_is_refused_too() {
     let world = World::new(&[key(ScopeSet::ALL)]).await;
     let old = token(&world, 1, &next_nonce()).await["result"]["token"].clone();
-    let (api_key, drawn) = rotated(&world).await;
-    let fresh = token_of(world.address, (&api_key, &drawn), &next_nonce()).await["result"]["token"].clone();
+    let (api_key, generated) = rotated(&world).await;
+    let fresh = token_of(world.address, (&api_key, &generated), &next_nonce()).await["result"]["token"].clone();
     let mut bare = Client::bare(world.address).await;
     let asked = [
         json!({"method": "key_info", "req_id": 1, "params": {"token": old}}),
@@ -300,8 +300,8 @@ async fn d2_21_a_stream_asked_for_behind_a_token_that_is_refused_is_refused_too(
 async fn rule_5_a_token_that_is_refused_does_not_spoil_the_socket() {
     let world = World::new(&[key(ScopeSet::ALL)]).await;
     let old = token(&world, 1, &next_nonce()).await["result"]["token"].clone();
-    let (api_key, drawn) = rotated(&world).await;
-    let mut bot = Client::signed(world.address, &api_key, &drawn).await.unwrap();
+    let (api_key, generated) = rotated(&world).await;
+    let mut bot = Client::signed(world.address, &api_key, &generated).await.unwrap();
     assert_eq!(bot.refused("key_info", json!({"token": old})).await, "EAPI:Invalid key");
     assert_eq!(bot.call("key_info", json!({})).await["service_user_id"], "SVC1");
 }

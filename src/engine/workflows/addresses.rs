@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Asking, Draft, Governed, unchanged};
+use super::{Draft, Governed, InitiationContext, unchanged};
 use crate::access::operation::Operation;
 use crate::access::workflow::Workflow;
 use crate::domain::canonical::Canonical;
@@ -50,7 +50,7 @@ impl Governed for AddressChange {
         }
     }
 
-    fn check(&self, t: &Transition<'_>, asking: &Asking) -> Result<Draft, Reject> {
+    fn check(&self, t: &Transition<'_>, asking: &InitiationContext) -> Result<Draft, Reject> {
         self.payload(t.state(), asking.organization).map(Draft::from)
     }
 

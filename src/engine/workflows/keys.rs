@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Asking, Draft, Drawn, Governed, Needs, difference, unchanged};
+use super::{CredentialKind, Draft, GeneratedCredential, Governed, InitiationContext, difference, unchanged};
 use crate::access::key::{KeySettings, SettingsChange};
 use crate::access::operation::Operation;
 use crate::access::scope::ScopeSet;
@@ -75,17 +75,17 @@ impl Governed for KeyChange {
         }
     }
 
-    fn needs(&self) -> Needs {
+    fn needs(&self) -> CredentialKind {
         match self {
-            KeyChange::Create { .. } | KeyChange::Rotate { .. } => Needs::Key,
-            KeyChange::Edit { .. } | KeyChange::Remove { .. } => Needs::Nothing,
+            KeyChange::Create { .. } | KeyChange::Rotate { .. } => CredentialKind::Key,
+            KeyChange::Edit { .. } | KeyChange::Remove { .. } => CredentialKind::Nothing,
         }
     }
 
-    fn check(&self, t: &Transition<'_>, asking: &Asking) -> Result<Draft, Reject> {
+    fn check(&self, t: &Transition<'_>, asking: &InitiationContext) -> Result<Draft, Reject> {
         let keys = &t.state().keys;
-        if self.needs() == Needs::Key {
-            let Some(Drawn::Key { api_key, .. }) = &asking.drawn else {
+        if self.needs() == CredentialKind::Key {
+            let Some(GeneratedCredential::Key { api_key, .. }) = &asking.generated else {
                 return Err(Reject::invalid("api_key", "a key must be drawn for it"));
             };
             if api_key.is_empty() || keys.is_taken(api_key) {
@@ -144,8 +144,8 @@ fn created(
     scopes: ScopeSet,
     settings: &KeySettings,
 ) -> Option<ServiceUser> {
-    let (Initiator::Member(member, _), Some(Drawn::Key { api_key, secret_sealed })) =
-        (&request.initiator, &request.drawn)
+    let (Initiator::Member(member, _), Some(GeneratedCredential::Key { api_key, secret_sealed })) =
+        (&request.initiator, &request.generated)
     else {
         return None;
     };
@@ -181,8 +181,8 @@ fn with_new_key(
     before: ServiceUser,
     overlap_s: u64,
 ) -> Option<ServiceUser> {
-    let (Initiator::Member(member, _), Some(Drawn::Key { api_key, secret_sealed })) =
-        (&request.initiator, &request.drawn)
+    let (Initiator::Member(member, _), Some(GeneratedCredential::Key { api_key, secret_sealed })) =
+        (&request.initiator, &request.generated)
     else {
         return None;
     };

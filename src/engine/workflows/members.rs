@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Asking, Draft, Drawn, Governed, Needs, difference, unchanged};
+use super::{CredentialKind, Draft, GeneratedCredential, Governed, InitiationContext, difference, unchanged};
 use crate::access::operation::Operation;
 use crate::access::workflow::{Permission, Permissions, Workflow};
 use crate::domain::canonical::Canonical;
@@ -71,10 +71,10 @@ impl Governed for MemberChange {
         }
     }
 
-    fn needs(&self) -> Needs {
+    fn needs(&self) -> CredentialKind {
         match self {
-            MemberChange::Invite { .. } | MemberChange::Reset { .. } => Needs::Invitation,
-            MemberChange::Edit { .. } | MemberChange::Remove { .. } => Needs::Nothing,
+            MemberChange::Invite { .. } | MemberChange::Reset { .. } => CredentialKind::Invitation,
+            MemberChange::Edit { .. } | MemberChange::Remove { .. } => CredentialKind::Nothing,
         }
     }
 
@@ -87,8 +87,10 @@ impl Governed for MemberChange {
         }
     }
 
-    fn check(&self, t: &Transition<'_>, asking: &Asking) -> Result<Draft, Reject> {
-        if self.needs() == Needs::Invitation && !matches!(asking.drawn, Some(Drawn::Invitation { .. })) {
+    fn check(&self, t: &Transition<'_>, asking: &InitiationContext) -> Result<Draft, Reject> {
+        if self.needs() == CredentialKind::Invitation
+            && !matches!(asking.generated, Some(GeneratedCredential::Invitation { .. }))
+        {
             return Err(Reject::invalid("invitation", "one must be drawn for it"));
         }
         self.sound(t.state(), asking.organization, asking.initiator.id(), asking.strand_pending)?;
@@ -101,8 +103,8 @@ impl Governed for MemberChange {
     }
 
     fn carry_out(&self, t: &mut Transition<'_>, request: &Request, _at_once: bool) {
-        let invitation = match request.drawn {
-            Some(Drawn::Invitation { token_hash }) => {
+        let invitation = match request.generated {
+            Some(GeneratedCredential::Invitation { token_hash }) => {
                 Some(Invitation { token_hash, expires_at: t.now().plus_us(INVITATION_US) })
             }
             _ => None,

@@ -56,7 +56,7 @@ impl Change {
 
 /// A credential that the gateway generated for a change that may create one (rules 17, 28).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Drawn {
+pub enum GeneratedCredential {
     /// A key.
     Key {
         /// Its public part.
@@ -73,7 +73,7 @@ pub enum Drawn {
 
 /// What the gateway must generate for a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Needs {
+pub enum CredentialKind {
     /// Nothing.
     Nothing,
     /// A key.
@@ -84,7 +84,7 @@ pub enum Needs {
 
 /// Who asks, and with what.
 #[derive(Clone, Debug)]
-pub struct Asking {
+pub struct InitiationContext {
     /// Whose queue.
     pub organization: OrganizationId,
     /// The account it is about.
@@ -94,7 +94,7 @@ pub struct Asking {
     /// The initiator's own id for it.
     pub client_id: Option<ClientId>,
     /// What the gateway generated.
-    pub drawn: Option<Drawn>,
+    pub generated: Option<GeneratedCredential>,
     /// Whether pending requests may be left without enough approvers.
     pub strand_pending: bool,
 }
@@ -130,8 +130,8 @@ pub trait Governed {
     }
 
     /// What the gateway must generate for it.
-    fn needs(&self) -> Needs {
-        Needs::Nothing
+    fn needs(&self) -> CredentialKind {
+        CredentialKind::Nothing
     }
 
     /// The Member whom it is about: cannot vote on it, nor gain rights by asking for it (rule 23).
@@ -155,7 +155,7 @@ pub trait Governed {
     }
 
     /// Checks that it is sound now, and what it would do.
-    fn check(&self, t: &Transition<'_>, asking: &Asking) -> Result<Draft, Reject>;
+    fn check(&self, t: &Transition<'_>, asking: &InitiationContext) -> Result<Draft, Reject>;
 
     /// Whether what was approved still holds (rule 25).
     fn recheck(&self, state: &State, request: &Request, now: Moment) -> Result<(), Reject>;

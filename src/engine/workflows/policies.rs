@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Asking, Draft, Governed, unchanged};
+use super::{Draft, Governed, InitiationContext, unchanged};
 use crate::access::operation::Operation;
 use crate::access::workflow::Workflow;
 use crate::domain::canonical::Canonical;
@@ -63,7 +63,7 @@ impl Governed for PolicyChange {
         loosens.then_some(policy)
     }
 
-    fn check(&self, t: &Transition<'_>, asking: &Asking) -> Result<Draft, Reject> {
+    fn check(&self, t: &Transition<'_>, asking: &InitiationContext) -> Result<Draft, Reject> {
         let (state, organization) = (t.state(), asking.organization);
         if let PolicyChange::Set { workflow, terms } = self {
             check_terms(state, organization, *workflow, terms)?;

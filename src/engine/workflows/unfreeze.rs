@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Asking, Draft, Governed, unchanged};
+use super::{Draft, Governed, InitiationContext, unchanged};
 use crate::access::operation::Operation;
 use crate::access::workflow::Workflow;
 use crate::domain::canonical::Canonical;
@@ -45,7 +45,7 @@ impl Governed for Unfreeze {
         Some(policy)
     }
 
-    fn check(&self, t: &Transition<'_>, asking: &Asking) -> Result<Draft, Reject> {
+    fn check(&self, t: &Transition<'_>, asking: &InitiationContext) -> Result<Draft, Reject> {
         check_comment("reason", Some(&self.reason))?;
         self.payload(t.state(), asking.organization).map(Draft::from)
     }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Asking, Draft, Governed};
+use super::{Draft, Governed, InitiationContext};
 use crate::access::operation::Operation;
 use crate::access::workflow::Workflow;
 use crate::domain::canonical::Canonical;
@@ -44,7 +44,7 @@ impl Governed for WithdrawalChange {
         state.freezes.admit_withdrawal(organization)
     }
 
-    fn check(&self, t: &Transition<'_>, asking: &Asking) -> Result<Draft, Reject> {
+    fn check(&self, t: &Transition<'_>, asking: &InitiationContext) -> Result<Draft, Reject> {
         self.allowed(t.state(), asking.organization)?;
         let withdrawal = withdrawals::planned(t, asking, self)?;
         let planned = (withdrawal.account, withdrawal.asset, withdrawal.amount);

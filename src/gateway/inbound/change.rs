@@ -2,8 +2,8 @@
 
 use super::request::{Body, Parsed, params};
 use super::values::{
-    client_id, decimal, member, moment, named, optional_decimal, optional_short, optional_word, owned, service_user,
-    short, word,
+    client_id, decimal, member, moment, optional_decimal, optional_short, optional_word, owned, parse_named,
+    service_user, short, word,
 };
 use super::{Message, WireError};
 use crate::access::key::{KeySettings, SettingsChange, network};
@@ -154,7 +154,7 @@ fn initiate<'a>(change: Change, manner: p::Manner<'a>) -> Parsed<'a> {
         step: None,
         client_id: client_id(manner.client_id.as_deref())?,
         strand_pending: manner.strand_pending.unwrap_or(false),
-        drawn: None,
+        generated: None,
     };
     let command = Command::Initiate(Box::new(change), initiation);
     Ok((manner.token, Body::Coded(command, manner.otp.as_ref().map(Text::owned))))
@@ -182,7 +182,7 @@ fn rule(asked: &p::Rule<'_>) -> Result<Rule, WireError> {
         let member = MemberId::parse(text).map(InitiatorId::Member);
         member.or_else(|| ServiceUserId::parse(text).map(InitiatorId::ServiceUser))
     };
-    let initiator = |text: &Text<'_>| named("rules", text, id, "initiators are ids of Members and Service Users");
+    let initiator = |text: &Text<'_>| parse_named("rules", text, id, "initiators are ids of Members and Service Users");
     let initiators = asked.initiators.as_ref().map(|all| all.iter().map(initiator).collect::<Result<_, _>>());
     Ok(Rule {
         asset: optional_short("rules", asked.asset.as_deref())?,

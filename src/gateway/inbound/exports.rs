@@ -1,7 +1,7 @@
 //! Params of exports.
 
 use super::request::{Body, Parsed, params};
-use super::values::{export_id, named, period, word};
+use super::values::{export_id, parse_named, period, word};
 use super::{Message, WireError};
 use crate::access::operation::Operation;
 use crate::domain::exports::{Column, Format, Report};
@@ -17,7 +17,7 @@ pub(super) fn export_add<'a>(e: &Message<'a>) -> Parsed<'a> {
     let report = word("report", &asked.report)?;
     let order = AskedExport {
         report,
-        format: named("format", &asked.format, Format::in_any_case, "give csv or tsv")?,
+        format: parse_named("format", &asked.format, Format::in_any_case, "give csv or tsv")?,
         columns: asked.fields.map(|fields| columns(report, fields)).transpose()?.flatten(),
         period: period(asked.start.as_deref(), asked.end.as_deref())?,
         description: asked.description.as_deref().unwrap_or_default().to_owned(),

@@ -46,7 +46,12 @@ pub(super) fn client_id(text: Option<&str>) -> Result<Option<ClientId>, WireErro
 }
 
 /// The value of a text, refused with `advice` if it has none.
-pub(super) fn named<T>(field: &str, text: &str, parse: fn(&str) -> Option<T>, advice: &str) -> Result<T, WireError> {
+pub(super) fn parse_named<T>(
+    field: &str,
+    text: &str,
+    parse: fn(&str) -> Option<T>,
+    advice: &str,
+) -> Result<T, WireError> {
     parse(text).ok_or_else(|| WireError::field(field, advice))
 }
 
@@ -56,7 +61,7 @@ pub(super) fn optional_named<T>(
     parse: fn(&str) -> Option<T>,
     advice: &str,
 ) -> Result<Option<T>, WireError> {
-    text.map(|text| named(field, text, parse, advice)).transpose()
+    text.map(|text| parse_named(field, text, parse, advice)).transpose()
 }
 
 /// The value of a word, refused with a list of the valid ones.
@@ -74,7 +79,7 @@ pub(super) fn owned(text: &Option<Text<'_>>) -> Option<String> {
 
 pub(super) fn client_order_id(field: &str, text: &str) -> Result<ClientOrderId, WireError> {
     let sound = |text: &str| ClientOrderId::from(text).ok().filter(|_| is_client_order_id(text));
-    named(field, text, sound, "give a UUID, 32 hex digits or up to 18 ASCII characters")
+    parse_named(field, text, sound, "give a UUID, 32 hex digits or up to 18 ASCII characters")
 }
 
 /// The name of a method of deposits or withdrawals, existing or not; a text that no database can store is no name.
@@ -114,11 +119,11 @@ pub(super) fn strategy(text: &str) -> Result<StrategyId, WireError> {
 }
 
 pub(super) fn request_id(text: &str) -> Result<RequestId, WireError> {
-    named("request_id", text, RequestId::parse, "give the id of a request")
+    parse_named("request_id", text, RequestId::parse, "give the id of a request")
 }
 
 pub(super) fn export_id(text: &str) -> Result<ExportId, WireError> {
-    named("export_id", text, ExportId::parse, "give the id of an export")
+    parse_named("export_id", text, ExportId::parse, "give the id of an export")
 }
 
 pub(super) fn withdrawal(text: &str) -> Result<WithdrawalId, WireError> {
@@ -135,13 +140,13 @@ pub(super) fn cursor<T>(text: &Option<Text<'_>>, parse: fn(&str) -> Option<T>) -
 }
 
 pub(super) fn service_user(text: &str) -> Result<ServiceUserId, WireError> {
-    named("service_user_id", text, ServiceUserId::parse, "give the id of a Service User")
+    parse_named("service_user_id", text, ServiceUserId::parse, "give the id of a Service User")
 }
 
 pub(super) fn organization(text: &str) -> Result<OrganizationId, WireError> {
-    named("organizations", text, OrganizationId::parse, "give ids of Organizations")
+    parse_named("organizations", text, OrganizationId::parse, "give ids of Organizations")
 }
 
 pub(super) fn member(text: &str) -> Result<MemberId, WireError> {
-    named("member_id", text, MemberId::parse, "give the id of a Member")
+    parse_named("member_id", text, MemberId::parse, "give the id of a Member")
 }

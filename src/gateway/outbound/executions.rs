@@ -5,7 +5,7 @@ use crate::domain::ids::ExecId;
 use crate::domain::markets::Market;
 use crate::domain::money::{Amount, Price, Quantity};
 use crate::domain::orders::{CancelReason, Order, OrderStatus};
-use crate::domain::terms::{Conditional, FeeCurrency, Level, Terms, Trigger};
+use crate::domain::terms::{Conditional, FeeCurrency, PriceSpec, Terms, Trigger};
 use crate::domain::time::Moment;
 use crate::engine::event::{Fill, Trade};
 use crate::engine::reference::Reference;
@@ -86,7 +86,7 @@ pub fn item(out: &mut String, reference: &Reference, order: &Order, what: Execut
     object.word("order_type", order.order_type.name());
     object.number("order_qty", order.qty.0, market.qty_decimals);
     let distance = order.terms.as_ref().and_then(|terms| terms.limit);
-    if let Some(limit) = order.limit.map(Level::Static).or(distance) {
+    if let Some(limit) = order.limit.map(PriceSpec::Static).or(distance) {
         let (units, decimals) = number(limit, market);
         object.number("limit_price", units, decimals).word("limit_price_type", limit.price_type().name());
     }
@@ -128,11 +128,11 @@ pub fn item(out: &mut String, reference: &Reference, order: &Order, what: Execut
 }
 
 /// A price, absolute or as a distance, as it was given.
-fn number(level: Level, market: &Market) -> (i64, u8) {
+fn number(level: PriceSpec, market: &Market) -> (i64, u8) {
     match level {
-        Level::Static(price) => (price.0, market.price_decimals),
-        Level::Pct(units) => (units, PERCENT_DECIMALS),
-        Level::Quote(units) => (units, market.price_decimals),
+        PriceSpec::Static(price) => (price.0, market.price_decimals),
+        PriceSpec::Pct(units) => (units, PERCENT_DECIMALS),
+        PriceSpec::Quote(units) => (units, market.price_decimals),
     }
 }
 

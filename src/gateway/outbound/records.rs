@@ -13,7 +13,7 @@ use crate::engine::entries::{Entry, Source};
 use crate::engine::exports::Export;
 use crate::engine::ledger::Wallet;
 use crate::engine::policy::{Policy, Rule, Verdict};
-use crate::engine::query::{Balance, Can};
+use crate::engine::query::{AllowedActions, Balance};
 use crate::engine::reference::Reference;
 use crate::engine::withdrawals::{self, WithdrawalStatus};
 use crate::gateway::exports::Progress;
@@ -198,7 +198,7 @@ pub fn low_pool(reference: &Reference, asset: AssetId, left: u64, offset: u64) -
 }
 
 /// A request; `can` in replies only.
-pub fn request(of: &approvals::Request, can: Option<Can>, offset: Option<u64>) -> w::Request {
+pub fn request(of: &approvals::Request, can: Option<AllowedActions>, offset: Option<u64>) -> w::Request {
     let (r#type, id, name) = match &of.initiator {
         approvals::Initiator::Member(id, name) => ("member", id.to_string(), name),
         approvals::Initiator::ServiceUser(id, name) => ("service_user", id.to_string(), name),
@@ -286,7 +286,7 @@ fn vote(of: &approvals::Vote) -> w::Vote {
     }
 }
 
-fn names(can: Can) -> Vec<&'static str> {
+fn names(can: AllowedActions) -> Vec<&'static str> {
     let all = [(can.approve, "approve"), (can.reject, "reject"), (can.execute, "execute"), (can.cancel, "cancel")];
     all.into_iter().filter(|(may, _)| *may).map(|(_, name)| name).collect()
 }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use futures::FutureExt as _;
 use tokio::sync::mpsc;
 
-use super::super::part::First;
+use super::super::outgoing::StreamStart;
 use super::super::send_queue::SocketGuard;
 use super::*;
 use crate::access::key::KeySettings;
@@ -18,7 +18,7 @@ use crate::engine::service_users::VenueKey;
 use crate::engine::state::State;
 use crate::{history, market_data};
 
-/// Parts that may wait on one socket.
+/// Messages that may wait on one socket.
 const PARTS_MAX: usize = 4;
 
 /// A releaser that starts with these past events, and its sockets.
@@ -38,7 +38,7 @@ fn releaser(recent: &[Arc<Stamped>]) -> (Releaser, Arc<Sockets>) {
     (releaser, sockets)
 }
 
-fn socket(sockets: &Arc<Sockets>) -> (SocketGuard, mpsc::Receiver<Vec<Part>>) {
+fn socket(sockets: &Arc<Sockets>) -> (SocketGuard, mpsc::Receiver<Vec<Outgoing>>) {
     sockets.take(IpAddr::V4(Ipv4Addr::LOCALHOST))
 }
 
@@ -57,7 +57,7 @@ fn by_venue(at: Seq) -> Bound {
     Bound { actor: Actor::Venue(VenueKeyId(1)), credential: Credential::Key(1), at }
 }
 
-fn follow_custody(releaser: &mut Releaser, socket: &SocketGuard, at: Seq, from_offset: Option<u64>) -> First {
+fn follow_custody(releaser: &mut Releaser, socket: &SocketGuard, at: Seq, from_offset: Option<u64>) -> StreamStart {
     let snapshot = Snapshot {
         owner: Owner::Venue,
         at,
@@ -73,11 +73,11 @@ fn follow_custody(releaser: &mut Releaser, socket: &SocketGuard, at: Seq, from_o
 }
 
 /// The items that wait, by their sequences.
-fn waiting(parts: &mut mpsc::Receiver<Vec<Part>>) -> Vec<u64> {
-    let deliveries = std::iter::from_fn(|| parts.try_recv().ok());
-    let seq = |part| match part {
-        Part::Item(item) => item.stamped.seq.0,
-        part => panic!("an item, not {part:?}"),
+fn waiting(deliveries: &mut mpsc::Receiver<Vec<Outgoing>>) -> Vec<u64> {
+    let deliveries = std::iter::from_fn(|| deliveries.try_recv().ok());
+    let seq = |outgoing| match outgoing {
+        Outgoing::Item(item) => item.stamped.seq.0,
+        other => panic!("an item, not {other:?}"),
     };
     deliveries.flatten().map(seq).collect()
 }
@@ -86,25 +86,25 @@ fn waiting(parts: &mut mpsc::Receiver<Vec<Part>>) -> Vec<u64> {
 #[tokio::test]
 async fn what_does_not_fit_is_the_end_of_a_stream_even_if_what_follows_would_fit() {
     let (mut releaser, sockets) = releaser(&[]);
-    let (socket, mut parts) = socket(&sockets);
+    let (socket, mut deliveries) = socket(&sockets);
     follow_custody(&mut releaser, &socket, Seq(0), None);
     socket.queue.behind(true);
     releaser.release(batch(1..=3));
     releaser.release(batch(4..=5));
     releaser.release(batch(6..=6));
-    assert_eq!(waiting(&mut parts), [1, 2, 3], "a client that resumes behind these misses nothing");
+    assert_eq!(waiting(&mut deliveries), [1, 2, 3], "a client that resumes behind these misses nothing");
     assert!(socket.queue.too_slow().now_or_never().is_some());
     releaser.release(batch(7..=7));
-    assert!(waiting(&mut parts).is_empty());
+    assert!(waiting(&mut deliveries).is_empty());
 }
 
 #[tokio::test]
 async fn a_subscription_does_not_cost_a_socket_the_room_for_what_it_usually_gets() {
     let (mut releaser, sockets) = releaser(&[]);
-    let (socket, mut parts) = socket(&sockets);
+    let (socket, mut deliveries) = socket(&sockets);
     follow_custody(&mut releaser, &socket, Seq(0), None);
     releaser.release(batch(1..=3));
-    assert_eq!((waiting(&mut parts), releaser.slots[socket.queue.slot].usual), (vec![1, 2, 3], 3));
+    assert_eq!((waiting(&mut deliveries), releaser.slots[socket.queue.slot].usual), (vec![1, 2, 3], 3));
 }
 
 /// Rule 8: one release may hold an end of a right, its return, and a socket that was opened under it.
@@ -121,15 +121,15 @@ async fn what_ended_before_a_socket_was_admitted_does_not_close_it() {
     };
     for (admitted, closes) in [(Seq(0), true), (Seq(1), false)] {
         let (mut releaser, sockets) = releaser(&[]);
-        let (socket, mut parts) = socket(&sockets);
+        let (socket, mut deliveries) = socket(&sockets);
         let event = Event::VenueKeyChanged(ended.clone());
         let stamped = Stamped { seq: Seq(1), at: Moment(0), by: Actor::Server, rate: None, event };
         let bound = Reply::Bound(Box::new(by_venue(admitted)));
         let ticket = Ticket::Open(Arc::clone(&socket.queue), Waiting::new(oneshot::channel().0, None));
         let answers = vec![(ticket, Ok(Answer::Reply(bound, None)))];
         releaser.release(Released { events: Arc::new(vec![Arc::new(stamped)]), answers, waiting: 0 });
-        let told: Vec<Part> = std::iter::from_fn(|| parts.try_recv().ok()).flatten().collect();
-        assert_eq!(matches!(told[..], [Part::Close(..)]), closes, "{admitted:?}: {told:?}");
+        let told: Vec<Outgoing> = std::iter::from_fn(|| deliveries.try_recv().ok()).flatten().collect();
+        assert_eq!(matches!(told[..], [Outgoing::Close(..)]), closes, "{admitted:?}: {told:?}");
     }
 }
 
@@ -140,7 +140,7 @@ async fn d4_51_after_a_start_a_stream_resumes_at_hand_over_what_was_read_back_an
     let (mut releaser, sockets) = releaser(&recent);
     let (socket, _parts) = socket(&sockets);
     let mut resumed = |from: u64| follow_custody(&mut releaser, &socket, Seq(12), Some(Seq(from).snapshot_offset()));
-    let First::Replay(items) = resumed(9) else { panic!("all of it is at hand") };
+    let StreamStart::Replay(items) = resumed(9) else { panic!("all of it is at hand") };
     assert_eq!(items.iter().map(|item| item.stamped.seq.0).collect::<Vec<_>>(), [10, 11, 12]);
-    assert!(matches!(resumed(8), First::Past(Owner::Venue)), "event 9 was not read back");
+    assert!(matches!(resumed(8), StreamStart::Past(Owner::Venue)), "event 9 was not read back");
 }

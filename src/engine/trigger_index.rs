@@ -8,7 +8,7 @@ use crate::domain::ids::{AccountId, MarketId, OrderId};
 use crate::domain::limits::{TRAILING_ACCOUNT_MAX, TRAILING_MAX};
 use crate::domain::money::Price;
 use crate::domain::orders::{Order, OrderStatus};
-use crate::domain::terms::Watch;
+use crate::domain::terms::TriggerDirection;
 use crate::domain::time::Moment;
 
 /// The waiting orders of a market, by the price that they wait for.
@@ -23,12 +23,12 @@ struct Triggers {
 
 /// All of them.
 #[derive(Clone, Debug, Default)]
-pub struct Watches {
+pub struct TriggerIndex {
     triggers: Vec<Triggers>,
     times: BTreeSet<(Moment, MarketId, OrderId)>,
 }
 
-impl Watches {
+impl TriggerIndex {
     /// Makes room for a new market.
     pub fn add_market(&mut self) {
         self.triggers.push(Triggers::default());
@@ -42,8 +42,8 @@ impl Watches {
         let Some((watch, price)) = price(order) else { return };
         let of = &mut self.triggers[order.market.index()];
         match watch {
-            Watch::Rising => of.rising.insert((price, order.id)),
-            Watch::Falling => of.falling.insert((price, order.id)),
+            TriggerDirection::Rising => of.rising.insert((price, order.id)),
+            TriggerDirection::Falling => of.falling.insert((price, order.id)),
         };
         if order.order_type.trails() && of.trailing.insert(order.id) {
             *of.trailing_of.entry(order.account).or_default() += 1;
@@ -58,8 +58,8 @@ impl Watches {
         let Some((watch, price)) = price(order) else { return };
         let of = &mut self.triggers[order.market.index()];
         match watch {
-            Watch::Rising => of.rising.remove(&(price, order.id)),
-            Watch::Falling => of.falling.remove(&(price, order.id)),
+            TriggerDirection::Rising => of.rising.remove(&(price, order.id)),
+            TriggerDirection::Falling => of.falling.remove(&(price, order.id)),
         };
         if of.trailing.remove(&order.id)
             && let Entry::Occupied(mut count) = of.trailing_of.entry(order.account)
@@ -74,9 +74,9 @@ impl Watches {
     /// An order whose trigger `last` reaches: the one that the moving price meets first; at equal prices, the oldest.
     pub fn reached(&self, market: MarketId, last: Price) -> Option<OrderId> {
         let of = &self.triggers[market.index()];
-        let rising = of.rising.first().filter(|(price, _)| Watch::Rising.reached(last, *price));
+        let rising = of.rising.first().filter(|(price, _)| TriggerDirection::Rising.reached(last, *price));
         // At equal prices the one with the lowest id, so not simply the last of the set.
-        let falling = of.falling.last().filter(|(price, _)| Watch::Falling.reached(last, *price));
+        let falling = of.falling.last().filter(|(price, _)| TriggerDirection::Falling.reached(last, *price));
         let falling = falling.and_then(|(price, _)| of.falling.range((*price, OrderId(0))..).next());
         rising.or(falling).map(|(_, id)| *id)
     }
@@ -106,10 +106,10 @@ impl Watches {
 }
 
 /// The trigger that an order waits for; none before its start.
-fn price(order: &Order) -> Option<(Watch, Price)> {
+fn price(order: &Order) -> Option<(TriggerDirection, Price)> {
     let trigger = order.trigger().filter(|trigger| trigger.fired.is_none())?;
     let waits = order.is_open() && order.status != OrderStatus::PendingNew;
-    waits.then(|| (Watch::of(order.order_type, order.side), trigger.price))
+    waits.then(|| (TriggerDirection::of(order.order_type, order.side), trigger.price))
 }
 
 /// The moment that an order waits for: first its start, then its end.

@@ -14,9 +14,9 @@ use crate::engine::query::{HistoryGrant, Items, Owner};
 use crate::engine::reject::Reject;
 use crate::sequencer::handle::Outcome;
 
-/// Something for a socket to write.
+/// A message for a socket to write.
 #[derive(Debug)]
-pub enum Part {
+pub enum Outgoing {
     /// The engine's answer to a call.
     Answer(Call, Outcome),
     /// The journal failed during a call; its outcome is not known.
@@ -54,7 +54,7 @@ pub struct Started {
     /// The position of what follows.
     pub at: Seq,
     /// The items missed since the given offset, or the snapshot.
-    pub first: First,
+    pub first: StreamStart,
     /// The warnings in the acknowledgement.
     pub warnings: Vec<&'static str>,
     /// Permission to read past fills, for `snap_trades`.
@@ -65,7 +65,7 @@ pub struct Started {
 
 /// What a private stream begins with.
 #[derive(Debug)]
-pub enum First {
+pub enum StreamStart {
     /// A snapshot.
     Snapshot(Items),
     /// What was missed, in order.

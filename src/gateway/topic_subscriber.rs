@@ -5,36 +5,36 @@ use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 
-use super::part::Part;
+use super::outgoing::Outgoing;
 use super::send_queue::SendQueue;
 use crate::market_data::Subscriber;
 
 /// A topic reaches the socket as long as the session holds the tap's guard. The session drops it in its own turn, when
 /// nothing is written directly: from then on nothing arrives, not even what waits in the queue.
 #[derive(Debug)]
-pub struct Tap {
+pub struct TopicSubscriber {
     queue: Arc<SendQueue>,
     wanted: Weak<()>,
 }
 
-impl Tap {
+impl TopicSubscriber {
     /// A tap for this socket, and the guard that keeps it open.
-    pub fn open(queue: &Arc<SendQueue>) -> (Arc<()>, Tap) {
+    pub fn open(queue: &Arc<SendQueue>) -> (Arc<()>, TopicSubscriber) {
         let held = Arc::new(());
-        let tap = Tap { queue: Arc::clone(queue), wanted: Arc::downgrade(&held) };
-        (held, tap)
+        let subscriber = TopicSubscriber { queue: Arc::clone(queue), wanted: Arc::downgrade(&held) };
+        (held, subscriber)
     }
 
     fn is_wanted(&self) -> bool {
         self.wanted.strong_count() > 0
     }
 
-    fn part(&self, frame: &Bytes) -> Vec<Part> {
-        vec![Part::Frame(Weak::clone(&self.wanted), frame.clone())]
+    fn delivery(&self, frame: &Bytes) -> Vec<Outgoing> {
+        vec![Outgoing::Frame(Weak::clone(&self.wanted), frame.clone())]
     }
 }
 
-impl Subscriber for Tap {
+impl Subscriber for TopicSubscriber {
     fn is_gone(&self) -> bool {
         !self.is_wanted() || self.queue.is_gone()
     }
@@ -50,7 +50,7 @@ impl Subscriber for Tap {
     fn send(&self, frame: &Bytes) -> bool {
         // If it can be written directly, there is room and the socket is there.
         self.queue.write_direct(frame, || self.is_wanted())
-            || self.is_wanted() && self.queue.has_room() && self.queue.send(self.part(frame))
+            || self.is_wanted() && self.queue.has_room() && self.queue.send(self.delivery(frame))
     }
 
     fn prefetch(&self) {
@@ -59,7 +59,7 @@ impl Subscriber for Tap {
     }
 
     fn queue(&self, frame: &Bytes) {
-        self.queue.send(self.part(frame));
+        self.queue.send(self.delivery(frame));
     }
 }
 
@@ -73,42 +73,42 @@ mod tests {
 
     use super::super::frame;
     use super::super::send_queue::Sockets;
-    use super::super::served::Served;
     use super::super::socket::Socket;
+    use super::super::test_gateway::TestGateway;
     use super::*;
 
     #[tokio::test]
     async fn nothing_is_written_or_queued_once_the_session_has_let_go() {
         let (socket, mut client) = Socket::pair().await;
-        let line = socket.line().unwrap();
-        let (guard, mut parts) = Sockets::new(128, 1).take(IpAddr::V4(Ipv4Addr::LOCALHOST));
-        guard.queue.opened(line);
-        let (held, tap) = Tap::open(&guard.queue);
+        let direct_writer = socket.direct_writer().unwrap();
+        let (guard, mut deliveries) = Sockets::new(128, 1).take(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        guard.queue.opened(direct_writer);
+        let (held, subscriber) = TopicSubscriber::open(&guard.queue);
         let frame = Bytes::from_static(b"frame");
-        assert!(tap.send(&frame), "the session is at work");
-        let Part::Frame(wanted, _) = parts.try_recv().unwrap().pop().unwrap() else { panic!("a frame") };
+        assert!(subscriber.send(&frame), "the session is at work");
+        let Outgoing::Frame(wanted, _) = deliveries.try_recv().unwrap().pop().unwrap() else { panic!("a frame") };
         guard.queue.written(1);
-        let mut waiting = Box::pin(line.idle_while(pending::<()>()));
+        let mut waiting = Box::pin(direct_writer.idle_while(pending::<()>()));
         assert!(poll!(&mut waiting).is_pending());
-        assert!(tap.send(&frame) && parts.try_recv().is_err());
+        assert!(subscriber.send(&frame) && deliveries.try_recv().is_err());
         client.read_exact(&mut [0; 5]).await.unwrap();
-        assert!(!tap.is_gone() && wanted.strong_count() == 1);
+        assert!(!subscriber.is_gone() && wanted.strong_count() == 1);
         drop(held);
-        assert!(tap.is_gone() && wanted.strong_count() == 0);
-        assert!(!tap.send(&frame) && parts.try_recv().is_err());
+        assert!(subscriber.is_gone() && wanted.strong_count() == 0);
+        assert!(!subscriber.send(&frame) && deliveries.try_recv().is_err());
         assert_eq!(client.try_read(&mut [0; 5]).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
     }
 
     #[tokio::test]
     async fn what_waits_is_left_out_once_the_session_has_let_go() {
-        let mut served = Served::new().await;
-        served.frame("channel", "status").await;
-        let [queue] = &served.gateway.sockets.all()[..] else { panic!("one socket") };
-        let (_held, kept) = Tap::open(queue);
-        let (let_go, ended) = Tap::open(queue);
+        let mut server = TestGateway::new().await;
+        server.frame("channel", "status").await;
+        let [queue] = &server.gateway.sockets.all()[..] else { panic!("one socket") };
+        let (_held, kept) = TopicSubscriber::open(queue);
+        let (let_go, ended) = TopicSubscriber::open(queue);
         ended.queue(&frame::shared(r#"{"channel":"book","type":"snapshot"}"#));
         drop(let_go);
         kept.queue(&frame::shared(r#"{"channel":"book","type":"update"}"#));
-        assert_eq!(served.frame("channel", "book").await["type"], "update");
+        assert_eq!(server.frame("channel", "book").await["type"], "update");
     }
 }

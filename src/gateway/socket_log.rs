@@ -42,7 +42,7 @@ impl Gateway {
         let known = given.and_then(|given| self.directory.keys(|keys| keys.verification(given)));
         let who = known.map_or(Actor::Public, |(key, ..)| key.actor()).to_string();
         let (origin, status, error) = (told(origin(headers)), refusal.status.as_u16(), &refusal.error);
-        if self.tells_of_refusal(peer) {
+        if self.should_log_refusal(peer) {
             tracing::info!(who, %peer, origin, status, error, "authentication refused");
         } else {
             tracing::debug!(who, %peer, origin, status, error, "authentication refused");
@@ -51,10 +51,10 @@ impl Gateway {
 
     /// Whether to log a refusal of `peer`: a limited number in a minute for each address, the last one with a note that
     /// further ones are left out.
-    fn tells_of_refusal(&self, peer: IpAddr) -> bool {
+    fn should_log_refusal(&self, peer: IpAddr) -> bool {
         let (from, now) = (counted_as(peer), (self.clock)());
-        let tells = self.refusals_told.admit(from, now);
-        if let Some(seconds) = self.refusals_told.wait_s(&from, now).filter(|_| tells) {
+        let tells = self.refusal_log_limit.admit(from, now);
+        if let Some(seconds) = self.refusal_log_limit.wait_s(&from, now).filter(|_| tells) {
             tracing::info!(%peer, seconds, "further refusals from this address are not logged");
         }
         tells
@@ -70,14 +70,16 @@ impl Session {
     }
 
     /// The engine has admitted who it is.
-    pub(super) fn told_bound(&self) {
+    pub(super) fn log_bound(&self) {
         self.gateway.metrics.bound(self.principal.actor);
         tracing::info!(connection = self.connection_id, who = %self.principal.actor, "socket bound");
     }
 
     /// A token was refused. Logged once per socket, which may try thousands a second.
     pub(super) fn token_refused(&mut self, error: &str) {
-        if !std::mem::replace(&mut self.told_of_token, true) && self.gateway.tells_of_refusal(self.principal.peer) {
+        if !std::mem::replace(&mut self.token_refusal_logged, true)
+            && self.gateway.should_log_refusal(self.principal.peer)
+        {
             let (connection, who, peer) = (self.connection_id, self.principal.actor, self.principal.peer);
             tracing::info!(connection, %who, %peer, error, "authentication refused");
         }

@@ -16,7 +16,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
-use super::context::{Gateway, Links};
+use super::context::{Dependencies, Gateway};
 use super::directory::Directory;
 use super::release::{Feeds, Releaser};
 use super::secrets::MasterKey;
@@ -42,7 +42,7 @@ const ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 808
 const MASTER: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 
 /// The gateway and its socket. Time passes only while every task waits.
-pub struct Served {
+pub struct TestGateway {
     pub gateway: Arc<Gateway>,
     /// Does not run, so it answers nothing.
     pub sequencer: Option<Sequencer<Releaser>>,
@@ -54,8 +54,8 @@ pub struct Served {
     client: WebSocketStream<TcpStream>,
 }
 
-impl Served {
-    pub async fn new() -> Served {
+impl TestGateway {
+    pub async fn new() -> TestGateway {
         let config = Config::at(ADDRESS, "".into());
         let (dir, disk, sockets) = (tempfile::tempdir().unwrap(), Disk::default(), Sockets::within(&config.limits));
         let reader = JournalReader::Memory(disk.clone());
@@ -80,7 +80,7 @@ impl Served {
         let (reference, prices) = (state.reference, vec![Price(1)]);
         let market = market_data::Snapshot { reference, prices, ..market_data::Snapshot::default() };
         let fan_out = tokio::spawn(fan_out::run(Arc::clone(&directory), news));
-        let links = Links {
+        let links = Dependencies {
             directory,
             handle,
             sockets,
@@ -98,7 +98,7 @@ impl Served {
         let client = WebSocketStream::from_raw_socket(client, Role::Client, None).await;
         // From here on, whatever waits depends on nothing but time.
         tokio::time::pause();
-        Served {
+        TestGateway {
             gateway,
             sequencer: Some(sequencer),
             market_feed: Some(market_feed),

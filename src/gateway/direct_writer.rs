@@ -23,11 +23,11 @@ const IDLE: u8 = 1;
 /// A frame is being written directly, bypassing the session, which waits the few µs that it takes.
 const DIRECT: u8 = 2;
 /// A frame was written directly, but only in part; the session writes the rest before anything else.
-const PART: u8 = 3;
+const PARTIAL: u8 = 3;
 
 /// The writing half of a socket. Dropping it closes this direction.
 #[derive(Debug)]
-pub struct Line {
+pub struct DirectWriter {
     half: OwnedWriteHalf,
     turn: AtomicU8,
     /// What is left of a frame that was written directly in part.
@@ -40,11 +40,11 @@ pub struct Line {
 
 /// How much of a frame the socket took at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Taken {
+pub enum DirectWrite {
     /// All of it.
     Whole,
     /// Some of it. The session has the rest and must be woken to write it.
-    Part,
+    Partial,
     /// Nothing: the session is busy, or the socket is full or gone.
     Nothing,
 }
@@ -58,10 +58,10 @@ pub enum Idle<T> {
     Unwritten(Vec<u8>),
 }
 
-impl Line {
+impl DirectWriter {
     /// The line of a socket whose session is busy.
-    pub fn new(half: OwnedWriteHalf) -> Line {
-        Line {
+    pub fn new(half: OwnedWriteHalf) -> DirectWriter {
+        DirectWriter {
             half,
             turn: AtomicU8::new(SESSION),
             unwritten: Mutex::default(),
@@ -72,22 +72,22 @@ impl Line {
 
     /// Writes whole frames directly if the session is idle. `frames` is called once the session is locked out;
     /// `None` if they are not wanted any more.
-    pub fn write_direct<'a>(&self, frames: impl FnOnce() -> Option<&'a [u8]>) -> Taken {
+    pub fn write_direct<'a>(&self, frames: impl FnOnce() -> Option<&'a [u8]>) -> DirectWrite {
         if self.turn.compare_exchange(IDLE, DIRECT, Ordering::Acquire, Ordering::Relaxed).is_err() {
-            return Taken::Nothing;
+            return DirectWrite::Nothing;
         }
         let frames = frames().unwrap_or_default();
         let written = if frames.is_empty() { 0 } else { self.stream().try_write(frames).unwrap_or(0) };
         let (turn, taken) = match written {
             // Full or gone? The session will find out.
-            0 => (IDLE, Taken::Nothing),
-            all if all == frames.len() => (IDLE, Taken::Whole),
+            0 => (IDLE, DirectWrite::Nothing),
+            all if all == frames.len() => (IDLE, DirectWrite::Whole),
             some => {
                 *self.unwritten.lock() = frames[some..].to_vec();
-                (PART, Taken::Part)
+                (PARTIAL, DirectWrite::Partial)
             }
         };
-        self.wrote_direct.fetch_or(taken != Taken::Nothing, Ordering::Relaxed);
+        self.wrote_direct.fetch_or(taken != DirectWrite::Nothing, Ordering::Relaxed);
         self.turn.store(turn, Ordering::Release);
         taken
     }
@@ -126,7 +126,7 @@ impl Line {
         loop {
             match self.turn.compare_exchange(IDLE, SESSION, Ordering::Acquire, Ordering::Acquire) {
                 Ok(_) | Err(SESSION) => return None,
-                Err(PART) => {
+                Err(PARTIAL) => {
                     self.turn.store(SESSION, Ordering::Relaxed);
                     return Some(std::mem::take(&mut self.unwritten.lock()));
                 }
@@ -181,56 +181,56 @@ mod tests {
     use futures::poll;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-    use super::super::part::Part;
+    use super::super::outgoing::Outgoing;
     use super::super::send_queue::Sockets;
     use super::super::socket::Socket;
     use super::*;
 
-    fn part(frame: &Bytes) -> Vec<Part> {
-        vec![Part::Frame(Weak::new(), frame.clone())]
+    fn delivery(frame: &Bytes) -> Vec<Outgoing> {
+        vec![Outgoing::Frame(Weak::new(), frame.clone())]
     }
 
     #[tokio::test]
     async fn a_frame_is_written_directly_while_the_session_waits_and_at_no_other_time() {
         let (socket, mut client) = Socket::pair().await;
-        let line = Arc::clone(socket.line().unwrap());
+        let direct_writer = Arc::clone(socket.direct_writer().unwrap());
         let frame = || Some(b"frame".as_slice());
-        assert_eq!(line.write_direct(frame), Taken::Nothing, "the session is not idle yet");
+        assert_eq!(direct_writer.write_direct(frame), DirectWrite::Nothing, "the session is not idle yet");
         let (wake, woken) = tokio::sync::oneshot::channel();
-        let mut waiting = Box::pin(line.idle_while(woken));
+        let mut waiting = Box::pin(direct_writer.idle_while(woken));
         assert!(poll!(&mut waiting).is_pending());
-        assert_eq!(line.write_direct(|| None), Taken::Nothing, "nobody wants it any more");
-        assert_eq!(line.write_direct(frame), Taken::Whole);
-        assert!(line.wrote_direct() && !line.wrote_direct());
+        assert_eq!(direct_writer.write_direct(|| None), DirectWrite::Nothing, "nobody wants it any more");
+        assert_eq!(direct_writer.write_direct(frame), DirectWrite::Whole);
+        assert!(direct_writer.wrote_direct() && !direct_writer.wrote_direct());
         wake.send(()).unwrap();
         assert!(matches!(poll!(&mut waiting), Poll::Ready(Idle::Done(Ok(())))));
-        assert_eq!(line.write_direct(frame), Taken::Nothing, "the session is at work");
+        assert_eq!(direct_writer.write_direct(frame), DirectWrite::Nothing, "the session is at work");
         let mut read = [0; 5];
         client.read_exact(&mut read).await.unwrap();
         assert_eq!(read, *b"frame");
         drop(waiting);
-        drop((line, socket));
+        drop((direct_writer, socket));
         assert_eq!(client.read(&mut read).await.unwrap(), 0, "it was written once, and the direction is closed");
     }
 
     #[tokio::test]
     async fn what_the_socket_does_not_take_is_left_to_the_session_and_nothing_is_written_before_it() {
         let (mut socket, mut client) = Socket::pair().await;
-        let line = Arc::clone(socket.line().unwrap());
-        let mut waiting = Box::pin(line.idle_while(pending::<()>()));
+        let direct_writer = Arc::clone(socket.direct_writer().unwrap());
+        let mut waiting = Box::pin(direct_writer.idle_while(pending::<()>()));
         assert!(poll!(&mut waiting).is_pending());
         // More than the buffers of both ends can take.
         let large: Vec<u8> = (0..64 << 20).map(|at: u32| (at % 251) as u8).collect();
-        assert_eq!(line.write_direct(|| Some(&large)), Taken::Part);
-        assert_eq!(line.write_direct(|| Some(&large)), Taken::Nothing);
+        assert_eq!(direct_writer.write_direct(|| Some(&large)), DirectWrite::Partial);
+        assert_eq!(direct_writer.write_direct(|| Some(&large)), DirectWrite::Nothing);
         let Poll::Ready(Idle::Unwritten(unwritten)) = poll!(&mut waiting) else { panic!("the session is told") };
         assert!(large.ends_with(&unwritten) && unwritten.len() < large.len());
         // Now the session has half written something: still no frame is written directly.
         let mut writing = Box::pin(socket.write_all(&unwritten));
         assert!(poll!(&mut writing).is_pending());
-        let mut waiting = Box::pin(line.idle_while(pending::<()>()));
+        let mut waiting = Box::pin(direct_writer.idle_while(pending::<()>()));
         assert!(poll!(&mut waiting).is_pending());
-        assert_eq!(line.write_direct(|| Some(&large)), Taken::Nothing);
+        assert_eq!(direct_writer.write_direct(|| Some(&large)), DirectWrite::Nothing);
         let mut read = vec![0; large.len()];
         let (wrote, got) = tokio::join!(writing, client.read_exact(&mut read));
         wrote.unwrap();
@@ -241,28 +241,28 @@ mod tests {
     #[tokio::test]
     async fn replies_are_written_directly_to_an_idle_session_which_is_woken_only_if_it_may_wait_for_them() {
         let (socket, mut client) = Socket::pair().await;
-        let line = Arc::clone(socket.line().unwrap());
-        let (guard, mut parts) = Sockets::new(128, 1).take(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        let direct_writer = Arc::clone(socket.direct_writer().unwrap());
+        let (guard, mut deliveries) = Sockets::new(128, 1).take(IpAddr::V4(Ipv4Addr::LOCALHOST));
         let queue = &guard.queue;
-        queue.opened(&line);
+        queue.opened(&direct_writer);
         assert_eq!(queue.in_flight_max(), 16);
         queue.submitted(18);
         let replies = || Some(b"replies".as_slice());
         assert!(!queue.write_replies_direct(2, replies), "the session is at work");
-        let mut waiting = Box::pin(line.idle_while(pending::<()>()));
+        let mut waiting = Box::pin(direct_writer.idle_while(pending::<()>()));
         assert!(poll!(&mut waiting).is_pending());
         assert!(!queue.write_replies_direct(2, || None), "they are not all to orders");
         assert_eq!(queue.in_flight(), 18);
         assert!(queue.write_replies_direct(3, replies));
-        assert!(parts.try_recv().unwrap().is_empty(), "it may wait to read on");
+        assert!(deliveries.try_recv().unwrap().is_empty(), "it may wait to read on");
         assert!(queue.write_replies_direct(3, replies));
-        assert!(parts.try_recv().is_err(), "it was reading all along");
+        assert!(deliveries.try_recv().is_err(), "it was reading all along");
         queue.stop();
         assert!(queue.write_replies_direct(12, replies));
-        assert!(parts.try_recv().unwrap().is_empty(), "it may wait to end");
+        assert!(deliveries.try_recv().unwrap().is_empty(), "it may wait to end");
         assert_eq!(queue.in_flight(), 0);
         queue.submitted(1);
-        queue.send(part(&Bytes::from_static(b"before")));
+        queue.send(delivery(&Bytes::from_static(b"before")));
         assert!(!queue.write_replies_direct(1, replies), "something waits before them");
         let mut read = [0; 21];
         client.read_exact(&mut read).await.unwrap();
@@ -274,18 +274,18 @@ mod tests {
     async fn frames_arrive_whole_and_in_order_however_they_go() {
         const FRAMES: u32 = 20_000;
         let (mut socket, mut client) = Socket::pair().await;
-        let line = Arc::clone(socket.line().unwrap());
+        let direct_writer = Arc::clone(socket.direct_writer().unwrap());
         let sockets = Sockets::new(usize::MAX >> 1, 1);
-        let (guard, mut parts) = sockets.take(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        let (guard, mut deliveries) = sockets.take(IpAddr::V4(Ipv4Addr::LOCALHOST));
         let queue = Arc::clone(&guard.queue);
-        queue.opened(&line);
+        queue.opened(&direct_writer);
         let session = tokio::spawn(async move {
             loop {
-                match line.idle_while(parts.recv()).await {
+                match direct_writer.idle_while(deliveries.recv()).await {
                     Idle::Done(Some(delivery)) => {
                         let weight = guard.queue.weight(&delivery);
-                        for part in delivery {
-                            let Part::Frame(_, frame) = part else { panic!("a frame") };
+                        for outgoing in delivery {
+                            let Outgoing::Frame(_, frame) = outgoing else { panic!("a frame") };
                             socket.write_all(&frame).await.unwrap();
                         }
                         guard.queue.written(weight);
@@ -309,7 +309,7 @@ mod tests {
                 let frame = Bytes::from(frame);
                 direct += u32::from(
                     queue.write_direct(&frame, || true) || {
-                        queue.send(part(&frame));
+                        queue.send(delivery(&frame));
                         false
                     },
                 );
