@@ -18,7 +18,7 @@ const NICER: i32 = 10;
 pub fn spawn<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'static) -> io::Result<JoinHandle<T>> {
     let (stood, stands) = mpsc::sync_channel::<()>(0);
     let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
-        stand_back();
+        lower_priority();
         drop(stood);
         work()
     })?;
@@ -27,7 +27,7 @@ pub fn spawn<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 's
     Ok(thread)
 }
 
-fn stand_back() {
+fn lower_priority() {
     // Linux keeps a nice value for each thread, contrary to POSIX (setpriority(2), "C library/kernel differences"), and
     // caps it at 19.
     let nicer = getpriority_process(None).and_then(|nice| setpriority_process(None, nice + NICER));

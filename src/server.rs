@@ -18,7 +18,7 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::middleware::map_response;
 use axum::response::{IntoResponse as _, Response};
-use sequencer_thread::{Running, Sequence};
+use sequencer_thread::{Running, SequencerInputs};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
@@ -78,7 +78,7 @@ pub enum ServerError {
     /// The port cannot be opened.
     #[error("cannot listen on {address}: {source}")]
     Listen {
-        /// Where.
+        /// The address and port.
         address: SocketAddr,
         /// What the system said.
         source: std::io::Error,
@@ -101,7 +101,7 @@ pub enum ServerError {
     #[error("no handler for SIGXFSZ: {0}")]
     Signal(std::io::Error),
     /// The sequencer's thread, or its shadow's, ended without giving a reason.
-    #[error("the sequencer died")]
+    #[error("the sequencer ended without a reason; the log has the panic")]
     Sequencer,
 }
 
@@ -137,7 +137,7 @@ impl Server {
         let (market_feed, market_batches) = market_data::feed();
         let (history_feed, history_batches) = history::feed();
         let (fan_out_feed, fanned_out) = fan_out::feed();
-        let sequence = Sequence {
+        let inputs = SequencerInputs {
             config: config.clone(),
             storage: storage.clone(),
             master,
@@ -150,7 +150,7 @@ impl Server {
                 metrics: Arc::clone(&metrics),
             },
         };
-        let (running, sequencer) = sequencer_thread::start(sequence).await?;
+        let (running, sequencer) = sequencer_thread::start(inputs).await?;
         let Running { master, port, directory, handle, seq, market, journal, stages } = running;
         let (listener, address) = port.listen()?;
         let (stop, stopping) = watch::channel(false);

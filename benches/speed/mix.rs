@@ -37,7 +37,7 @@ pub struct Step {
     pub at: Moment,
     /// By whom.
     pub by: Principal,
-    /// What.
+    /// The command.
     pub command: Command,
 }
 

@@ -15,7 +15,7 @@ use countersign::engine::Engine;
 use countersign::engine::command::{Command, Credit, EarnMove, PlaceOrder, Withdraw};
 use countersign::engine::deposits::{DepositAddress, DepositStatus};
 use countersign::engine::event::Event;
-use countersign::engine::exports::AskedExport;
+use countersign::engine::exports::RequestedExport;
 use countersign::engine::reply::Reply;
 use countersign::engine::workflows::withdrawal::WithdrawalChange;
 use countersign::gateway::passwords::{bearer_hash, code_for_step};
@@ -112,7 +112,7 @@ fn world() -> &'static (Engine, Vec<(Moment, Event)>) {
         let maker = by(Actor::ServiceUser(ServiceUserId(2)));
         let amount = decimal("1");
         let change = WithdrawalChange { asset: asset("BTC"), key: "cold-1".to_owned(), amount };
-        let export = AskedExport {
+        let export = RequestedExport {
             report: Report::Trades,
             format: Format::Csv,
             columns: None,

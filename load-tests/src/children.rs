@@ -61,7 +61,7 @@ impl RunDirectory {
         Ok(Self { path: made.map_err(LoadError::io(what()))? })
     }
 
-    /// Where it is.
+    /// The path of its directory.
     pub fn path(&self) -> &Path {
         &self.path
     }

@@ -48,7 +48,7 @@ pub enum Credential {
 /// An actor at the address it speaks from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Principal {
-    /// Who.
+    /// The actor.
     pub actor: Actor,
     /// The true peer address, v4-mapped ones as IPv4.
     pub peer: IpAddr,

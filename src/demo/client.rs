@@ -20,7 +20,7 @@ use crate::gateway::passwords::{STEP_S, code_for_step};
 use crate::server::wall_clock;
 
 /// How long a step of the story may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a one-time code must still be valid, in seconds.
 const CODE_NEEDED_S: u64 = 3;
 
@@ -66,7 +66,7 @@ impl Client {
         let req_id = self.requests;
         let message = json!({"method": method, "params": params, "req_id": req_id});
         self.socket.send(Message::text(message.to_string())).await?;
-        let deadline = tokio::time::Instant::now() + PATIENCE;
+        let deadline = tokio::time::Instant::now() + REPLY_TIMEOUT;
         loop {
             let mut frame = tokio::time::timeout_at(deadline, self.read()).await??;
             if frame["req_id"] == json!(req_id) {
@@ -92,7 +92,7 @@ impl Client {
 
     /// The next item of a channel that is `wanted`; earlier frames are dropped.
     pub async fn item(&mut self, channel: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value, Failure> {
-        let deadline = tokio::time::Instant::now() + PATIENCE;
+        let deadline = tokio::time::Instant::now() + REPLY_TIMEOUT;
         loop {
             let frame = match self.seen.pop_front() {
                 Some(frame) => frame,

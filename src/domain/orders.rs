@@ -204,7 +204,7 @@ pub struct Order {
     pub fee: Amount,
     /// Still held for it: quote for a buy, base for a sell. Nothing while it waits for its start or trigger.
     pub held: Amount,
-    /// Where it is.
+    /// Its status.
     pub status: OrderStatus,
     /// What only some orders have.
     pub terms: Option<Box<Terms>>,

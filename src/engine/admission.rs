@@ -1,8 +1,8 @@
 //! Turns a client's request into an order in the market's units: every check that needs neither the book nor the funds.
 
 use super::caller::ServiceCaller;
-use super::client_ids::Asked;
-use super::command::{AskedConditional, AskedTerms, AskedTrigger, PlaceOrder};
+use super::client_ids::OrderBody;
+use super::command::{PlaceOrder, RequestedConditional, RequestedTerms, RequestedTrigger};
 use super::fields::{positive, units};
 use super::reject::{Code, Reject};
 use super::transition::Transition;
@@ -40,7 +40,7 @@ pub(super) fn admitted(
     // A request with `validate` is never a repeat: it is told that the id is taken.
     if let Some(first) = &named
         && !asked.validate
-        && order(t, caller, asked, market, first.at).is_ok_and(|order| *first.asked == Asked::of(&order))
+        && order(t, caller, asked, market, first.at).is_ok_and(|order| *first.asked == OrderBody::of(&order))
     {
         return Ok(Admitted::Repeat(first.order));
     }
@@ -59,13 +59,10 @@ fn order(
 ) -> Result<Order, Reject> {
     let qty = quantity_or_cash(asked, market)?;
     let limit = static_limit(asked, market)?;
-    let terms = asked.terms.as_ref().map(|more| terms(asked, more, qty, market, now)).transpose()?;
-    if asked.terms.is_none() && asked.order_type.is_triggered() {
-        return Err(Reject::invalid("triggers", "an order of this type needs a trigger"));
-    }
-    if asked.terms.is_none() && asked.order_type == OrderType::Iceberg {
-        return Err(Reject::invalid("display_qty", "an iceberg order needs one"));
-    }
+    let needs_terms = asked.order_type.is_triggered() || asked.order_type == OrderType::Iceberg;
+    let empty = needs_terms.then(RequestedTerms::default);
+    let given = asked.terms.as_deref().or(empty.as_ref());
+    let terms = given.map(|given| terms(asked, given, qty, market, now)).transpose()?;
     if let Some(price) = limit {
         check_cost(market, price, qty)?;
     }
@@ -151,7 +148,7 @@ pub(super) fn check_cost(market: &Market, price: Price, qty: Quantity) -> Result
     match market.cost(price, qty) {
         Some(cost) if cost >= market.cost_min => Ok(()),
         Some(_) => Err(Reject::of(Code::CostMinimum)),
-        None => Err(Reject::invalid("order_qty", "out of range")),
+        None => Err(Reject::invalid("order_qty", "the cost is too large; give less")),
     }
 }
 
@@ -193,7 +190,13 @@ fn check_patience(asked: &PlaceOrder) -> Result<(), Reject> {
     Ok(())
 }
 
-fn terms(asked: &PlaceOrder, more: &AskedTerms, qty: Quantity, market: &Market, now: Moment) -> Result<Terms, Reject> {
+fn terms(
+    asked: &PlaceOrder,
+    more: &RequestedTerms,
+    qty: Quantity,
+    market: &Market,
+    now: Moment,
+) -> Result<Terms, Reject> {
     if more.margin {
         return Err(Reject::field(Code::Margin, "margin", "there is no margin here; leave it out"));
     }
@@ -232,7 +235,7 @@ fn terms(asked: &PlaceOrder, more: &AskedTerms, qty: Quantity, market: &Market, 
 }
 
 /// A start in the past is ignored; an end must be after now and the start, and both at most a month ahead.
-fn schedule(more: &AskedTerms, now: Moment) -> Result<(Option<Moment>, Option<Moment>), Reject> {
+fn schedule(more: &RequestedTerms, now: Moment) -> Result<(Option<Moment>, Option<Moment>), Reject> {
     let latest = now.plus_us(SCHEDULE_MAX_US);
     let start = more.effective_time.filter(|start| *start > now);
     if start.is_some_and(|start| start > latest) {
@@ -244,7 +247,7 @@ fn schedule(more: &AskedTerms, now: Moment) -> Result<(Option<Moment>, Option<Mo
     Ok((start, more.expire_time))
 }
 
-fn trigger(order_type: OrderType, asked: &AskedTrigger, market: &Market) -> Result<Trigger, Reject> {
+fn trigger(order_type: OrderType, asked: &RequestedTrigger, market: &Market) -> Result<Trigger, Reject> {
     let kind = asked.price_type.unwrap_or(order_type.usual_price_type());
     let level = price_spec(asked.price, kind, market, "triggers.price")?;
     if order_type.trails() && !level.is_distance() {
@@ -265,7 +268,7 @@ pub(super) fn trailing_limit(number: Decimal, kind: Option<PriceType>, market: &
     }
 }
 
-fn conditional(asked: &AskedConditional, market: &Market) -> Result<Conditional, Reject> {
+fn conditional(asked: &RequestedConditional, market: &Market) -> Result<Conditional, Reject> {
     let kind = asked.order_type;
     if matches!(kind, OrderType::Market | OrderType::Iceberg) {
         return Err(Reject::invalid("conditional", "a closing order is a limit order or has a trigger"));

@@ -22,7 +22,7 @@ use crate::domain::time::Moment;
 pub struct EarnMove {
     /// In which strategy.
     pub strategy: StrategyId,
-    /// How much.
+    /// The amount.
     pub amount: Decimal,
     /// Into Earn, or out of it.
     pub allocate: bool,
@@ -50,7 +50,11 @@ pub fn operate(t: &mut Transition<'_>, caller: ServiceCaller, asked: &EarnMove) 
     }
     check(t.state(), caller, &strategy, amount, asked, t.now())?;
     finish_stages(t, caller, &strategy);
-    let step = if asked.allocate { strategy.lock.way_in(t.now()) } else { strategy.lock.way_out(t.now()) };
+    let step = if asked.allocate {
+        strategy.lock.first_allocation_step(t.now())
+    } else {
+        strategy.lock.first_deallocation_step(t.now())
+    };
     let operation = EarnOperation {
         id: EarnOperationId(t.next_seq().0),
         organization: caller.organization,

@@ -173,8 +173,8 @@ fn judged(
     if moves && meets(t, market, order) && (asked.post_only || order.post_only) {
         return Err(Reject::field(Code::PostOnly, "limit_price", "the order would take; choose another limit"));
     }
-    order.held =
-        wanted(market, order, order.remaining()).ok_or_else(|| Reject::invalid("order_qty", "out of range"))?;
+    order.held = wanted(market, order, order.remaining())
+        .ok_or_else(|| Reject::invalid("order_qty", "the cost is too large; give less"))?;
     if !moves && order.qty <= before.qty {
         // Fees that were rounded up may have left less; an order that does not grow needs no more.
         order.held = order.held.min(before.held);

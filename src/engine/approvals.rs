@@ -90,7 +90,7 @@ named! {
 /// A vote.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Vote {
-    /// Whose.
+    /// The Member.
     pub member: MemberId,
     /// The name at that time.
     pub name: String,
@@ -143,7 +143,7 @@ pub struct Request {
     pub policy: Option<Verdict>,
     /// Votes in order.
     pub votes: Vec<Vote>,
-    /// Where it is.
+    /// Its state.
     pub state: RequestState,
     /// Why it failed or was rejected, or the comment given with Execute.
     pub reason: Option<String>,

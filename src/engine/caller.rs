@@ -6,7 +6,7 @@ use crate::domain::ids::{AccountId, MemberId, OrganizationId, ServiceUserId};
 /// A Service User whose key is good now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServiceCaller {
-    /// Which.
+    /// Its id.
     pub id: ServiceUserId,
     /// Its Organization.
     pub organization: OrganizationId,
@@ -19,7 +19,7 @@ pub struct ServiceCaller {
 /// A Member who may sign in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemberCaller {
-    /// Which.
+    /// Its id.
     pub id: MemberId,
     /// The Member's Organization.
     pub organization: OrganizationId,

@@ -20,7 +20,7 @@ type Key = (ServiceUserId, ClientOrderId);
 
 /// What was asked for: the part of a placed order that its client chose.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Asked {
+pub struct OrderBody {
     market: MarketId,
     side: Side,
     order_type: OrderType,
@@ -32,25 +32,25 @@ pub struct Asked {
     terms: Option<Box<Terms>>,
 }
 
-impl Asked {
+impl OrderBody {
     /// The request behind an order that was just placed, or would be.
-    pub fn of(order: &Order) -> Asked {
+    pub fn of(order: &Order) -> OrderBody {
         let Order { market, side, order_type, time_in_force, post_only, limit, qty, userref, .. } = *order;
         let terms = order.terms.as_ref().map(|terms| Box::new(terms.asked()));
         // A quantity computed from a quote amount depends on the book; the amount is among the terms.
         let qty = if terms.as_ref().is_none_or(|terms| terms.cash.is_none()) { qty } else { Quantity::ZERO };
         let limit = limit.filter(|_| terms.as_ref().is_none_or(|terms| terms.limit.is_none()));
-        Asked { market, side, order_type, time_in_force, post_only, limit, qty, userref, terms }
+        OrderBody { market, side, order_type, time_in_force, post_only, limit, qty, userref, terms }
     }
 }
 
 /// The order that an id was given to.
 #[derive(Clone, Copy, Debug)]
 pub struct GivenOrder<'a> {
-    /// Which.
+    /// The order.
     pub order: OrderId,
     /// The request that it was placed with.
-    pub asked: &'a Asked,
+    pub asked: &'a OrderBody,
     /// When it was accepted.
     pub at: Moment,
 }
@@ -59,7 +59,7 @@ pub struct GivenOrder<'a> {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Given {
     order: OrderId,
-    asked: Asked,
+    asked: OrderBody,
     /// From this moment the id is free, if the order has ended.
     until: Moment,
 }
@@ -109,7 +109,7 @@ impl ClientIds {
             }
         }
         if let Some(id) = order.cl_ord_id {
-            let new = Given { order: order.id, asked: Asked::of(order), until: until(order) };
+            let new = Given { order: order.id, asked: OrderBody::of(order), until: until(order) };
             let (index, _) = given.insert((order.owner, id), new);
             due.push_back(index);
         }

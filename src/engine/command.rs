@@ -6,11 +6,11 @@ use super::approvals::Decision;
 use super::deposits::{DepositAddress, DepositStatus};
 use super::earn::{AutoCompound, LockType, YieldSource};
 use super::event::Event;
-use super::exports::AskedExport;
+use super::exports::RequestedExport;
 use super::freezes::FreezeScope;
 use super::members::Kyc;
 pub use super::order_requests::{
-    AmendOrder, AskedConditional, AskedTerms, AskedTrigger, EditOrder, OrderRef, PlaceOrder,
+    AmendOrder, EditOrder, OrderRef, PlaceOrder, RequestedConditional, RequestedTerms, RequestedTrigger,
 };
 use super::service_users::KeyRef;
 use super::workflows::withdrawal::WithdrawalChange;
@@ -67,14 +67,14 @@ pub enum Command {
     Tick,
     /// A verified signature with this nonce opens a session or asks for a WebSocket token (rule 3).
     OpenSession {
-        /// Whose.
+        /// The key.
         key: KeyRef,
         /// The nonce signed.
         nonce: u64,
     },
     /// Password and code were verified; open a session (rules 15, 16).
     OpenMemberSession {
-        /// Whose.
+        /// The Member.
         member: MemberId,
         /// The code's step.
         step: u64,
@@ -171,12 +171,12 @@ pub enum Command {
         step: Option<u64>,
     },
     /// `export_add`
-    AddExport(AskedExport),
+    AddExport(RequestedExport),
     /// `export_remove`
     RemoveExport(ExportId),
     /// The server has written an export's file.
     FinishExport {
-        /// Which.
+        /// The export.
         export: ExportId,
         /// When it was begun.
         started: Moment,
@@ -225,7 +225,7 @@ pub enum Command {
     CreditDeposit(Credit),
     /// `settle_withdrawal` and `fail_withdrawal` (rule 37)
     FinishWithdrawal {
-        /// Which.
+        /// The withdrawal.
         withdrawal: WithdrawalId,
         /// Paid, or why not.
         result: CustodyResult,
@@ -255,7 +255,7 @@ pub enum Command {
     },
     /// `set_kyc`
     SetKyc {
-        /// Whose.
+        /// The Member.
         member: MemberId,
         /// The new status.
         kyc: Kyc,

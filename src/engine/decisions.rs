@@ -73,7 +73,10 @@ pub fn judge(
 ) -> Result<Judged, Reject> {
     let Some(policy) = change.governed().governing(&state.policies, organization) else { return Ok(None) };
     if !execute && state.approvals.pending_count(organization) >= REQUESTS_OPEN_MAX {
-        return Err(Reject::of(Code::LimitReached));
+        return Err(Reject::advised(
+            Code::LimitReached,
+            format!("at most {REQUESTS_OPEN_MAX} pending requests; decide or cancel some first"),
+        ));
     }
     let verdict = policy.verdict(draft.subject.as_ref());
     Ok(Some((policy, verdict)))
@@ -275,7 +278,7 @@ fn complete(t: &mut Transition<'_>, mut request: Request, state: RequestState) -
 /// Ends a request that was not carried out, and releases what it held.
 fn finish(t: &mut Transition<'_>, mut request: Request, state: RequestState, reason: String) -> Request {
     if let Some(withdrawal) = request.withdrawal {
-        withdrawals::give_up(t, withdrawal, &reason);
+        withdrawals::cancel_unreleased(t, withdrawal, &reason);
     }
     request.state = state;
     request.reason = Some(reason);
@@ -358,7 +361,7 @@ pub fn verdict_under(request: &Request, policies: &Policies) -> Option<Verdict> 
 /// After a policy changed: judges pending requests again and, where the verdict differs, pushes them with their new
 /// digest (rules 20, 24). One with enough votes against it now ends; one with enough votes for it waits for one more,
 /// because nobody gave a code for it in its new form. `by` is the request that changed the policy.
-pub fn restate(t: &mut Transition<'_>, organization: OrganizationId, by: RequestId) {
+pub fn reevaluate_pending(t: &mut Transition<'_>, organization: OrganizationId, by: RequestId) {
     for mut request in t.state().approvals.pending(organization) {
         // A request whose time is over ends with the next tick, whatever the policy says by then.
         let stands = request.id != by && request.is_open(t.now());

@@ -55,7 +55,7 @@ named! {
 pub struct Deposit {
     /// Its `refid`.
     pub id: DepositId,
-    /// Whose.
+    /// The Organization.
     pub organization: OrganizationId,
     /// To which account.
     pub account: AccountId,
@@ -73,7 +73,7 @@ pub struct Deposit {
     pub txid: String,
     /// When it was first reported.
     pub created_at: Moment,
-    /// Where it is.
+    /// Its status.
     pub status: DepositStatus,
 }
 
@@ -229,7 +229,11 @@ pub fn credit(t: &mut Transition<'_>, credit: &Credit) -> Result<Reply, Reject> 
         return Err(Reject::field(Code::InvalidFundingAmount, "amount", "below the asset's least deposit"));
     }
     if *status == DepositStatus::Success && !state.ledger.has_room(asset.id, amount) {
-        return Err(Reject::field(Code::InvalidFundingAmount, "amount", "out of range"));
+        return Err(Reject::field(
+            Code::InvalidFundingAmount,
+            "amount",
+            "the venue would hold more of the asset than can be counted; give less",
+        ));
     }
     let pending = reported.and_then(|reported| state.deposits.transfers.get(reported.id.0)).cloned();
     let deposit = match pending {

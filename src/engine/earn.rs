@@ -116,7 +116,7 @@ pub enum EarnStep {
 pub struct EarnOperation {
     /// Its id, which it keeps through all its steps.
     pub id: EarnOperationId,
-    /// Whose.
+    /// The Organization.
     pub organization: OrganizationId,
     /// Of which account.
     pub account: AccountId,
@@ -126,7 +126,7 @@ pub struct EarnOperation {
     pub strategy: StrategyId,
     /// Its asset.
     pub asset: AssetId,
-    /// How much.
+    /// The amount.
     pub amount: Amount,
     /// The step it is at.
     pub step: EarnStep,
@@ -210,7 +210,7 @@ impl LockType {
     }
 
     /// The first step of an allocation.
-    pub fn way_in(self, at: Moment) -> EarnStep {
+    pub fn first_allocation_step(self, at: Moment) -> EarnStep {
         match self.periods().bonding_s {
             0 => EarnStep::Allocated,
             bonding_s => EarnStep::Bonding(after(at, bonding_s)),
@@ -218,7 +218,7 @@ impl LockType {
     }
 
     /// The first step of a deallocation.
-    pub fn way_out(self, at: Moment) -> EarnStep {
+    pub fn first_deallocation_step(self, at: Moment) -> EarnStep {
         match self.periods().exit_queue_s {
             0 => self.unbonding(at),
             exit_queue_s => EarnStep::ExitQueue(after(at, exit_queue_s)),

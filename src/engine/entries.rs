@@ -51,7 +51,7 @@ impl Source {
 pub struct Entry {
     /// Its id, which is its offset.
     pub id: LedgerId,
-    /// Whose.
+    /// The account.
     pub account: AccountId,
     /// In which wallet.
     pub wallet: Wallet,

@@ -39,7 +39,7 @@ pub struct Trade {
     pub market: MarketId,
     /// The maker's price.
     pub price: Price,
-    /// How much.
+    /// The quantity.
     pub qty: Quantity,
     /// `floor(price × qty)`, the same on both sides.
     pub cost: Amount,
@@ -81,7 +81,7 @@ pub enum Event {
     MemberChanged(Box<Member>),
     /// A one-time code was spent.
     CodeSpent {
-        /// Whose.
+        /// The Member.
         member: MemberId,
         /// On what.
         purpose: CodePurpose,
@@ -101,7 +101,7 @@ pub enum Event {
     },
     /// A key opened a session or asked for a token with this nonce.
     NonceUsed {
-        /// Whose.
+        /// The key.
         key: KeyRef,
         /// The version of its credential.
         credential: u32,
@@ -160,7 +160,7 @@ pub enum Event {
     },
     /// A withdrawal address may be used from now on.
     AddressAdded {
-        /// Whose.
+        /// The Organization.
         organization: OrganizationId,
         /// Of which asset.
         asset: AssetId,
@@ -171,7 +171,7 @@ pub enum Event {
     },
     /// A withdrawal address is gone.
     AddressRemoved {
-        /// Whose.
+        /// The Organization.
         organization: OrganizationId,
         /// Of which asset.
         asset: AssetId,
@@ -189,7 +189,7 @@ pub enum Event {
     PolicySet(Policy),
     /// A workflow is no longer governed by a policy.
     PolicyRemoved {
-        /// Whose.
+        /// The Organization.
         organization: OrganizationId,
         /// Of which workflow.
         workflow: Workflow,
@@ -198,19 +198,19 @@ pub enum Event {
     Frozen(Freeze),
     /// The freeze was ended by votes.
     Unfrozen {
-        /// Whose.
+        /// The Organization.
         organization: OrganizationId,
     },
     /// An account's dead man's switch was armed, disarmed or has fired.
     SwitchSet {
-        /// Whose.
+        /// The account.
         account: AccountId,
         /// When it fires.
         at: Option<Moment>,
     },
     /// A Member canceled the open orders of a Service User; an event for each order comes before.
     OrdersStopped {
-        /// Whose.
+        /// The Organization.
         organization: OrganizationId,
         /// Of which Service User.
         service_user: ServiceUserId,
@@ -250,7 +250,7 @@ pub enum Event {
     TriggerMoved(Order),
     /// The venue operator opened a market, or closed it to some orders.
     MarketStatusSet {
-        /// Which.
+        /// The market.
         market: MarketId,
         /// Its status from now on.
         status: MarketStatus,

@@ -27,7 +27,7 @@ const PAGE: usize = 64;
 
 /// What `export_add` gives.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AskedExport {
+pub struct RequestedExport {
     /// What it contains.
     pub report: Report,
     /// The form of the file.
@@ -45,7 +45,7 @@ pub struct AskedExport {
 pub struct Export {
     /// Its id: the sequence as of which it is made.
     pub id: ExportId,
-    /// Whose.
+    /// The Organization.
     pub organization: OrganizationId,
     /// Of which account.
     pub account: AccountId,
@@ -171,7 +171,7 @@ pub fn of(
 }
 
 /// `export_add`. The key's query dates limit its contents for good; if they change later, the export may be hidden.
-pub fn add(t: &mut Transition<'_>, caller: ServiceCaller, asked: &AskedExport) -> Result<Reply, Reject> {
+pub fn add(t: &mut Transition<'_>, caller: ServiceCaller, asked: &RequestedExport) -> Result<Reply, Reject> {
     if asked.description.len() > COMMENT_BYTES_MAX || asked.description.chars().any(char::is_control) {
         return Err(Reject::invalid("description", "give at most 500 bytes without control characters"));
     }

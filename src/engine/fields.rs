@@ -49,7 +49,7 @@ pub(super) fn check_comment(field: &'static str, comment: Option<&str>) -> Resul
 pub(super) fn units(number: Decimal, decimals: u8, field: &'static str) -> Result<i64, Reject> {
     number.units(decimals).map_err(|error| match error {
         DecimalError::ExcessDecimals => Reject::invalid(field, format!("give at most {decimals} decimals")),
-        DecimalError::Malformed | DecimalError::OutOfRange => Reject::invalid(field, "out of range"),
+        DecimalError::Malformed | DecimalError::OutOfRange => Reject::invalid(field, "too large; give less"),
     })
 }
 

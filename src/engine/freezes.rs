@@ -30,7 +30,7 @@ named! {
 /// A freeze of an Organization.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Freeze {
-    /// Whose.
+    /// The Organization.
     pub organization: OrganizationId,
     /// What it stops.
     pub scope: FreezeScope,

@@ -2,70 +2,15 @@
 
 use std::ops::ControlFlow;
 
+use super::book_walk::walk;
 use super::event::Fill;
 use super::reject::{Code, Reject};
 use super::state::State;
 use crate::domain::markets::Market;
-use crate::domain::money::{Amount, Price, Quantity};
+use crate::domain::money::{Amount, Quantity};
 use crate::domain::orders::{Order, OrderStatus, Side};
-use crate::domain::terms::{FeeCurrency, SelfTrade};
+use crate::domain::terms::FeeCurrency;
 use crate::domain::time::Moment;
-
-/// Whether `order` would trade with a resting order at `price`.
-pub(super) fn reaches(order: &Order, price: Price) -> bool {
-    match (order.limit, order.side) {
-        (None, _) => true,
-        (Some(limit), Side::Buy) => price <= limit,
-        (Some(limit), Side::Sell) => price >= limit,
-    }
-}
-
-/// Passes to `each` the fills that `order` would have in the current book, one per maker, until `each` has seen enough
-/// or the order would meet its own Organization and end. As in the book, an iceberg's next slice comes after everything
-/// else at its price.
-pub(super) fn walk(
-    state: &State,
-    order: &Order,
-    now: Moment,
-    mut each: impl FnMut(Quantity, Price) -> ControlFlow<()>,
-) -> ControlFlow<()> {
-    let own = |maker: &Order| maker.organization == order.organization;
-    let passes_own = order.self_trade() == SelfTrade::CancelOldest;
-    for (price, _, queue) in state.orders.book(order.market).levels(order.side.opposite()) {
-        if !reaches(order, price) {
-            break;
-        }
-        let live = queue.filter(|maker| state.is_live(maker, now));
-        let mut hides = false;
-        for maker in live.clone() {
-            match (own(maker), passes_own) {
-                (true, true) => continue,
-                (true, false) => return ControlFlow::Break(()),
-                (false, _) => {}
-            }
-            each(maker.visible(), price)?;
-            hides |= maker.visible() < maker.remaining();
-        }
-        let mut round = 0;
-        while std::mem::take(&mut hides) {
-            for maker in live.clone().filter(|maker| !own(maker)) {
-                let Some((behind, size)) = hidden(maker, round) else { continue };
-                each(Quantity(behind.min(size)), price)?;
-                hides |= behind > size;
-            }
-            round += 1;
-        }
-    }
-    ControlFlow::Continue(())
-}
-
-/// What an iceberg still hides after its current slice and `round` more, and the size of a slice.
-fn hidden(maker: &Order, round: i64) -> Option<(i64, i64)> {
-    let display = maker.terms.as_ref()?.display?;
-    let size = display.size.0.max(1);
-    let behind = maker.remaining().0.saturating_sub(display.shown.0).saturating_sub(size.saturating_mul(round));
-    (behind > 0).then_some((behind, size))
-}
 
 /// What the order must hold: a sell its base, a limit buy its cost at the limit, a market buy the cost of walking the
 /// book, plus the taker's fee where that is paid in the same currency. The walk stops beyond `funds`.
@@ -80,7 +25,7 @@ pub(super) fn needed(
         (Side::Buy, None) => walked(state, market, order, now, funds),
         (Side::Buy, Some(_)) | (Side::Sell, _) => wanted(market, order, order.remaining()),
     };
-    let sum = sum.ok_or_else(|| Reject::invalid("order_qty", "out of range"))?;
+    let sum = sum.ok_or_else(|| Reject::invalid("order_qty", "the cost is too large; give less"))?;
     if sum > funds { Err(Reject::of(Code::InsufficientFunds)) } else { Ok(sum) }
 }
 

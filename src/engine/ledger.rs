@@ -38,7 +38,7 @@ pub enum Party {
 /// One line of a movement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Posting {
-    /// Whose.
+    /// The party.
     pub party: Party,
     /// Of what.
     pub asset: AssetId,

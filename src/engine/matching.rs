@@ -2,8 +2,9 @@
 
 use std::ops::ControlFlow;
 
+use super::book_walk::{reaches, walk};
 use super::event::{Event, Fill, Trade};
-use super::holds::{after_fill, reaches, walk};
+use super::holds::after_fill;
 use super::ledger::{Movement, Party, Wallet};
 use super::transition::Transition;
 use crate::domain::markets::Market;

@@ -144,7 +144,7 @@ impl Member {
 pub struct MemberSession {
     /// SHA-256 of the cookie.
     pub cookie_hash: [u8; 32],
-    /// Whose.
+    /// The Member.
     pub member: MemberId,
     /// The Member's Organization.
     pub organization: OrganizationId,
@@ -345,8 +345,7 @@ pub fn open_session(
     let ends_at = t.now().plus_us(MEMBER_SESSION_US);
     t.emit(Event::CodeSpent { member, purpose: CodePurpose::SignIn, step });
     t.emit(Event::SessionOpened(MemberSession { cookie_hash, member, organization, ends_at }));
-    let (actor, credential) = (Actor::Member(member), Credential::Session(cookie_hash));
-    Ok(Reply::Bound(Box::new(Bound { actor, credential, at: t.state().seq })))
+    Ok(Reply::Bound(Bound::of(Actor::Member(member), Credential::Session(cookie_hash), t.state().seq)))
 }
 
 /// Signs a Member out.
@@ -408,7 +407,7 @@ pub fn confirm_invitation(
 pub fn create_organization(t: &mut Transition<'_>, name: &str, invitees: &[Invitee]) -> Result<Reply, Reject> {
     let members = &t.state().members;
     if members.organizations.len() >= ORGANIZATIONS_MAX {
-        return Err(Reject::of(Code::LimitReached));
+        return Err(Reject::advised(Code::LimitReached, format!("at most {ORGANIZATIONS_MAX} Organizations")));
     }
     check_name("name", name)?;
     if members.organizations.iter().any(|other| other.name == name) {

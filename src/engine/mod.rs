@@ -10,6 +10,7 @@ mod allocations;
 pub mod amendments;
 pub mod approvals;
 pub mod book;
+mod book_walk;
 pub mod caller;
 mod claims;
 pub mod client_ids;
@@ -144,13 +145,13 @@ impl Engine {
             return Err(Reject::of(Code::Halted));
         }
         if let Caller::Service(service) = caller {
-            self.rates.check(&self.state, service, command, (now, clock))?;
+            self.rates.check(&self.state, service, command, now, clock)?;
         }
         let mut transition = Transition::new(&mut self.state, &mut self.events, clock);
         let result = dispatch(&mut transition, by, caller, command);
         assert!(result.is_ok() || self.events.is_empty(), "a refusal emits nothing");
         if let Caller::Service(service) = caller {
-            self.rate = self.rates.charge(service, command, (&result, &self.events), (now, clock));
+            self.rate = self.rates.charge(service, command, &result, &self.events, now, clock);
         }
         result
     }

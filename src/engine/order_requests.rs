@@ -33,14 +33,14 @@ pub struct PlaceOrder {
     /// Refuse it after this moment.
     pub deadline: Option<Moment>,
     /// What only some orders have.
-    pub terms: Option<Box<AskedTerms>>,
+    pub terms: Option<Box<RequestedTerms>>,
 }
 
 /// What only some orders have, in the client's numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AskedTerms {
+pub struct RequestedTerms {
     /// What makes it live.
-    pub trigger: Option<AskedTrigger>,
+    pub trigger: Option<RequestedTrigger>,
     /// How the limit is given.
     pub limit_price_type: Option<PriceType>,
     /// What an iceberg shows.
@@ -56,7 +56,7 @@ pub struct AskedTerms {
     /// What happens where it meets an order of its own Organization.
     pub stp_type: SelfTrade,
     /// What each fill places.
-    pub conditional: Option<AskedConditional>,
+    pub conditional: Option<RequestedConditional>,
     /// It may only reduce a position.
     pub reduce_only: bool,
     /// It asks for borrowed funds.
@@ -67,7 +67,7 @@ pub struct AskedTerms {
 
 /// A trigger as it was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AskedTrigger {
+pub struct RequestedTrigger {
     /// The price watched.
     pub reference: PriceReference,
     /// The price, absolute or as a distance.
@@ -78,7 +78,7 @@ pub struct AskedTrigger {
 
 /// A closing order as it was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AskedConditional {
+pub struct RequestedConditional {
     /// Its type.
     pub order_type: OrderType,
     /// Its limit, and how it is given.

@@ -85,7 +85,7 @@ pub struct PolicyTerms {
 /// The policy of a workflow.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
-    /// Whose.
+    /// The Organization.
     pub organization: OrganizationId,
     /// Of which workflow.
     pub workflow: Workflow,

@@ -35,7 +35,7 @@ pub enum Query {
     BindMember([u8; 32]),
     /// The snapshot of a channel; the release step registers the subscriber at that point (rule 42).
     Subscribe {
-        /// Which.
+        /// The channel.
         channel: Operation,
         /// Whether `executions` begins with the open orders, of which there may be many: a client that resumes from an
         /// offset or wants no snapshot does not need them, unless the key may not see the past behind the ring.
@@ -180,7 +180,7 @@ impl OrderFilter {
 /// Permission to read the audit log of an Organization.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AuditGrant {
-    /// Whose.
+    /// The Organization.
     pub organization: OrganizationId,
     /// The tables must have reached this event before they answer.
     pub reached: Seq,

@@ -67,17 +67,29 @@ impl Default for Rates {
     }
 }
 
+/// Whose command is counted, by which allowance, and when: by the stamp `now` and by the wall clock.
+#[derive(Clone, Copy)]
+struct Charging {
+    caller: ServiceCaller,
+    allowance: Allowance,
+    now: Moment,
+    clock: Moment,
+}
+
 impl Rates {
     /// Counters of these tiers, all at zero.
     pub fn new(tiers: Tiers) -> Rates {
         Rates { tiers, counters: BTreeMap::new() }
     }
 
-    fn allowance(&self, caller: ServiceCaller) -> Option<Allowance> {
-        self.tiers.of(caller.organization).allowance()
+    /// `None` for a caller whose commands are not counted.
+    fn charging(&self, caller: ServiceCaller, now: Moment, clock: Moment) -> Option<Charging> {
+        let allowance = self.tiers.of(caller.organization).allowance()?;
+        Some(Charging { caller, allowance, now, clock })
     }
 
-    fn count(&mut self, caller: ServiceCaller, market: MarketId, allowance: Allowance, clock: Moment) -> u64 {
+    fn count(&mut self, charging: Charging, market: MarketId) -> u64 {
+        let Charging { caller, allowance, clock, .. } = charging;
         let Some(counter) = self.counters.get_mut(&(caller.id, market)) else { return 0 };
         // From where a clock was set back to, time passes again.
         counter.at = counter.at.min(clock);
@@ -93,18 +105,18 @@ impl Rates {
         state: &State,
         caller: ServiceCaller,
         command: &Command,
-        (now, clock): (Moment, Moment),
+        now: Moment,
+        clock: Moment,
     ) -> Result<(), Reject> {
-        let Some(allowance) = self.allowance(caller) else { return Ok(()) };
+        let Some(charging) = self.charging(caller, now, clock) else { return Ok(()) };
         let (each, asked) = match command {
             Command::PlaceOrder(asked) => (FIXED, std::slice::from_ref(asked)),
             Command::PlaceBatch(all) => (OF_BATCH, &all[..]),
             Command::AmendOrder(asked) => {
-                return self.check_change(state, caller, (Act::Amend, &asked.order), allowance, (now, clock));
+                return self.check_change(state, charging, Act::Amend, &asked.order);
             }
             Command::EditOrder(asked) if !asked.validate => {
-                let which = OrderRef::Id(asked.order);
-                return self.check_change(state, caller, (Act::Edit, &which), allowance, (now, clock));
+                return self.check_change(state, charging, Act::Edit, &OrderRef::Id(asked.order));
             }
             _ => return Ok(()),
         };
@@ -112,11 +124,11 @@ impl Rates {
         let Some(first) = asked.first().filter(|first| !first.validate) else { return Ok(()) };
         let Ok(market) = state.reference.find_market(&first.symbol) else { return Ok(()) };
         let mut fits = |orders: usize| {
-            if state.orders.open_in(caller.account, market.id) + orders > allowance.open_orders {
-                let advice = format!("at most {} open orders in a pair; cancel some", allowance.open_orders);
+            if state.orders.open_in(caller.account, market.id) + orders > charging.allowance.open_orders {
+                let advice = format!("at most {} open orders in a pair; cancel some", charging.allowance.open_orders);
                 return Err(Reject::field(Code::OrdersLimit, "symbol", advice));
             }
-            self.room(caller, market.id, allowance, each * orders as u64, clock)
+            self.room(charging, market.id, each * orders as u64)
         };
         // Client ids are looked up only if there is not room for all.
         fits(asked.len()).or_else(|_| {
@@ -125,29 +137,15 @@ impl Rates {
         })
     }
 
-    fn check_change(
-        &mut self,
-        state: &State,
-        caller: ServiceCaller,
-        (act, which): (Act, &OrderRef),
-        allowance: Allowance,
-        (now, clock): (Moment, Moment),
-    ) -> Result<(), Reject> {
-        match state.orders.find(caller, which).first().and_then(|id| state.orders.get(*id)) {
-            Some(order) => self.room(caller, order.market, allowance, FIXED + penalty(act, order, now), clock),
+    fn check_change(&mut self, state: &State, charging: Charging, act: Act, which: &OrderRef) -> Result<(), Reject> {
+        match state.orders.find(charging.caller, which).first().and_then(|id| state.orders.get(*id)) {
+            Some(order) => self.room(charging, order.market, FIXED + penalty(act, order, charging.now)),
             None => Ok(()),
         }
     }
 
-    fn room(
-        &mut self,
-        caller: ServiceCaller,
-        market: MarketId,
-        allowance: Allowance,
-        cost: u64,
-        clock: Moment,
-    ) -> Result<(), Reject> {
-        let count = self.count(caller, market, allowance, clock);
+    fn room(&mut self, charging: Charging, market: MarketId, cost: u64) -> Result<(), Reject> {
+        let (count, allowance) = (self.count(charging, market), charging.allowance);
         let Some(over) = (count + cost).checked_sub(allowance.threshold).filter(|over| *over > 0) else {
             return Ok(());
         };
@@ -162,20 +160,22 @@ impl Rates {
         &mut self,
         caller: ServiceCaller,
         command: &Command,
-        (result, events): (&Result<Reply, Reject>, &[Event]),
-        (now, clock): (Moment, Moment),
+        result: &Result<Reply, Reject>,
+        events: &[Event],
+        now: Moment,
+        clock: Moment,
     ) -> Option<Rate> {
-        let allowance = self.allowance(caller)?;
+        let charging = self.charging(caller, now, clock)?;
         let costs = || costs(command, result, events, now);
         for (market, cost) in costs() {
-            let count = self.count(caller, market, allowance, clock) + cost;
+            let count = self.count(charging, market) + cost;
             self.counters.insert((caller.id, market), Counter { count, at: clock });
         }
         // Of several pairs only one is reported.
-        let told = costs().map(|(market, _)| market).max()?;
-        let cost = costs().filter(|(market, _)| *market == told).map(|(_, cost)| cost).sum();
-        let count = self.count(caller, told, allowance, clock);
-        Some(Rate { cost, count, threshold: allowance.threshold })
+        let reported = costs().map(|(market, _)| market).max()?;
+        let cost = costs().filter(|(market, _)| *market == reported).map(|(_, cost)| cost).sum();
+        let count = self.count(charging, reported);
+        Some(Rate { cost, count, threshold: charging.allowance.threshold })
     }
 }
 

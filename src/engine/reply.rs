@@ -26,6 +26,13 @@ pub struct Bound {
     pub at: Seq,
 }
 
+impl Bound {
+    /// That `actor` was admitted by `credential` after the event `at`.
+    pub fn of(actor: Actor, credential: Credential, at: Seq) -> Box<Bound> {
+        Box::new(Bound { actor, credential, at })
+    }
+}
+
 /// An order that was accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Placed {
@@ -81,7 +88,7 @@ pub enum Reply {
     Withdrawal(Box<WithdrawalSummary>),
     /// `withdraw_cancel`
     WithdrawalCanceled {
-        /// Which.
+        /// Its id.
         id: WithdrawalId,
         /// Whether it worked.
         canceled: bool,
@@ -110,7 +117,7 @@ pub enum Reply {
         id: DepositId,
         /// The operator's transaction id.
         txid: String,
-        /// Where it is.
+        /// Its status.
         status: DepositStatus,
     },
     /// `halt` and `resume`: why the venue is halted, if it is.

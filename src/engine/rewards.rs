@@ -32,7 +32,7 @@ pub fn pay(
         };
     }
     if !state.ledger.has_room(strategy.asset, amount) {
-        return Err(Reject::invalid("amount", "out of range"));
+        return Err(Reject::invalid("amount", "the venue would hold more of the asset than can be counted; give less"));
     }
     let earning: Vec<(AccountId, Amount)> = state
         .earn

@@ -66,7 +66,7 @@ pub struct ServiceUser {
     /// The Member who edited it last.
     pub editor: Option<MemberId>,
     /// Who may still take the secret of its first key, or of `rotation`.
-    pub claim: Option<Claim>,
+    pub claim: Option<SecretClaim>,
     /// The key that replaces this one once it is claimed.
     pub rotation: Option<Rotation>,
     /// The key before, still valid for a while beside the present one.
@@ -101,7 +101,7 @@ pub struct PreviousKey {
 
 /// Who may still take a created key's secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Claim {
+pub struct SecretClaim {
     /// The request that made the key.
     pub request: RequestId,
     /// Its initiator.
@@ -405,8 +405,7 @@ pub fn open_session(t: &mut Transition<'_>, by: &Principal, key: KeyRef, nonce: 
         return Err(Reject::field(Code::InvalidNonce, "nonce", advice));
     }
     t.emit(Event::NonceUsed { key, credential, nonce });
-    let (actor, credential) = (key.actor(), by.credential);
-    Ok(Reply::Bound(Box::new(Bound { actor, credential, at: t.state().seq })))
+    Ok(Reply::Bound(Bound::of(key.actor(), by.credential, t.state().seq)))
 }
 
 /// Puts a changed record into force, with everything that follows in the same journal entry (rule 9): a key that

@@ -1,10 +1,11 @@
 //! `add_order`, `batch_add` and the cancels: which orders may go live, and the replies.
 
 use super::admission::{self, Admitted};
+use super::book_walk::reaches;
 use super::caller::ServiceCaller;
 use super::command::{OrderRef, PlaceOrder};
 use super::event::Event;
-use super::holds::{bought_for, needed, reaches};
+use super::holds::{bought_for, needed};
 use super::matching::{end, run};
 use super::orders::held_asset;
 use super::reject::{Code, Reject};

@@ -23,7 +23,7 @@ use crate::domain::text::{AssetCode, Symbol};
 pub fn add_asset(t: &mut Transition<'_>, asked: &NewAsset) -> Result<Reply, Reject> {
     let reference = &t.state().reference;
     if reference.assets().len() >= ASSETS_MAX {
-        return Err(Reject::of(Code::LimitReached));
+        return Err(Reject::advised(Code::LimitReached, format!("at most {ASSETS_MAX} assets")));
     }
     let upper = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit();
     if asked.code.is_empty() || !asked.code.bytes().all(upper) {
@@ -65,7 +65,7 @@ pub fn add_market(t: &mut Transition<'_>, asked: &NewMarket) -> Result<Reply, Re
 fn checked_market(t: &Transition<'_>, asked: &NewMarket) -> Result<Market, Reject> {
     let reference = &t.state().reference;
     if reference.markets().len() >= MARKETS_MAX {
-        return Err(Reject::of(Code::LimitReached));
+        return Err(Reject::advised(Code::LimitReached, format!("at most {MARKETS_MAX} markets")));
     }
     if reference.find_market(&asked.symbol).is_ok() {
         return Err(Reject::field(Code::Exists, "symbol", "choose another pair"));
@@ -129,7 +129,7 @@ pub fn add_strategy(t: &mut Transition<'_>, asked: &NewStrategy) -> Result<Reply
 fn checked_strategy(t: &Transition<'_>, asked: &NewStrategy) -> Result<Strategy, Reject> {
     let state = t.state();
     if state.earn.strategies().len() >= EARN_STRATEGIES_MAX {
-        return Err(Reject::of(Code::LimitReached));
+        return Err(Reject::advised(Code::LimitReached, format!("at most {EARN_STRATEGIES_MAX} strategies")));
     }
     let asset = state.reference.find_asset(&asked.asset)?;
     let periods = match asked.lock {

@@ -39,15 +39,12 @@ pub(super) fn answer(
         // Its token was verified; here is checked whether the key is still good for a socket (rule 5).
         (Query::Bind(key), _) => {
             admit_key(state, *key, by, now)?;
-            let (actor, credential) = (key.actor(), by.credential);
-            Ok(View::Bound(Box::new(Bound { actor, credential, at: state.seq })))
+            Ok(View::Bound(Bound::of(key.actor(), by.credential, state.seq)))
         }
         (Query::BindMember(cookie_hash), _) => {
-            let credential = Credential::Session(*cookie_hash);
             let member = state.members.session(cookie_hash, now).ok_or(Code::InvalidSession)?;
             let member = state.members.caller(member)?;
-            let actor = Actor::Member(member.id);
-            Ok(View::Bound(Box::new(Bound { actor, credential, at: state.seq })))
+            Ok(View::Bound(Bound::of(Actor::Member(member.id), Credential::Session(*cookie_hash), state.seq)))
         }
         (_, Caller::Service(service)) => for_service_user(state, now, service, query),
         (_, Caller::Member(member)) => for_member(state, now, member, query),
@@ -111,7 +108,13 @@ fn for_service_user(state: &State, now: Moment, caller: ServiceCaller, query: &Q
             View::Assets(all.iter().filter(|asset| filter.admits(asset)).cloned().collect())
         }
         Query::Addresses(_, filter) => addresses(state, now, caller.organization, filter)?,
-        Query::WithdrawInfo(change) => View::WithdrawInfo(Box::new(withdrawals::info(state, caller, change, now)?)),
+        Query::WithdrawInfo(change) => View::WithdrawInfo(Box::new(withdrawals::info(
+            state,
+            account,
+            change,
+            InitiatorId::ServiceUser(caller.id),
+            now,
+        )?)),
         _ => return Err(Reject::of(Code::PermissionDenied)),
     })
 }
@@ -253,7 +256,7 @@ fn explain(
         Some(id) => InitiatorId::ServiceUser(state.keys.find(caller.organization, id)?.id),
         None => InitiatorId::Member(caller.id),
     };
-    let (_, _, verdict) = withdrawals::verdict(state, caller.account, change, initiator, now)?;
+    let verdict = withdrawals::info(state, caller.account, change, initiator, now)?.verdict;
     let voters =
         verdict.as_ref().map(|verdict| Electorate::now(state).voters_for(caller.organization, initiator, verdict));
     Ok(View::Explained(verdict, members_with_names(state, voters.unwrap_or_default())))

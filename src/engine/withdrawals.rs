@@ -11,7 +11,7 @@ use super::decisions;
 use super::event::Event;
 use super::fields::{self, check_comment, check_txid};
 use super::ledger::{Ledger, Movement, Party, Wallet};
-use super::policy::{Subject, Verdict};
+use super::policy::Subject;
 use super::query::WithdrawInfo;
 use super::reject::{Code, Reject};
 use super::reply::Reply;
@@ -22,6 +22,7 @@ use super::transition::Transition;
 use super::workflows::withdrawal::WithdrawalChange;
 use super::workflows::{Change, Governed as _, InitiationContext};
 use crate::domain::assets::Asset;
+use crate::domain::decimal::units_text;
 use crate::domain::ids::{AccountId, AssetId, OrganizationId, RequestId, ServiceUserId, WithdrawalId};
 use crate::domain::money::Amount;
 use crate::domain::text::ClientId;
@@ -71,7 +72,7 @@ pub enum WithdrawalStatus {
 pub struct Withdrawal {
     /// Its `refid`.
     pub id: WithdrawalId,
-    /// Whose.
+    /// The Organization.
     pub organization: OrganizationId,
     /// From which account.
     pub account: AccountId,
@@ -93,7 +94,7 @@ pub struct Withdrawal {
     pub request: Option<RequestId>,
     /// When it was asked for.
     pub created_at: Moment,
-    /// Where it is.
+    /// Its status.
     pub status: WithdrawalStatus,
     /// Why it ended, for `info`.
     pub reason: Option<String>,
@@ -138,7 +139,7 @@ pub struct WithdrawalSummary {
     pub id: WithdrawalId,
     /// From which account.
     pub account: AccountId,
-    /// Where it is.
+    /// Its status.
     pub status: WithdrawalStatus,
     /// The request in the approval queue.
     pub request: Option<RequestId>,
@@ -251,7 +252,7 @@ impl Withdrawals {
     }
 
     /// The state of a withdrawal, open or ended.
-    pub fn standing(&self, id: WithdrawalId) -> Option<WithdrawalSummary> {
+    pub fn summary(&self, id: WithdrawalId) -> Option<WithdrawalSummary> {
         self.get(id).map(WithdrawalSummary::of).or_else(|| self.ended.get(&id).cloned())
     }
 
@@ -278,11 +279,11 @@ pub fn withdraw(t: &mut Transition<'_>, caller: ServiceCaller, asked: &Withdraw)
     let asset = find_asset(state, &change.asset)?;
     if let Some(first) = client_id.and_then(|id| state.withdrawals.by_client_id.get(&(caller.id, id))) {
         let same = (asset.id, amount(change.amount, asset)?, &change.key) == (first.asset, first.amount, &first.key);
-        let standing = state.withdrawals.standing(first.id).filter(|_| same);
+        let summary = state.withdrawals.summary(first.id).filter(|_| same);
         let other = || Reject::field(Code::ClientIdNotUnique, "client_id", "it names another withdrawal");
-        let standing = standing.ok_or_else(other)?;
+        let summary = summary.ok_or_else(other)?;
         admits(asked, asset, first.fee, &first.address)?;
-        return Ok(Reply::Withdrawal(Box::new(standing)));
+        return Ok(Reply::Withdrawal(Box::new(summary)));
     }
     let resolved = state.withdrawals.address(caller.organization, asset.id, &change.key, t.now())?;
     admits(asked, asset, asset.withdrawal_fee, &resolved.address)?;
@@ -298,8 +299,8 @@ pub fn withdraw(t: &mut Transition<'_>, caller: ServiceCaller, asked: &Withdraw)
     let change = Change::Withdrawal(change.clone());
     let judged = decisions::judge(state, &change, caller.organization, &draft, false)?;
     let request = decisions::open(t, change, asking, draft, judged, false);
-    let made = request.withdrawal.and_then(|id| t.state().withdrawals.standing(id));
-    made.map(|standing| Reply::Withdrawal(Box::new(standing))).ok_or_else(|| Reject::of(Code::UnknownReference))
+    let made = request.withdrawal.and_then(|id| t.state().withdrawals.summary(id));
+    made.map(|summary| Reply::Withdrawal(Box::new(summary))).ok_or_else(|| Reject::of(Code::UnknownReference))
 }
 
 /// Refuses a withdrawal whose fee is above what was asked for, or that goes to another address.
@@ -307,7 +308,11 @@ fn admits(asked: &Withdraw, asset: &Asset, fee: Amount, to: &str) -> Result<(), 
     if let Some(most) = asked.max_fee
         && fee.0 > fields::units(most, asset.decimals, "max_fee")?
     {
-        return Err(Reject::field(Code::MaxFee, "max_fee", "the fee is above it"));
+        return Err(Reject::field(
+            Code::MaxFee,
+            "max_fee",
+            format!("the fee is {}", units_text(fee.0, asset.decimals)),
+        ));
     }
     match &asked.address {
         Some(address) if address != to => {
@@ -391,7 +396,7 @@ pub fn release(t: &mut Transition<'_>, id: WithdrawalId) {
 }
 
 /// Ends a withdrawal that was not released, and frees its hold.
-pub fn give_up(t: &mut Transition<'_>, id: WithdrawalId, reason: &str) {
+pub fn cancel_unreleased(t: &mut Transition<'_>, id: WithdrawalId, reason: &str) {
     let Some(withdrawal) = t.state().withdrawals.get(id).cloned() else { return };
     let withdrawal = Withdrawal {
         status: WithdrawalStatus::Canceled,
@@ -405,10 +410,10 @@ pub fn give_up(t: &mut Transition<'_>, id: WithdrawalId, reason: &str) {
 /// `withdraw_cancel`: works until the release, afterwards answers `false` (rule 32). A Member's request can be canceled
 /// by that Member only.
 pub fn cancel(t: &mut Transition<'_>, caller: ServiceCaller, id: WithdrawalId) -> Result<Reply, Reject> {
-    let found = t.state().withdrawals.standing(id).filter(|found| found.account == caller.account);
+    let found = t.state().withdrawals.summary(id).filter(|found| found.account == caller.account);
     let unknown = || Reject::field(Code::UnknownReference, "refid", "name a withdrawal of the account");
-    let standing = found.ok_or_else(unknown)?;
-    match (standing.status, standing.request) {
+    let summary = found.ok_or_else(unknown)?;
+    match (summary.status, summary.request) {
         (WithdrawalStatus::Initial, Some(request)) => {
             if t.state().withdrawals.get(id).is_some_and(|waiting| waiting.service_user.is_none()) {
                 let advice = "a Member asked for it, who alone can cancel it";
@@ -431,12 +436,12 @@ pub fn finish(t: &mut Transition<'_>, id: WithdrawalId, result: &CustodyResult) 
     };
     check_comment("reason", failure)?;
     txid.map_or(Ok(()), check_txid)?;
-    let standing = t.state().withdrawals.standing(id).ok_or_else(unknown)?;
-    match standing.status {
+    let summary = t.state().withdrawals.summary(id).ok_or_else(unknown)?;
+    match summary.status {
         WithdrawalStatus::Initial | WithdrawalStatus::Canceled => return Err(unknown()),
         WithdrawalStatus::Pending => {}
-        given if given == status && txid.is_none_or(|txid| standing.txid.as_deref() == Some(txid)) => {
-            return Ok(Reply::Withdrawal(Box::new(standing)));
+        given if given == status && txid.is_none_or(|txid| summary.txid.as_deref() == Some(txid)) => {
+            return Ok(Reply::Withdrawal(Box::new(summary)));
         }
         _ => return Err(Reject::field(Code::AlreadyFinished, "refid", "another result, or txid, was given before")),
     }
@@ -456,37 +461,26 @@ pub fn finish(t: &mut Transition<'_>, id: WithdrawalId, result: &CustodyResult) 
     let postings = movement.postings();
     let (reason, txid) = (failure.map(str::to_owned), txid.map(str::to_owned));
     let withdrawal = Withdrawal { status, reason, txid, ..withdrawal };
-    let standing = WithdrawalSummary::of(&withdrawal);
+    let summary = WithdrawalSummary::of(&withdrawal);
     t.emit(Event::WithdrawalChanged { withdrawal: Box::new(withdrawal), postings });
-    Ok(Reply::Withdrawal(Box::new(standing)))
+    Ok(Reply::Withdrawal(Box::new(summary)))
 }
 
-/// The verdict on a planned withdrawal.
-pub fn verdict(
+/// A planned withdrawal: the fee, what is available and the approval that it would need.
+pub fn info(
     state: &State,
     account: AccountId,
     change: &WithdrawalChange,
     initiator: InitiatorId,
     now: Moment,
-) -> Result<(Asset, Amount, Option<Verdict>), Reject> {
+) -> Result<WithdrawInfo, Reject> {
     let organization = state.members.organization_of(account);
     let asset = find_asset(state, &change.asset)?.clone();
     state.withdrawals.address(organization, asset.id, &change.key, now)?;
     let amount = gross(change, &asset)?;
     let subject = subject(state, (account, asset.id, amount), &change.key, initiator, now);
     let policy = change.governing(&state.policies, organization);
-    Ok((asset, amount, policy.map(|policy| policy.verdict(Some(&subject)))))
-}
-
-/// `withdraw_info`: the fee, what is available and the approval that it would need.
-pub fn info(
-    state: &State,
-    caller: ServiceCaller,
-    change: &WithdrawalChange,
-    now: Moment,
-) -> Result<WithdrawInfo, Reject> {
-    let initiator = InitiatorId::ServiceUser(caller.id);
-    let (asset, amount, verdict) = verdict(state, caller.account, change, initiator, now)?;
-    let limit = state.ledger.available(caller.account, asset.id);
+    let verdict = policy.map(|policy| policy.verdict(Some(&subject)));
+    let limit = state.ledger.available(account, asset.id);
     Ok(WithdrawInfo { limit, amount, fee: asset.withdrawal_fee, verdict, asset })
 }

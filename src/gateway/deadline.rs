@@ -90,17 +90,17 @@ mod tests {
 
     use super::*;
 
-    const PATIENCE: Duration = Duration::from_secs(30);
+    const TEST_TIMEOUT: Duration = Duration::from_secs(30);
 
     #[tokio::test(start_paused = true)]
     async fn d7_79_a_peer_has_so_long_for_each_flush_and_no_longer_for_taking_a_little_now_and_then() {
         let (ours, mut peer) = duplex(8);
-        let mut stream = Deadline::new(ours, PATIENCE);
+        let mut stream = Deadline::new(ours, TEST_TIMEOUT);
         for _ in 0..3 {
             stream.write_all(&[0; 8]).await.unwrap();
             stream.flush().await.unwrap();
             let taken = async {
-                advance(PATIENCE / 2).await;
+                advance(TEST_TIMEOUT / 2).await;
                 peer.read_exact(&mut [0; 16]).await
             };
             let (written, taken) = tokio::join!(stream.write_all(&[0; 8]), taken);
@@ -111,7 +111,7 @@ mod tests {
         let little = async {
             loop {
                 peer.read_u8().await.unwrap();
-                advance(PATIENCE / 10).await;
+                advance(TEST_TIMEOUT / 10).await;
             }
         };
         let written = tokio::select! {
@@ -120,6 +120,6 @@ mod tests {
         };
         assert_eq!(written.unwrap_err().kind(), io::ErrorKind::TimedOut);
         let waited = start.elapsed();
-        assert!((PATIENCE..PATIENCE * 2).contains(&waited), "{waited:?}");
+        assert!((TEST_TIMEOUT..TEST_TIMEOUT * 2).contains(&waited), "{waited:?}");
     }
 }

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::close::Close;
 use super::frame;
-use super::session::{End, PATIENCE, Session};
+use super::session::{End, Session, WRITE_TIMEOUT};
 
 /// A socket without a message or a subscription is closed after this (rule 6).
 const IDLE: Duration = Duration::from_secs(60);
@@ -18,7 +18,7 @@ impl Session {
     pub(super) fn beat(&mut self) -> Option<End> {
         let follows = self.follows_status || !self.subscriptions.is_empty() || !self.topics.is_empty();
         let idle = self.last_message.elapsed();
-        if self.stopping && self.last_act.elapsed() >= PATIENCE {
+        if self.stopping && self.last_act.elapsed() >= WRITE_TIMEOUT {
             match self.queue.in_flight() {
                 0 => return Some(self.restart()),
                 // The sequencer answers all that it accepted, unless it died.

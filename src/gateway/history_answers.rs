@@ -242,7 +242,8 @@ pub(super) fn busy() -> Reject {
 /// The rows that a page asks for, with its names resolved.
 fn filter(page: &Page, reference: &Reference) -> Result<HistoryFilter, Reject> {
     let market = page.symbol.as_deref().map(|symbol| {
-        let symbol = Symbol::from(symbol).map_err(|_| Reject::invalid("symbol", "no such name"))?;
+        let symbol = Symbol::from(symbol)
+            .map_err(|_| Reject::invalid("symbol", "give the symbol of a pair, as in `instrument`"))?;
         reference.find_market(&symbol).map(|market| market.id)
     });
     let asset = page.asset.as_deref().map(|code| reference.find_asset(code).map(|asset| asset.id));

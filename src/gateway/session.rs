@@ -47,7 +47,7 @@ const RENDERED_MAX: usize = 256 * 1024;
 /// Deliveries taken from the release step before they are written.
 const TAKEN_MAX: usize = 64;
 /// How long a stopping server waits for history, and a slow peer has to take its last frames.
-pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 /// A socket that was silent for a second may send a second's worth of messages at once.
 const CREDIT_US: u64 = 1_000_000;
 

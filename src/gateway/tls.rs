@@ -21,7 +21,7 @@ use super::listener::stopped;
 use crate::domain::time::Moment;
 
 /// The time between two checks of the files.
-const LOOK: Duration = Duration::from_secs(2);
+const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
 /// The two PEM files.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,14 +54,14 @@ pub enum TlsError {
 }
 
 /// When the files last changed, including their permissions: second and nanosecond.
-type Look = [Option<(i64, i64)>; 2];
+type FileStamps = [Option<(i64, i64)>; 2];
 
 /// The certificate in use.
 #[derive(Debug)]
 pub struct Certificate {
     files: Files,
     /// The state of the files before they were first read: a start may take long.
-    opened: Look,
+    opened: FileStamps,
     present: RwLock<Arc<CertifiedKey>>,
 }
 
@@ -100,7 +100,7 @@ impl Certificate {
         let (mut seen, mut told) = (self.opened, None);
         loop {
             tokio::select! {
-                () = tokio::time::sleep(LOOK) => {}
+                () = tokio::time::sleep(POLL_INTERVAL) => {}
                 () = stopped(&mut stop) => return,
             }
             let files = self.files.clone();
@@ -185,7 +185,7 @@ fn end(served: &CertifiedKey) -> Option<u64> {
     }
 }
 
-fn look(files: &Files) -> Look {
+fn look(files: &Files) -> FileStamps {
     [&files.certificate, &files.key].map(|path| std::fs::metadata(path).ok().map(|of| (of.ctime(), of.ctime_nsec())))
 }
 
@@ -212,10 +212,10 @@ mod tests {
     async fn taken_over(certificate: &Certificate, before: &Arc<CertifiedKey>) {
         let renewed = async {
             while Arc::ptr_eq(before, &served(certificate)) {
-                tokio::time::sleep(LOOK).await;
+                tokio::time::sleep(POLL_INTERVAL).await;
             }
         };
-        tokio::time::timeout(10 * LOOK, renewed).await.expect("the new certificate is served");
+        tokio::time::timeout(10 * POLL_INTERVAL, renewed).await.expect("the new certificate is served");
     }
 
     #[tokio::test(start_paused = true)]
@@ -259,7 +259,7 @@ mod tests {
         };
         give(&other);
         std::fs::write(&files.certificate, renewed.cert.pem()).unwrap();
-        tokio::time::sleep(3 * LOOK).await;
+        tokio::time::sleep(3 * POLL_INTERVAL).await;
         assert!(Arc::ptr_eq(&first, &served(&certificate)), "it is another certificate's key");
         give(&own);
         taken_over(&certificate, &first).await;

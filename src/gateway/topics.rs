@@ -19,7 +19,7 @@ use crate::market_data::{Channel, DEPTHS, ORDER_DEPTHS, Topic};
 use crate::wire::results::Subscribed;
 
 /// A topic, and the symbol by which the request names it.
-type Asked = (Option<String>, Option<Topic>);
+type RequestedTopic = (Option<String>, Option<Topic>);
 
 /// Symbols whose individual orders one socket may follow.
 const LEVEL3_MAX: usize = 200;
@@ -123,7 +123,7 @@ impl Session {
 
     /// The topics that a request names, each with its symbol (`instrument` has none); no topic for a symbol without a
     /// market.
-    fn topics_of(&self, operation: Operation, options: &SubscribeOptions) -> Result<Vec<Asked>, WireError> {
+    fn topics_of(&self, operation: Operation, options: &SubscribeOptions) -> Result<Vec<RequestedTopic>, WireError> {
         if operation == Operation::Instrument {
             return Ok(vec![(None, Some(Topic::Instrument))]);
         }

@@ -12,7 +12,7 @@ use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 
 use super::close::Close;
 use super::send_queue::SendQueue;
-use super::session::{End, PATIENCE, Session};
+use super::session::{End, Session, WRITE_TIMEOUT};
 use super::upgrade::WebSocket;
 
 /// How long a write may be blocked before the peer counts as behind.
@@ -99,7 +99,7 @@ async fn patiently(
             () = tokio::time::sleep(dead_after) => return Err(End::Gone),
         }
     };
-    match tokio::time::timeout(PATIENCE, whole).await {
+    match tokio::time::timeout(WRITE_TIMEOUT, whole).await {
         Ok(Ok(())) if too_slow => Err(End::Close(Close::SlowConsumer)),
         Ok(written) => written,
         Err(_) if too_slow => Err(End::Drop(Close::SlowConsumer)),
@@ -152,7 +152,7 @@ mod tests {
     async fn d2_27_a_peer_that_reads_steadily_keeps_no_socket_whose_rights_have_ended() {
         let began = Instant::now();
         assert!(matches!(written(PROGRESS + 1_024, 20, |queue| queue.revoked(Moment(1))).await, Err(End::Gone)));
-        assert_eq!(began.elapsed(), BRIEF + PATIENCE);
+        assert_eq!(began.elapsed(), BRIEF + WRITE_TIMEOUT);
     }
 
     #[tokio::test(start_paused = true)]
@@ -161,6 +161,6 @@ mod tests {
         assert!(matches!(in_time, Err(End::Close(Close::SlowConsumer))));
         let began = Instant::now();
         assert!(matches!(written(1_024, 20, SendQueue::missed_some).await, Err(End::Drop(Close::SlowConsumer))));
-        assert_eq!(began.elapsed(), BRIEF + PATIENCE);
+        assert_eq!(began.elapsed(), BRIEF + WRITE_TIMEOUT);
     }
 }

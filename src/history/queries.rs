@@ -20,7 +20,7 @@ use crate::engine::query::{AuditGrant, HistoryGrant};
 use crate::storage::history::{HistoryError, HistoryReader, OrderFilter, Page, SortKey, Stored};
 
 /// How long a query may take (rule 40).
-const PATIENCE: Duration = Duration::from_secs(2);
+const QUERY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The tables are behind, too many queries are running, or the tables cannot be read: try again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,7 +102,7 @@ impl History {
             reached.wait_for(|at| *at >= seq.0).await.map_err(|_| Busy)?;
             query.await
         };
-        tokio::time::timeout(PATIENCE, answered).await.unwrap_or(Err(Busy))
+        tokio::time::timeout(QUERY_TIMEOUT, answered).await.unwrap_or(Err(Busy))
     }
 
     /// Takes every connection, so that queries wait until the returned guard is dropped.
@@ -296,7 +296,7 @@ mod tests {
         tokio::time::pause();
         let began = tokio::time::Instant::now();
         let page = history.closed_orders(&grant(0), &HistoryFilter { limit: 1, ..HistoryFilter::default() }).await;
-        assert_eq!((page, began.elapsed().as_secs()), (Err(Busy), PATIENCE.as_secs()));
+        assert_eq!((page, began.elapsed().as_secs()), (Err(Busy), QUERY_TIMEOUT.as_secs()));
         tokio::time::resume();
         drop(occupied);
         let page = history.closed_orders(&grant(0), &HistoryFilter { limit: 1, ..HistoryFilter::default() }).await;

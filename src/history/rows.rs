@@ -35,7 +35,7 @@ pub struct PastFill {
     pub trade_id: u64,
     /// The price.
     pub price: Price,
-    /// How much.
+    /// The quantity.
     pub qty: Quantity,
     /// What it cost, before the fee.
     pub cost: Amount,

@@ -17,7 +17,7 @@ const CHECKSUM_LEVELS: u32 = 10;
 /// An order in its queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Queued {
-    /// Which.
+    /// Its id.
     pub id: OrderId,
     /// On which side.
     pub side: Side,
@@ -43,7 +43,7 @@ pub enum Change {
 /// A change.
 #[derive(Clone, Copy, Debug)]
 pub struct Changed {
-    /// What.
+    /// What happened to it.
     pub change: Change,
     /// The order afterwards; as it was, when it is gone.
     pub order: Queued,

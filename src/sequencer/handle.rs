@@ -44,7 +44,7 @@ impl Work {
 pub struct Submission<T> {
     /// Who asks.
     pub by: Principal,
-    /// What.
+    /// The command or query.
     pub work: Work,
     /// Where the answer goes.
     pub ticket: T,
@@ -66,17 +66,18 @@ pub type Outcome = Result<Answer, Reject>;
 #[derive(Debug)]
 pub struct Unavailable<T>(pub Vec<Submission<T>>);
 
-/// What one session submitted together, and when.
+/// What one session submitted together.
 #[derive(Debug)]
-struct Drain<T> {
-    submissions: Vec<Submission<T>>,
-    submitted: Instant,
+pub(super) struct Group<T> {
+    pub(super) submissions: Vec<Submission<T>>,
+    /// Since when it is where it is: in the queue, or with the engine.
+    pub(super) since: Instant,
 }
 
 /// A way into the sequencer. Cheap to clone; the sequencer stops when the last one is dropped.
 #[derive(Debug)]
 pub struct Handle<T> {
-    inbox: mpsc::Sender<Drain<T>>,
+    inbox: mpsc::Sender<Group<T>>,
     waiting: Arc<AtomicUsize>,
     max: usize,
 }
@@ -108,7 +109,7 @@ impl<T> Handle<T> {
         }
         let count = submissions.len();
         if count > 0
-            && let Err(error) = self.inbox.try_send(Drain { submissions, submitted: Instant::now() })
+            && let Err(error) = self.inbox.try_send(Group { submissions, since: Instant::now() })
         {
             self.waiting.fetch_sub(count, Ordering::Relaxed);
             refused.extend(error.into_inner().submissions);
@@ -129,16 +130,9 @@ impl<T> Handle<T> {
 
 /// The sequencer's end of the queue.
 pub(super) struct Inbox<T> {
-    queue: mpsc::Receiver<Drain<T>>,
+    queue: mpsc::Receiver<Group<T>>,
     waiting: Arc<AtomicUsize>,
     stages: Arc<Stages>,
-}
-
-/// Submissions for the engine.
-#[derive(Debug)]
-pub(super) struct Taken<T> {
-    pub(super) submissions: Vec<Submission<T>>,
-    pub(super) at: Instant,
 }
 
 /// A queue that holds `max` submissions, and both its ends.
@@ -150,9 +144,9 @@ pub(super) fn queue<T>(max: usize, stages: Arc<Stages>) -> (Handle<T>, Inbox<T>)
 
 impl<T> Inbox<T> {
     /// The next submissions; `None` once every handle is gone and the queue is empty.
-    pub(super) async fn next(&mut self) -> Option<Taken<T>> {
-        let drain = self.queue.recv().await?;
-        Some(self.taken(drain))
+    pub(super) async fn next(&mut self) -> Option<Group<T>> {
+        let group = self.queue.recv().await?;
+        Some(self.taken(group))
     }
 
     /// Submissions that wait right now.
@@ -166,16 +160,16 @@ impl<T> Inbox<T> {
     }
 
     /// What is waiting right now, if anything.
-    pub(super) fn ready(&mut self) -> Option<Taken<T>> {
-        let drain = self.queue.try_recv().ok()?;
-        Some(self.taken(drain))
+    pub(super) fn ready(&mut self) -> Option<Group<T>> {
+        let group = self.queue.try_recv().ok()?;
+        Some(self.taken(group))
     }
 
-    fn taken(&self, Drain { submissions, submitted }: Drain<T>) -> Taken<T> {
+    fn taken(&self, Group { submissions, since: submitted }: Group<T>) -> Group<T> {
         self.waiting.fetch_sub(submissions.len(), Ordering::Relaxed);
-        let at = Instant::now();
-        self.stages.queue.observe(at - submitted);
-        Taken { submissions, at }
+        let since = Instant::now();
+        self.stages.queue.observe(since - submitted);
+        Group { submissions, since }
     }
 }
 
@@ -224,8 +218,8 @@ mod tests {
         assert_eq!(tickets(&back), [13, 14], "the reserve has an end as well");
         assert_eq!(inbox.next().await.unwrap().submissions.len(), 29);
         let mut taken = Vec::new();
-        while let Some(drain) = inbox.ready() {
-            taken.extend(tickets(&drain.submissions));
+        while let Some(group) = inbox.ready() {
+            taken.extend(tickets(&group.submissions));
         }
         assert_eq!(taken, [vec![1, 2, 4], (5..13).collect()].concat());
         handle.submit((0..30).map(ask).collect()).unwrap();

@@ -24,9 +24,9 @@ use std::time::Duration;
 use batch::Batch;
 pub use batch::{Events, Release, Released, Stamped};
 use futures::FutureExt as _;
-use handle::{Answer, Inbox, Submission, Taken, Work};
+use handle::{Answer, Group, Inbox, Submission, Work};
 use recovery::RecoveryError;
-use shadow::{Ending, Shadow};
+use shadow::{FinalState, Shadow};
 use stages::Stages;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -62,7 +62,7 @@ pub struct Sequencer<R: Release> {
     clock: fn() -> Moment,
     open: Batch<R::Ticket>,
     /// On its way to the disk.
-    under_way: Batch<R::Ticket>,
+    in_flight: Batch<R::Ticket>,
     /// On disk, and released as soon as the next batch is on its way there.
     durable: Option<Durable<R::Ticket>>,
     head: watch::Sender<Head>,
@@ -73,18 +73,18 @@ pub struct Sequencer<R: Release> {
 
 /// What remains of a sequencer. While this exists, nobody else gets the fence.
 #[derive(Debug)]
-pub struct Ended {
+pub struct StoppedSequencer {
     /// Its final state, or why the journal failed; `None` when it was told to give up.
-    pub outcome: Option<Result<Ending, JournalError>>,
+    pub outcome: Option<Result<FinalState, JournalError>>,
     journal: Journal,
 }
 
-impl Ended {
+impl StoppedSequencer {
     /// Releases the fence; closes the journal in order, unless it has failed.
     ///
     /// # Errors
     /// Why the journal failed, or cannot be closed.
-    pub async fn close(self) -> Result<Option<Ending>, JournalError> {
+    pub async fn close(self) -> Result<Option<FinalState>, JournalError> {
         let ending = self.outcome.transpose()?;
         if ending.is_some() {
             self.journal.close().await?;
@@ -100,7 +100,7 @@ struct Durable<T> {
 }
 
 impl<T: Send + 'static> Durable<T> {
-    fn let_out(self, release: &mut impl Release<Ticket = T>, inbox: &Inbox<T>, stages: &Stages) {
+    fn release(self, release: &mut impl Release<Ticket = T>, inbox: &Inbox<T>, stages: &Stages) {
         let Batch { events, answers, .. } = self.batch;
         release.release(Released { events: Arc::new(events), answers, waiting: inbox.waiting() });
         stages.release.observe(self.since.elapsed());
@@ -177,7 +177,7 @@ impl Recovered {
             inbox,
             clock,
             open: Batch::default(),
-            under_way: Batch::default(),
+            in_flight: Batch::default(),
             durable: None,
             head,
             stages,
@@ -206,7 +206,7 @@ impl<R: Release> Sequencer<R> {
             self.open.record(&mut self.engine, Actor::Server);
         }
         self.commit().await?;
-        self.let_out();
+        self.release_durable();
         Ok(())
     }
 
@@ -235,7 +235,7 @@ impl<R: Release> Sequencer<R> {
     ///
     /// It ends early when the journal fails for good, or once `broken` completes: then nothing more is acknowledged,
     /// and accepted calls are answered that the outcome is not known or nothing was done. The caller stops the server.
-    pub async fn run(mut self, broken: impl Future<Output = ()>) -> Ended {
+    pub async fn run(mut self, broken: impl Future<Output = ()>) -> StoppedSequencer {
         let served = tokio::select! {
             biased;
             () = broken => None,
@@ -244,8 +244,8 @@ impl<R: Release> Sequencer<R> {
         if !matches!(served, Some(Ok(()))) {
             self.give_up().await;
         }
-        let outcome = served.map(|served| served.map(|()| Ending::of(self.engine.state())));
-        Ended { outcome, journal: self.journal }
+        let outcome = served.map(|served| served.map(|()| FinalState::of(self.engine.state())));
+        StoppedSequencer { outcome, journal: self.journal }
     }
 
     async fn serve(&mut self) -> Result<(), JournalError> {
@@ -262,15 +262,15 @@ impl<R: Release> Sequencer<R> {
                 self.tick();
             }
             if self.open.is_empty() {
-                self.let_out();
+                self.release_durable();
                 tokio::select! {
                     biased;
                     next = self.inbox.next() => match next {
-                        Some(taken) => self.take(taken),
+                        Some(group) => self.take(group),
                         None => running = false,
                     },
                     _ = ticks.tick() => self.tick(),
-                    () = self.journal.fence_due() => if let Err(error) = self.journal.look_at_fence().await {
+                    () = self.journal.fence_due() => if let Err(error) = self.journal.check_fence().await {
                         tracing::error!(%error, "the writer's fence is gone; no command is accepted");
                         return Err(error);
                     },
@@ -281,14 +281,14 @@ impl<R: Release> Sequencer<R> {
                 Err(error) => self.read_only(error).await?,
             }
         }
-        self.let_out();
+        self.release_durable();
         Ok(())
     }
 
     /// Releases the batch that is on disk, if one is.
-    fn let_out(&mut self) {
+    fn release_durable(&mut self) {
         if let Some(durable) = self.durable.take() {
-            durable.let_out(&mut self.release, &self.inbox, &self.stages);
+            durable.release(&mut self.release, &self.inbox, &self.stages);
         }
     }
 
@@ -297,18 +297,18 @@ impl<R: Release> Sequencer<R> {
         if self.open.is_empty() {
             return Ok(true);
         }
-        self.under_way = self.open.take();
+        self.in_flight = self.open.take();
         let mut more = true;
         let appended = self.append(&mut more).await;
         // A batch without events did not do this in `append`.
-        self.let_out();
+        self.release_durable();
         if let Err(error) = appended {
             tracing::error!(%error, "the journal failed; no command is accepted");
             self.forget_unanswered();
             return Err(error);
         }
         self.head.send_replace(self.journal.head());
-        let batch = std::mem::take(&mut self.under_way);
+        let batch = std::mem::take(&mut self.in_flight);
         self.durable = Some(Durable { batch, since: Instant::now() });
         Ok(more)
     }
@@ -316,11 +316,11 @@ impl<R: Release> Sequencer<R> {
     /// Appends the batch under way, if it has events. Meanwhile it releases the batch before, and fills the next one
     /// until that is ripe or nothing waits. `more` turns false once the queue is closed.
     async fn append(&mut self, more: &mut bool) -> Result<(), JournalError> {
-        let Sequencer { engine, journal, inbox, clock, open, under_way, durable, release, stages, .. } = self;
-        let Some(first) = under_way.events.first() else { return Ok(()) };
-        let count = u32::try_from(under_way.events.len()).expect("BATCH_MAX bounds a batch");
+        let Sequencer { engine, journal, inbox, clock, open, in_flight, durable, release, stages, .. } = self;
+        let Some(first) = in_flight.events.first() else { return Ok(()) };
+        let count = u32::try_from(in_flight.events.len()).expect("BATCH_MAX bounds a batch");
         let begun = Instant::now();
-        let mut append = pin!(journal.append(first.seq.0, count, codec::FORMAT, &under_way.body));
+        let mut append = pin!(journal.append(first.seq.0, count, codec::FORMAT, &in_flight.body));
         let mut appended = None;
         std::future::poll_fn(|context| {
             loop {
@@ -332,7 +332,7 @@ impl<R: Release> Sequencer<R> {
                 }
                 // The append has started; all three run at the same time.
                 if let Some(durable) = durable.take() {
-                    durable.let_out(release, inbox, stages);
+                    durable.release(release, inbox, stages);
                 }
                 let ends = match &appended {
                     None => open.answers.len() >= BATCH_MAX,
@@ -343,7 +343,7 @@ impl<R: Release> Sequencer<R> {
                     break;
                 }
                 match pin!(inbox.next()).poll(context) {
-                    Poll::Ready(Some(taken)) => execute(engine, open, (*clock)(), taken, stages),
+                    Poll::Ready(Some(group)) => execute(engine, open, (*clock)(), group, stages),
                     Poll::Ready(None) => *more = false,
                     Poll::Pending => break,
                 }
@@ -354,11 +354,11 @@ impl<R: Release> Sequencer<R> {
     }
 
     /// Executes `first`, and of what else is waiting as much as makes a batch, as one drain.
-    fn take(&mut self, first: Taken<R::Ticket>) {
+    fn take(&mut self, first: Group<R::Ticket>) {
         let now = (self.clock)();
         let mut next = Some(first);
-        while let Some(taken) = next {
-            execute(&mut self.engine, &mut self.open, now, taken, &self.stages);
+        while let Some(group) = next {
+            execute(&mut self.engine, &mut self.open, now, group, &self.stages);
             next = if is_ripe(&self.open, &self.inbox) { None } else { self.inbox.ready() };
         }
     }
@@ -380,12 +380,12 @@ fn is_ripe<T>(open: &Batch<T>, inbox: &Inbox<T>) -> bool {
 }
 
 /// Executes submissions in order and records the answers.
-fn execute<T>(engine: &mut Engine, open: &mut Batch<T>, now: Moment, taken: Taken<T>, stages: &Stages) {
-    engine.prefetch(taken.submissions.iter().filter_map(|submission| match &submission.work {
+fn execute<T>(engine: &mut Engine, open: &mut Batch<T>, now: Moment, group: Group<T>, stages: &Stages) {
+    engine.prefetch(group.submissions.iter().filter_map(|submission| match &submission.work {
         Work::Command(command) => Some((submission.by.actor, command)),
         Work::Query(_) => None,
     }));
-    for Submission { by, work, ticket } in taken.submissions {
+    for Submission { by, work, ticket } in group.submissions {
         let outcome = match work {
             Work::Command(command) => {
                 let reply = engine.handle(now, &by, &command).map(|reply| Answer::Reply(reply, engine.rate()));
@@ -396,5 +396,5 @@ fn execute<T>(engine: &mut Engine, open: &mut Batch<T>, now: Moment, taken: Take
         };
         open.answers.push((ticket, outcome));
     }
-    stages.engine.observe(taken.at.elapsed());
+    stages.engine.observe(group.since.elapsed());
 }

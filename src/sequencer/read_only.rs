@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::batch::{Release, Released};
-use super::handle::{Answer, Inbox, Submission, Taken, Work};
+use super::handle::{Answer, Group, Inbox, Submission, Work};
 use super::{Sequencer, recovery};
 use crate::domain::time::Moment;
 use crate::engine::Engine;
@@ -75,9 +75,9 @@ impl<R: Release> Sequencer<R> {
     pub(super) async fn give_up(&mut self) {
         self.forget_unanswered();
         self.inbox.close();
-        while let Some(taken) = self.inbox.next().await {
+        while let Some(group) = self.inbox.next().await {
             let refuse = |of: Submission<R::Ticket>| (of.ticket, Err(Reject::of(Code::ReadOnly)));
-            let answers = taken.submissions.into_iter().map(refuse).collect();
+            let answers = group.submissions.into_iter().map(refuse).collect();
             self.release.release(Released { events: Arc::default(), answers, waiting: self.inbox.waiting() });
         }
     }
@@ -85,7 +85,7 @@ impl<R: Release> Sequencer<R> {
     /// What the engine executed without an answer may or may not be on disk.
     pub(super) fn forget_unanswered(&mut self) {
         let durable = self.durable.take().map(|durable| durable.batch.answers);
-        let open = [std::mem::take(&mut self.under_way).answers, std::mem::take(&mut self.open).answers];
+        let open = [std::mem::take(&mut self.in_flight).answers, std::mem::take(&mut self.open).answers];
         let unanswered: Vec<_> = durable.into_iter().chain(open).flatten().map(|(ticket, _)| ticket).collect();
         if !unanswered.is_empty() {
             self.release.failed(unanswered);
@@ -120,13 +120,13 @@ impl<R: Release> Reads<'_, R> {
             tokio::select! {
                 biased;
                 outcome = &mut done => return Some(outcome),
-                taken = self.inbox.next() => self.look_up(taken?),
+                group = self.inbox.next() => self.look_up(group?),
             }
         }
     }
 
     /// Answers queries at once, and refuses commands.
-    fn look_up(&mut self, taken: Taken<R::Ticket>) {
+    fn look_up(&mut self, group: Group<R::Ticket>) {
         let now = (self.clock)();
         let look_up = |Submission { by, work, ticket }| {
             let outcome = match work {
@@ -135,7 +135,7 @@ impl<R: Release> Reads<'_, R> {
             };
             (ticket, outcome)
         };
-        let answers = taken.submissions.into_iter().map(look_up).collect();
+        let answers = group.submissions.into_iter().map(look_up).collect();
         self.release.release(Released { events: Arc::default(), answers, waiting: self.inbox.waiting() });
     }
 }

@@ -20,21 +20,21 @@ use crate::storage::snapshots::Snapshots;
 use crate::storage::{Digest, JournalReader};
 
 /// How often it checks for new rows.
-const LOOK: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The engine's result at an orderly stop, for comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ending {
+pub struct FinalState {
     /// The last event's sequence.
     pub seq: u64,
     /// The digest of the state.
     pub state_digest: Digest,
 }
 
-impl Ending {
+impl FinalState {
     /// The result of a state that is final.
-    pub fn of(state: &State) -> Ending {
-        Ending { seq: state.seq.0, state_digest: state.digest() }
+    pub fn of(state: &State) -> FinalState {
+        FinalState { seq: state.seq.0, state_digest: state.digest() }
     }
 }
 
@@ -101,10 +101,10 @@ impl Shadow {
     /// # Errors
     /// [`RecoveryError::Diverged`] when the engine's state is not what the journal gives; then all snapshots are
     /// removed. Also as [`catch_up`](Shadow::catch_up).
-    pub async fn finish(mut self, ending: Ending) -> Result<(), RecoveryError> {
+    pub async fn finish(mut self, ending: FinalState) -> Result<(), RecoveryError> {
         let snapshots = self.snapshots.clone();
         let replay = self.follow(ending.seq).await?;
-        let last = Ending::of(&replay.state);
+        let last = FinalState::of(&replay.state);
         if last == ending {
             save(&snapshots, replay);
             return Ok(());
@@ -132,8 +132,8 @@ impl Shadow {
         ShadowThread::start(move |ending| runtime.block_on(self.run(ending)))
     }
 
-    async fn run(mut self, mut ending: oneshot::Receiver<Ending>) -> Result<(), RecoveryError> {
-        let mut looks = tokio::time::interval(LOOK);
+    async fn run(mut self, mut ending: oneshot::Receiver<FinalState>) -> Result<(), RecoveryError> {
+        let mut looks = tokio::time::interval(POLL_INTERVAL);
         looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let look = async {
@@ -173,14 +173,14 @@ fn save(snapshots: &Snapshots, replay: &Replay) {
 
 /// A shadow on its thread. If dropped, it ends by itself and saves nothing more.
 pub struct ShadowThread {
-    ended: oneshot::Sender<Ending>,
+    ended: oneshot::Sender<FinalState>,
     broken: oneshot::Receiver<()>,
     thread: JoinHandle<Result<(), RecoveryError>>,
 }
 
 impl ShadowThread {
     fn start(
-        follow: impl FnOnce(oneshot::Receiver<Ending>) -> Result<(), RecoveryError> + Send + 'static,
+        follow: impl FnOnce(oneshot::Receiver<FinalState>) -> Result<(), RecoveryError> + Send + 'static,
     ) -> std::io::Result<ShadowThread> {
         let (ended, ending) = oneshot::channel();
         let (running, broken) = oneshot::channel::<()>();
@@ -203,7 +203,7 @@ impl ShadowThread {
     ///
     /// # Errors
     /// As [`Shadow::finish`], or what ended it before.
-    pub fn finish(self, ending: Option<Ending>) -> Result<(), RecoveryError> {
+    pub fn finish(self, ending: Option<FinalState>) -> Result<(), RecoveryError> {
         // If it has ended by itself, the error is returned below.
         let _ = ending.map(|ending| self.ended.send(ending));
         self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))

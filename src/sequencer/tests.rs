@@ -123,7 +123,7 @@ async fn on(disk: &Disk) -> (Sequencer<Probe>, Handle<usize>, UnboundedReceiver<
 }
 
 /// Its ending when nobody makes it give up.
-async fn running(sequencer: Sequencer<Probe>) -> Result<Ending, JournalError> {
+async fn running(sequencer: Sequencer<Probe>) -> Result<FinalState, JournalError> {
     let ending = sequencer.run(std::future::pending()).await.close().await?;
     Ok(ending.expect("it gives up only when it is told to"))
 }

@@ -35,7 +35,7 @@ const HEAD_EVERY: Duration = Duration::from_secs(1);
 const HEADS_A_LINE: u32 = 60;
 
 /// The input of the sequencer's thread.
-pub(super) struct Sequence {
+pub(super) struct SequencerInputs {
     /// The settings.
     pub(super) config: Config,
     /// Where the journal is.
@@ -52,7 +52,7 @@ pub(super) struct Sequence {
 
 /// What the sequencer's thread returns once it runs.
 pub(super) struct Running {
-    /// As it was given.
+    /// The master key, which must open the secrets of the journal.
     pub(super) master: MasterKey,
     /// The port, which nobody can reach before it listens.
     pub(super) port: Port,
@@ -72,20 +72,20 @@ pub(super) struct Running {
 
 /// Starts the sequencer's thread; returns what that returns once it runs, and a receiver for how it ends.
 pub(super) async fn start(
-    sequence: Sequence,
+    inputs: SequencerInputs,
 ) -> Result<(Running, oneshot::Receiver<Result<(), ServerError>>), ServerError> {
     let (started, running) = oneshot::channel();
     let (ended, end) = oneshot::channel();
     std::thread::Builder::new()
         .name("sequencer".to_owned())
-        .spawn(move || run(sequence, started, ended))
+        .spawn(move || run(inputs, started, ended))
         .map_err(no_thread("sequencer"))?;
     Ok((running.await.map_err(|_| ServerError::Sequencer)??, end))
 }
 
 /// The sequencer's thread: a small runtime of its own that awaits the journal.
 fn run(
-    sequence: Sequence,
+    inputs: SequencerInputs,
     started: oneshot::Sender<Result<Running, ServerError>>,
     ended: oneshot::Sender<Result<(), ServerError>>,
 ) {
@@ -96,9 +96,9 @@ fn run(
             return;
         }
     };
-    let (data_dir, metrics) = (sequence.config.data_dir.clone(), Arc::clone(&sequence.feeds.metrics));
+    let (data_dir, metrics) = (inputs.config.data_dir.clone(), Arc::clone(&inputs.feeds.metrics));
     runtime.block_on(async move {
-        match open(sequence).await {
+        match open(inputs).await {
             Ok((sequencer, shadow, running)) => {
                 // The starting task waits for this; if it is gone, so is the handle, and the sequencer ends.
                 let _ = started.send(Ok(running));
@@ -146,8 +146,8 @@ async fn run_beside(
 }
 
 /// Recovers, checks what else a start needs, and only then writes: the first tick.
-async fn open(sequence: Sequence) -> Result<(Sequencer<Releaser>, Shadow, Running), ServerError> {
-    let Sequence { config, storage, master, genesis, sockets, feeds } = sequence;
+async fn open(inputs: SequencerInputs) -> Result<(Sequencer<Releaser>, Shadow, Running), ServerError> {
+    let SequencerInputs { config, storage, master, genesis, sockets, feeds } = inputs;
     let Config { listen, data_dir, limits, rates, .. } = config;
     storage.check_log()?;
     storage.make_room()?;

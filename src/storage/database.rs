@@ -8,7 +8,7 @@ use sqlx::postgres::{PgPool, PgRow, Postgres};
 use sqlx::sqlite::{Sqlite, SqlitePool, SqliteRow};
 use sqlx::{AssertSqlSafe, Decode, Row as _, Type};
 
-use super::postgres::{ANSWER_WAIT, answered};
+use super::postgres::{ANSWER_TIMEOUT, answered};
 
 /// A value for `$1`, `$2` and so on in a statement.
 #[derive(Clone, Copy, Debug)]
@@ -109,7 +109,7 @@ impl Pool {
                     };
                 }
                 let (mut asked, mut rows) = (query.fetch(pool), Vec::new());
-                while let Some(row) = answered(ANSWER_WAIT, asked.try_next()).await? {
+                while let Some(row) = answered(ANSWER_TIMEOUT, asked.try_next()).await? {
                     rows.push(read(&Record::Postgres(&row))?);
                 }
                 Ok(rows)

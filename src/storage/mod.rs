@@ -154,9 +154,9 @@ impl Journal {
     ///
     /// # Errors
     /// `Unavailable` when it is lost.
-    pub async fn look_at_fence(&mut self) -> Result<(), JournalError> {
+    pub async fn check_fence(&mut self) -> Result<(), JournalError> {
         match self {
-            Journal::Postgres(journal) => journal.look_at_fence().await,
+            Journal::Postgres(journal) => journal.check_fence().await,
             Journal::Sqlite(_) | Journal::Memory(_) => Ok(()),
         }
     }

@@ -26,13 +26,13 @@ const FENCE: i64 = 0x0063_6f75_6e74_6572;
 /// How long a start waits for the fence: the connection of a killed writer outlives it a little.
 const FENCE_WAIT: &str = "SET lock_timeout = '2s'";
 /// How often an idle writer checks that it still has the fence.
-const LOOK: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a connection may take to be made.
-pub(super) const CONNECT_WAIT: Duration = Duration::from_secs(10);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long reading a row, or writing history, which can be done again, may go without an answer.
-pub(super) const ANSWER_WAIT: Duration = Duration::from_secs(60);
+pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long the writer waits for an answer before it checks whether the database is working on it.
-const PATIENCE: Duration = Duration::from_secs(10);
+const APPEND_TIMEOUT: Duration = Duration::from_secs(10);
 /// Makes the database drop a client whose host has not answered for 25 seconds, which frees the fence. By default it
 /// would wait for hours.
 const KEEPALIVE: [(&str, &str); 4] = [
@@ -117,8 +117,8 @@ impl PostgresJournal {
     pub(super) async fn open(url: &DatabaseUrl) -> Result<PostgresJournal, JournalError> {
         let mut writer = connect(&url.options("journal")?).await.map_err(|error| url.unavailable(&error))?;
         let asked = sqlx::query_scalar(BACKEND).fetch_one(&mut writer);
-        let backend = answered(CONNECT_WAIT, asked).await.map_err(|error| url.unavailable(&error))?;
-        let watch = Watch { url: url.clone(), backend, patience: PATIENCE };
+        let backend = answered(CONNECT_TIMEOUT, asked).await.map_err(|error| url.unavailable(&error))?;
+        let watch = Watch { url: url.clone(), backend, patience: APPEND_TIMEOUT };
         let opened = watch.answer(async {
             take_fence(&mut writer, url).await?;
             sqlx::query("CREATE SCHEMA IF NOT EXISTS journal").execute(&mut writer).await?;
@@ -183,11 +183,11 @@ impl PostgresJournal {
 
     /// Waits until the connection was not used for a while, so that it should be checked.
     pub(super) async fn fence_due(&self) {
-        tokio::time::sleep_until(self.used + LOOK).await;
+        tokio::time::sleep_until(self.used + POLL_INTERVAL).await;
     }
 
     /// Checks that the connection, and so the fence, still exists.
-    pub(super) async fn look_at_fence(&mut self) -> Result<(), JournalError> {
+    pub(super) async fn check_fence(&mut self) -> Result<(), JournalError> {
         self.used = Instant::now();
         Ok(self.watch.answer(self.writer.ping()).await?)
     }
@@ -208,7 +208,7 @@ pub(super) async fn reader(url: &DatabaseUrl) -> Result<SqlReader, JournalError>
 
 /// Connects, with a time limit.
 pub(super) async fn connect(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
-    answered(CONNECT_WAIT, options.connect()).await
+    answered(CONNECT_TIMEOUT, options.connect()).await
 }
 
 /// Waits for an answer for at most `wait`: a host that has vanished gives none.
@@ -263,7 +263,7 @@ impl Watch {
             connected => connected?,
         };
         let asked = sqlx::query_scalar(AT_WORK).bind(&self.backend).fetch_one(&mut other);
-        answered(CONNECT_WAIT, asked).await
+        answered(CONNECT_TIMEOUT, asked).await
     }
 }
 

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::client::{PASSWORD, code};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 const HINT: &str = "install it first: apt-get install chromium chromium-driver (scripts/test does)";
 
 /// One browser at a time: two of them and the servers are too much for two cores.
@@ -130,7 +130,7 @@ impl Browser {
 
     /// The element, once it is there.
     pub async fn wait(&self, css: &str) -> Element {
-        let found = self.client.wait().at_most(PATIENCE).for_element(Locator::Css(css)).await;
+        let found = self.client.wait().at_most(TIMEOUT).for_element(Locator::Css(css)).await;
         match found {
             Ok(element) => element,
             Err(error) => panic!("{css}: {error}\n{}", self.text("body").await),
@@ -150,7 +150,7 @@ impl Browser {
     /// Clicks the button or link that says exactly this.
     pub async fn press(&self, words: &str) {
         let path = format!("//*[self::button or self::a][normalize-space(.)='{words}']");
-        let found = self.client.wait().at_most(PATIENCE).for_element(Locator::XPath(&path)).await;
+        let found = self.client.wait().at_most(TIMEOUT).for_element(Locator::XPath(&path)).await;
         let element = found.unwrap_or_else(|error| panic!("{words}: {error}"));
         element.click().await.unwrap();
     }
@@ -165,7 +165,7 @@ impl Browser {
     /// Runs a function body in the page until it gives `true`.
     pub async fn until(&self, script: &str) {
         let ask = || async { self.client.execute(script, Vec::new()).await };
-        let told = tokio::time::timeout(PATIENCE, async {
+        let told = tokio::time::timeout(TIMEOUT, async {
             let mut beat = tokio::time::interval(Duration::from_millis(50));
             while !matches!(ask().await, Ok(Value::Bool(true))) {
                 beat.tick().await;

@@ -7,7 +7,7 @@ use countersign::domain::orders::{OrderType, Side};
 use countersign::domain::terms::{PriceReference, PriceSpec, PriceType};
 use countersign::domain::time::Moment;
 use countersign::engine::amendments::edit;
-use countersign::engine::command::{AmendOrder, AskedTerms, AskedTrigger, EditOrder, OrderRef, PlaceOrder};
+use countersign::engine::command::{AmendOrder, EditOrder, OrderRef, PlaceOrder, RequestedTerms, RequestedTrigger};
 use countersign::engine::event::QueuePosition;
 use countersign::engine::reject::Code;
 use countersign::engine::reply::Reply;
@@ -81,7 +81,7 @@ fn a_trigger_and_a_slice_can_be_amended() {
     assert_eq!(floor.amend(alice, &raised).unwrap_err().field, Some("trigger_price"), "it has fired");
 
     let order = PlaceOrder { order_type: OrderType::Iceberg, ..limit(Side::Buy, "1", "20000") };
-    let terms = AskedTerms { display_qty: Some(decimal("0.2")), ..AskedTerms::default() };
+    let terms = RequestedTerms { display_qty: Some(decimal("0.2")), ..RequestedTerms::default() };
     let iceberg = floor.place(alice, &with(order, terms));
     let slice = |size: &str| AmendOrder { display_qty: Some(decimal(size)), ..amendment(iceberg) };
     floor.amend(alice, &slice("0.5")).unwrap();
@@ -133,13 +133,14 @@ fn the_distances_of_an_amended_trailing_stop_stay_of_their_type() {
     let mut floor = floor();
     let alice = floor.alice;
     let by_percent = Some(PriceType::Pct);
-    let trigger = Some(AskedTrigger { reference: PriceReference::Last, price: decimal("2"), price_type: by_percent });
+    let trigger =
+        Some(RequestedTrigger { reference: PriceReference::Last, price: decimal("2"), price_type: by_percent });
     let order = PlaceOrder {
         order_type: OrderType::TrailingStopLimit,
         limit_price: Some(decimal("-1")),
         ..market(Side::Sell, "0.2")
     };
-    let terms = AskedTerms { trigger, limit_price_type: by_percent, ..AskedTerms::default() };
+    let terms = RequestedTerms { trigger, limit_price_type: by_percent, ..RequestedTerms::default() };
     let stop = floor.place(alice, &with(order, terms));
     let to = |trigger: &str, limit: &str| AmendOrder {
         trigger_price: Some(decimal(trigger)),
@@ -158,9 +159,13 @@ fn the_distances_of_an_amended_trailing_stop_stay_of_their_type() {
     assert_eq!((terms.trigger.unwrap().price.0, terms.limit), (29_700, Some(PriceSpec::Quote(-50))));
 
     // Of another stop, the trigger is a price again.
-    let terms = AskedTerms {
-        trigger: Some(AskedTrigger { reference: PriceReference::Last, price: decimal("-2"), price_type: by_percent }),
-        ..AskedTerms::default()
+    let terms = RequestedTerms {
+        trigger: Some(RequestedTrigger {
+            reference: PriceReference::Last,
+            price: decimal("-2"),
+            price_type: by_percent,
+        }),
+        ..RequestedTerms::default()
     };
     let order = PlaceOrder { order_type: OrderType::StopLoss, ..market(Side::Sell, "0.2") };
     let stop = floor.place(alice, &with(order, terms));
@@ -173,7 +178,7 @@ fn an_amendment_to_no_more_than_is_filled_ends_the_order_whatever_else_it_asks()
     let mut floor = floor();
     let (alice, bob) = (floor.alice, floor.bob);
     let order = PlaceOrder { order_type: OrderType::Iceberg, ..limit(Side::Buy, "1", "29000") };
-    let terms = AskedTerms { display_qty: Some(decimal("0.2")), ..AskedTerms::default() };
+    let terms = RequestedTerms { display_qty: Some(decimal("0.2")), ..RequestedTerms::default() };
     let iceberg = floor.place(alice, &with(order, terms));
     floor.place(bob, &limit(Side::Sell, "0.1", "29000"));
     floor.told();
@@ -345,15 +350,21 @@ fn what_cannot_be_is_refused_by_name() {
     let mut floor = floor();
     let alice = floor.alice;
     let plain = limit(Side::Buy, "0.1", "29000");
-    let terms = |terms: AskedTerms| with(limit(Side::Buy, "0.1", "29000"), terms);
+    let terms = |terms: RequestedTerms| with(limit(Side::Buy, "0.1", "29000"), terms);
     let late = floor.venue.now;
     for (order, code) in [
         (PlaceOrder { deadline: Some(late), ..plain.clone() }, Code::DeadlineElapsed),
         (PlaceOrder { deadline: Some(late.plus_us(61 * SECOND)), ..plain.clone() }, Code::InvalidArguments),
-        (terms(AskedTerms { margin: true, ..AskedTerms::default() }), Code::Margin),
-        (terms(AskedTerms { reduce_only: true, ..AskedTerms::default() }), Code::ReduceOnly),
-        (terms(AskedTerms { display_qty: Some(decimal("0.1")), ..AskedTerms::default() }), Code::InvalidArguments),
-        (terms(AskedTerms { effective_time: Some(Moment(u64::MAX)), ..AskedTerms::default() }), Code::InvalidArguments),
+        (terms(RequestedTerms { margin: true, ..RequestedTerms::default() }), Code::Margin),
+        (terms(RequestedTerms { reduce_only: true, ..RequestedTerms::default() }), Code::ReduceOnly),
+        (
+            terms(RequestedTerms { display_qty: Some(decimal("0.1")), ..RequestedTerms::default() }),
+            Code::InvalidArguments,
+        ),
+        (
+            terms(RequestedTerms { effective_time: Some(Moment(u64::MAX)), ..RequestedTerms::default() }),
+            Code::InvalidArguments,
+        ),
         (PlaceOrder { order_type: OrderType::StopLoss, limit_price: None, ..plain.clone() }, Code::InvalidArguments),
         (PlaceOrder { order_type: OrderType::Iceberg, ..plain.clone() }, Code::InvalidArguments),
         (PlaceOrder { order_qty: None, ..plain.clone() }, Code::InvalidArguments),

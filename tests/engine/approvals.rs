@@ -37,7 +37,7 @@ fn outgoing(amount: &str) -> Change {
 }
 
 fn status(stage: &Stage, id: WithdrawalId) -> WithdrawalStatus {
-    stage.state().withdrawals.standing(id).unwrap().status
+    stage.state().withdrawals.summary(id).unwrap().status
 }
 
 #[test]

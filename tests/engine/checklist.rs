@@ -46,7 +46,7 @@ fn quorum(stage: &mut Stage, workflow: Workflow, quorum: u32) {
 }
 
 fn status(stage: &Stage, request: RequestId) -> WithdrawalStatus {
-    stage.state().withdrawals.standing(stage.request(request).withdrawal.unwrap()).unwrap().status
+    stage.state().withdrawals.summary(stage.request(request).withdrawal.unwrap()).unwrap().status
 }
 
 /// How often the account was debited for a withdrawal.

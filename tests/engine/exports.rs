@@ -8,7 +8,7 @@ use countersign::domain::ids::ExportId;
 use countersign::domain::limits::{EXPORT_US, EXPORTS_MAX, EXPORTS_OPEN_MAX};
 use countersign::domain::time::{Moment, Period};
 use countersign::engine::command::Command;
-use countersign::engine::exports::{AskedExport, Export};
+use countersign::engine::exports::{Export, RequestedExport};
 use countersign::engine::query::{Query, View};
 use countersign::engine::reject::Code;
 use countersign::engine::reply::Reply;
@@ -18,7 +18,7 @@ use super::genesis::{key, other};
 use super::world::{SECOND, Stage, bot, server};
 
 fn asked() -> Command {
-    Command::AddExport(AskedExport {
+    Command::AddExport(RequestedExport {
         report: Report::Ledgers,
         format: Format::Csv,
         columns: None,

@@ -6,7 +6,7 @@ use countersign::domain::markets::Market;
 use countersign::domain::money::{Amount, Quantity};
 use countersign::domain::orders::{OrderStatus, OrderType, Side};
 use countersign::domain::terms::{FeeCurrency, SelfTrade};
-use countersign::engine::command::{AskedTerms, PlaceOrder};
+use countersign::engine::command::{PlaceOrder, RequestedTerms};
 use countersign::engine::event::Event;
 use countersign::engine::trading::place;
 use rand::rngs::StdRng;
@@ -27,10 +27,10 @@ fn order(random: &mut StdRng) -> PlaceOrder {
     let side = if random.random_bool(0.3) { Side::Sell } else { Side::Buy };
     let lots = |lots: i64| Decimal::from_units(lots, 3);
     let qty = random.random_range(1..60);
-    let mut terms = AskedTerms {
+    let mut terms = RequestedTerms {
         fee_preference: if random.random_bool(0.7) { FeeCurrency::Quote } else { FeeCurrency::Base },
         stp_type: [SelfTrade::CancelNewest, SelfTrade::CancelOldest, SelfTrade::CancelBoth][random.random_range(0..3)],
-        ..AskedTerms::default()
+        ..RequestedTerms::default()
     };
     let order = if random.random_bool(0.3) {
         let mut order = PlaceOrder { order_qty: Some(lots(qty)), ..market(side, "1") };

@@ -6,7 +6,7 @@ use countersign::domain::orders::{OrderType, Side, TimeInForce};
 use countersign::domain::terms::PriceReference;
 use countersign::engine::amendments::amend;
 use countersign::engine::caller::ServiceCaller;
-use countersign::engine::command::{AmendOrder, AskedTerms, AskedTrigger, OrderRef, PlaceOrder};
+use countersign::engine::command::{AmendOrder, OrderRef, PlaceOrder, RequestedTerms, RequestedTrigger};
 use countersign::engine::event::Event;
 use countersign::engine::reject::{Code, Reject};
 use countersign::engine::reply::{Placed, Reply};
@@ -42,15 +42,15 @@ pub fn decimal(text: &str) -> Decimal {
     Decimal::parse(text).unwrap()
 }
 
-pub fn with(order: PlaceOrder, terms: AskedTerms) -> PlaceOrder {
+pub fn with(order: PlaceOrder, terms: RequestedTerms) -> PlaceOrder {
     PlaceOrder { terms: Some(Box::new(terms)), ..order }
 }
 
 /// An order of a triggered type; `limit` for those that have one.
 pub fn triggered(order_type: OrderType, side: Side, qty: &str, price: &str, limit: Option<&str>) -> PlaceOrder {
-    let trigger = AskedTrigger { reference: PriceReference::Last, price: decimal(price), price_type: None };
+    let trigger = RequestedTrigger { reference: PriceReference::Last, price: decimal(price), price_type: None };
     let order = PlaceOrder { order_type, limit_price: limit.map(decimal), ..market(side, qty) };
-    with(order, AskedTerms { trigger: Some(trigger), ..AskedTerms::default() })
+    with(order, RequestedTerms { trigger: Some(trigger), ..RequestedTerms::default() })
 }
 
 pub fn amendment(id: OrderId) -> AmendOrder {

@@ -74,7 +74,7 @@ fn rule_32_a_withdrawal_that_waits_can_be_canceled() {
     let mut stage = Stage::new(&[key(ScopeSet::ALL)], true);
     let asked = stage.withdrawal(&bot(1), withdraw("1", None));
     stage.run(&bot(1), Command::CancelWithdrawal(asked.id)).unwrap();
-    let ended = stage.state().withdrawals.standing(asked.id).unwrap();
+    let ended = stage.state().withdrawals.summary(asked.id).unwrap();
     assert_eq!((ended.status, stage.state().ledger.held(ACME, BTC)), (WithdrawalStatus::Canceled, Amount::ZERO));
     assert_eq!(stage.refused(&venue(), finish(asked.id, None)), Code::UnknownReference);
 }

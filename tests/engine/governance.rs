@@ -287,7 +287,7 @@ fn rule_26_a_new_address_cools_down_and_a_removed_one_fails_its_requests() {
     let asked = stage.initiate(&member(1), remove).unwrap();
     stage.vote(&member(2), Decision::Approve, asked.id).unwrap();
     assert_eq!(stage.state_of(made.request.unwrap()), RequestState::Failed);
-    assert_eq!(stage.state().withdrawals.standing(made.id).unwrap().status, WithdrawalStatus::Canceled);
+    assert_eq!(stage.state().withdrawals.summary(made.id).unwrap().status, WithdrawalStatus::Canceled);
     let asked = stage.initiate(&member(1), add).unwrap();
     stage.vote(&member(2), Decision::Approve, asked.id).unwrap();
     assert_eq!(to_hot(&mut stage).unwrap_err().code, Code::UnknownWithdrawKey, "the cool-down starts anew");

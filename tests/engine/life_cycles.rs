@@ -2,7 +2,9 @@
 
 use countersign::domain::orders::{OrderType, Side, TimeInForce};
 use countersign::domain::terms::{FeeCurrency, PriceReference, PriceType, SelfTrade};
-use countersign::engine::command::{AmendOrder, AskedConditional, AskedTerms, AskedTrigger, OrderRef, PlaceOrder};
+use countersign::engine::command::{
+    AmendOrder, OrderRef, PlaceOrder, RequestedConditional, RequestedTerms, RequestedTrigger,
+};
 use countersign::engine::ledger::Party;
 use countersign::engine::reject::Code;
 use countersign::engine::trading::{cancel, cancel_all, place};
@@ -87,7 +89,7 @@ fn what_traded_before_an_order_starts_moves_and_reaches_nothing_of_it() {
     let starts = |order: PlaceOrder, floor: &Floor, seconds: u64| {
         let start = Some(floor.venue.now.plus_us(seconds * SECOND));
         let terms = order.terms.as_deref().cloned().unwrap_or_default();
-        with(order, AskedTerms { effective_time: start, ..terms })
+        with(order, RequestedTerms { effective_time: start, ..terms })
     };
     let sweep = starts(market(Side::Buy, "0.002"), &floor, 1);
     floor.place(floor.carol, &sweep);
@@ -113,7 +115,7 @@ fn a_stop_beyond_the_price_already_fires_at_once_and_one_without_funds_ends_with
 fn an_order_that_cannot_go_live_at_its_start_ends_without_having_been_live() {
     let mut floor = floor();
     let start = floor.venue.now.plus_us(SECOND);
-    let later = AskedTerms { effective_time: Some(start), ..AskedTerms::default() };
+    let later = RequestedTerms { effective_time: Some(start), ..RequestedTerms::default() };
     floor.place(floor.alice, &with(limit(Side::Sell, "11", "31000"), later));
     assert_eq!(floor.told(), ["placed limit"]);
     floor.wait(SECOND);
@@ -134,14 +136,14 @@ fn a_trailing_stop_follows_the_price_up_and_never_down() {
     floor.print("30500");
     assert!(floor.venue.state.orders.get(id).is_none(), "sold");
     // One percent below, as a limit 50 under the trigger.
-    let terms = AskedTerms {
-        trigger: Some(AskedTrigger {
+    let terms = RequestedTerms {
+        trigger: Some(RequestedTrigger {
             reference: PriceReference::Index,
             price: decimal("1"),
             price_type: Some(PriceType::Pct),
         }),
         limit_price_type: Some(PriceType::Quote),
-        ..AskedTerms::default()
+        ..RequestedTerms::default()
     };
     let order = PlaceOrder {
         order_type: OrderType::TrailingStopLimit,
@@ -180,9 +182,10 @@ fn relative_triggers_are_seen_from_the_last_price() {
     let mut floor = floor();
     let alice = floor.alice;
     let relative = |price: &str, kind| {
-        let trigger = AskedTrigger { reference: PriceReference::Last, price: decimal(price), price_type: Some(kind) };
+        let trigger =
+            RequestedTrigger { reference: PriceReference::Last, price: decimal(price), price_type: Some(kind) };
         let order = PlaceOrder { order_type: OrderType::StopLoss, ..market(Side::Sell, "0.1") };
-        with(order, AskedTerms { trigger: Some(trigger), ..AskedTerms::default() })
+        with(order, RequestedTerms { trigger: Some(trigger), ..RequestedTerms::default() })
     };
     let by_percent = floor.place(alice, &relative("-2.5", PriceType::Pct));
     let by_distance = floor.place(alice, &relative("-100", PriceType::Quote));
@@ -199,7 +202,7 @@ fn an_iceberg_shows_a_slice_at_a_time_and_queues_anew_with_each() {
     let (alice, bob, carol) = (floor.alice, floor.bob, floor.carol);
     let iceberg = |display: &str| {
         let order = PlaceOrder { order_type: OrderType::Iceberg, ..limit(Side::Sell, "1", "31000") };
-        with(order, AskedTerms { display_qty: Some(decimal(display)), ..AskedTerms::default() })
+        with(order, RequestedTerms { display_qty: Some(decimal(display)), ..RequestedTerms::default() })
     };
     assert_eq!(floor.refused(alice, &iceberg("0.06666666")), Code::InvalidArguments, "less than a fifteenth");
     assert_eq!(floor.refused(alice, &iceberg("1.1")), Code::InvalidArguments);
@@ -231,7 +234,7 @@ fn good_till_date_ends_on_time_even_before_the_tick_and_a_start_is_waited_for() 
     let mut floor = floor();
     let (alice, bob) = (floor.alice, floor.bob);
     let end = floor.venue.now.plus_us(10 * SECOND);
-    let until = |at| AskedTerms { expire_time: Some(at), ..AskedTerms::default() };
+    let until = |at| RequestedTerms { expire_time: Some(at), ..RequestedTerms::default() };
     let gtd = PlaceOrder { time_in_force: TimeInForce::Gtd, ..limit(Side::Sell, "0.1", "31000") };
     assert_eq!(floor.refused(alice, &gtd), Code::InvalidArguments, "without a date");
     assert_eq!(floor.refused(alice, &with(gtd.clone(), until(floor.venue.now))), Code::InvalidArguments);
@@ -247,7 +250,7 @@ fn good_till_date_ends_on_time_even_before_the_tick_and_a_start_is_waited_for() 
     assert_eq!(floor.told(), [""; 0]);
 
     let start = floor.venue.now.plus_us(5 * SECOND);
-    let later = AskedTerms { effective_time: Some(start), ..AskedTerms::default() };
+    let later = RequestedTerms { effective_time: Some(start), ..RequestedTerms::default() };
     floor.place(alice, &with(limit(Side::Sell, "0.1", "30900"), later));
     assert_eq!((floor.told(), floor.venue.balance(alice, BTC).1), (vec!["placed limit".to_owned()], 0));
     floor.wait(5 * SECOND - 1);
@@ -263,7 +266,7 @@ fn rule_39_no_order_rests_beyond_one_whose_time_is_over() {
     let end = floor.venue.now.plus_us(10 * SECOND);
     for price in ["31000", "32000", "33000"] {
         let gtd = PlaceOrder { time_in_force: TimeInForce::Gtd, ..limit(Side::Sell, "0.1", price) };
-        floor.place(alice, &with(gtd, AskedTerms { expire_time: Some(end), ..AskedTerms::default() }));
+        floor.place(alice, &with(gtd, RequestedTerms { expire_time: Some(end), ..RequestedTerms::default() }));
     }
     let amended = floor.place(bob, &limit(Side::Buy, "0.1", "29000"));
     floor.venue.now = end;
@@ -282,7 +285,7 @@ fn rule_39_an_order_past_its_date_has_expired_whatever_ends_it() {
     let alice = floor.alice;
     let end = floor.venue.now.plus_us(10 * SECOND);
     let gtd = PlaceOrder { time_in_force: TimeInForce::Gtd, ..limit(Side::Sell, "0.1", "31000") };
-    let gtd = with(gtd, AskedTerms { expire_time: Some(end), ..AskedTerms::default() });
+    let gtd = with(gtd, RequestedTerms { expire_time: Some(end), ..RequestedTerms::default() });
     let [first, _, _] = [(); 3].map(|()| floor.place(alice, &gtd));
     floor.told();
     floor.venue.now = end.minus_us(1);
@@ -299,7 +302,7 @@ fn rule_39_a_trigger_that_is_reached_after_an_orders_date_and_before_the_tick_se
     let end = floor.venue.now.plus_us(10 * SECOND);
     floor.place(bob, &limit(Side::Buy, "1", "28000"));
     let until = |order: PlaceOrder| {
-        let terms = AskedTerms { expire_time: Some(end), ..*order.terms.clone().unwrap() };
+        let terms = RequestedTerms { expire_time: Some(end), ..*order.terms.clone().unwrap() };
         with(PlaceOrder { time_in_force: TimeInForce::Gtd, ..order }, terms)
     };
     floor.place(alice, &until(triggered(OrderType::StopLoss, Side::Sell, "0.5", "29000", None)));
@@ -322,7 +325,7 @@ fn a_quote_amount_buys_what_it_pays_for() {
     floor.place(bob, &limit(Side::Sell, "1", "32000"));
     let cash = |amount: &str| {
         let order = PlaceOrder { order_qty: None, ..market(Side::Buy, "1") };
-        with(order, AskedTerms { cash_order_qty: Some(decimal(amount)), ..AskedTerms::default() })
+        with(order, RequestedTerms { cash_order_qty: Some(decimal(amount)), ..RequestedTerms::default() })
     };
     floor.told();
     // 3,100 buys 0.1, and 1,600 the twentieth of one at 32,000.
@@ -339,7 +342,8 @@ fn a_quote_amount_buys_what_it_pays_for() {
 fn fees_in_base_come_out_of_what_is_bought_or_are_held_beside_what_is_sold() {
     let mut floor = floor();
     let (alice, bob) = (floor.alice, floor.bob);
-    let in_base = |order| with(order, AskedTerms { fee_preference: FeeCurrency::Base, ..AskedTerms::default() });
+    let in_base =
+        |order| with(order, RequestedTerms { fee_preference: FeeCurrency::Base, ..RequestedTerms::default() });
     floor.place(bob, &in_base(limit(Side::Sell, "1", "30000")));
     assert_eq!(floor.venue.balance(bob, BTC).1, 100_200_000, "one and the taker's fee");
     floor.place(alice, &in_base(limit(Side::Buy, "0.5", "30000")));
@@ -364,7 +368,10 @@ fn d5_65_each_way_of_self_trade_prevention_ends_what_it_says() {
         floor.place(alice, &limit(Side::Sell, "0.1", "31000"));
         floor.place(bob, &limit(Side::Sell, "0.1", "31000"));
         floor.told();
-        floor.place(alice, &with(limit(Side::Buy, "0.2", "31000"), AskedTerms { stp_type, ..AskedTerms::default() }));
+        floor.place(
+            alice,
+            &with(limit(Side::Buy, "0.2", "31000"), RequestedTerms { stp_type, ..RequestedTerms::default() }),
+        );
         assert_eq!(floor.told(), expected);
         let resting = floor.book(Side::Sell).len() + floor.book(Side::Buy).len();
         assert_eq!(resting, left, "{stp_type:?}");
@@ -375,12 +382,12 @@ fn d5_65_each_way_of_self_trade_prevention_ends_what_it_says() {
 fn every_fill_places_its_closing_order() {
     let mut floor = floor();
     let (alice, bob, carol) = (floor.alice, floor.bob, floor.carol);
-    let closing = AskedConditional {
+    let closing = RequestedConditional {
         order_type: OrderType::StopLossLimit,
         limit: Some((decimal("-10"), PriceType::Quote)),
         trigger: Some((decimal("-5"), PriceType::Pct)),
     };
-    let terms = AskedTerms { conditional: Some(closing), ..AskedTerms::default() };
+    let terms = RequestedTerms { conditional: Some(closing), ..RequestedTerms::default() };
     floor.place(alice, &with(limit(Side::Buy, "0.3", "29000"), terms));
     floor.told();
     floor.place(bob, &limit(Side::Sell, "0.1", "29000"));
@@ -409,9 +416,9 @@ fn a_closing_trailing_stop_is_measured_from_its_fill_wherever_the_sweep_ends() {
         floor.place(bob, &limit(Side::Sell, "0.1", price));
     }
     let trigger = Some((decimal("500"), PriceType::Quote));
-    let closing = AskedConditional { order_type: OrderType::TrailingStop, limit: None, trigger };
+    let closing = RequestedConditional { order_type: OrderType::TrailingStop, limit: None, trigger };
     floor.told();
-    let terms = AskedTerms { conditional: Some(closing), ..AskedTerms::default() };
+    let terms = RequestedTerms { conditional: Some(closing), ..RequestedTerms::default() };
     floor.place(alice, &with(market(Side::Buy, "0.2"), terms));
     // The first begins at 28500, and the second trade moves it.
     let swept = ["placed market", "traded 10000000 at 29000", "traded 10000000 at 29600"];
@@ -431,11 +438,11 @@ fn a_distance_inside_an_object_is_refused_by_its_path() {
     let stop = PlaceOrder { order_type: OrderType::StopLoss, ..market(Side::Sell, "0.1") };
     // Five decimals of a percentage.
     let (price, kind) = (decimal("0.00001"), PriceType::Pct);
-    let trigger = AskedTrigger { reference: PriceReference::Last, price, price_type: Some(kind) };
-    let triggered = with(stop, AskedTerms { trigger: Some(trigger), ..AskedTerms::default() });
+    let trigger = RequestedTrigger { reference: PriceReference::Last, price, price_type: Some(kind) };
+    let triggered = with(stop, RequestedTerms { trigger: Some(trigger), ..RequestedTerms::default() });
     let closing = |order_type, limited, trigger| {
-        let conditional = Some(AskedConditional { order_type, limit: limited, trigger });
-        with(limit(Side::Buy, "0.1", "29000"), AskedTerms { conditional, ..AskedTerms::default() })
+        let conditional = Some(RequestedConditional { order_type, limit: limited, trigger });
+        with(limit(Side::Buy, "0.1", "29000"), RequestedTerms { conditional, ..RequestedTerms::default() })
     };
     for (order, field) in [
         (triggered, "triggers.price"),

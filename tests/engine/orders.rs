@@ -11,7 +11,7 @@ use countersign::domain::time::Moment;
 use countersign::engine::Engine;
 use countersign::engine::client_ids::ClientIds;
 use countersign::engine::command::{
-    AmendOrder, AskedConditional, AskedTerms, Command, EditOrder, OrderRef, PlaceOrder,
+    AmendOrder, Command, EditOrder, OrderRef, PlaceOrder, RequestedConditional, RequestedTerms,
 };
 use countersign::engine::event::Event;
 use countersign::engine::orders::Orders;
@@ -65,7 +65,7 @@ fn fill_or_kill_fills_whole_or_leaves_no_trace_in_the_book() {
 fn fill_or_kill_does_not_count_on_slices_behind_an_order_of_ones_own() {
     let mut stage = stage();
     let Command::PlaceOrder(order) = limit(Side::Sell, "1", "100", None) else { panic!("an order") };
-    let terms = AskedTerms { display_qty: Some(decimal("0.1")), ..AskedTerms::default() };
+    let terms = RequestedTerms { display_qty: Some(decimal("0.1")), ..RequestedTerms::default() };
     let terms = Some(Box::new(terms));
     stage.placed(&bot(2), Command::PlaceOrder(PlaceOrder { order_type: OrderType::Iceberg, terms, ..order }));
     stage.placed(&bot(1), limit(Side::Sell, "1", "100", None));
@@ -228,7 +228,7 @@ fn rule_39_a_client_id_is_free_once_the_time_of_its_order_is_over() {
     let open = limit(Side::Buy, "1", "10", Some("one"));
     let Command::PlaceOrder(order) = open.clone() else { panic!("an order") };
     let expire_time = Some(stage.now.plus_us(60 * SECOND));
-    let terms = Some(Box::new(AskedTerms { expire_time, ..AskedTerms::default() }));
+    let terms = Some(Box::new(RequestedTerms { expire_time, ..RequestedTerms::default() }));
     let first =
         stage.placed(&bot(1), Command::PlaceOrder(PlaceOrder { time_in_force: TimeInForce::Gtd, terms, ..order }));
     stage.now = stage.now.plus_us(60 * SECOND);
@@ -246,7 +246,7 @@ fn rule_35_in_a_halt_orders_end_at_their_time_and_none_starts() {
     let timed = |effective_time, expire_time: Option<Moment>| {
         let Command::PlaceOrder(order) = limit(Side::Buy, "1", "10", None) else { panic!("an order") };
         let time_in_force = if expire_time.is_some() { TimeInForce::Gtd } else { TimeInForce::Gtc };
-        let terms = Some(Box::new(AskedTerms { effective_time, expire_time, ..AskedTerms::default() }));
+        let terms = Some(Box::new(RequestedTerms { effective_time, expire_time, ..RequestedTerms::default() }));
         Command::PlaceOrder(PlaceOrder { time_in_force, terms, ..order })
     };
     let starts = stage.placed(&bot(1), timed(start, None));
@@ -312,8 +312,8 @@ fn a_closing_order_is_placed_at_the_limit_of_open_orders_and_counts() {
     stage.engine = Engine::new(stage.state().clone()).with_tiers(Tiers::all(Tier::Starter));
     let Command::PlaceOrder(plain) = limit(Side::Buy, "2", "10", None) else { panic!("an order") };
     let takes_profit = Some((decimal("20"), PriceType::Static));
-    let conditional = Some(AskedConditional { order_type: OrderType::Limit, limit: takes_profit, trigger: None });
-    let terms = Some(Box::new(AskedTerms { conditional, ..AskedTerms::default() }));
+    let conditional = Some(RequestedConditional { order_type: OrderType::Limit, limit: takes_profit, trigger: None });
+    let terms = Some(Box::new(RequestedTerms { conditional, ..RequestedTerms::default() }));
     stage.placed(&bot(1), Command::PlaceOrder(PlaceOrder { terms, ..plain }));
     for _ in 1..60 {
         stage.placed(&bot(1), limit(Side::Buy, "1", "9", None));

@@ -10,7 +10,7 @@ use countersign::domain::orders::{OrderType, Side, TimeInForce};
 use countersign::domain::terms::{PriceReference, SelfTrade};
 use countersign::engine::amendments::amend;
 use countersign::engine::caller::ServiceCaller;
-use countersign::engine::command::{AmendOrder, AskedTerms, AskedTrigger, OrderRef, PlaceOrder};
+use countersign::engine::command::{AmendOrder, OrderRef, PlaceOrder, RequestedTerms, RequestedTrigger};
 use countersign::engine::event::Event;
 use countersign::engine::reply::Reply;
 use countersign::engine::state::State;
@@ -69,7 +69,7 @@ impl Play {
         let order_type = if self.random.random_bool(0.6) { OrderType::Limit } else { order_type };
         let units = |units: i64| Decimal::from_units(units, 8);
         let mut order = PlaceOrder { order_type, order_qty: Some(units(qty)), ..limit(side, "1", &price.to_string()) };
-        let mut terms = AskedTerms::default();
+        let mut terms = RequestedTerms::default();
         let mut entry = Entry {
             id: 0,
             who: self.random.random_range(1..=TRADERS),
@@ -111,7 +111,7 @@ impl Play {
                 let trails = order_type.trails();
                 let at = if trails { self.random.random_range(1..12) } else { self.price() };
                 let price = Decimal::from_units(at, 0);
-                terms.trigger = Some(AskedTrigger { reference: PriceReference::Last, price, price_type: None });
+                terms.trigger = Some(RequestedTrigger { reference: PriceReference::Last, price, price_type: None });
                 let rising = order_type.takes_profit() != buys;
                 let mut trigger = Trigger { rising, at, trail: trails.then_some((at, 0)), limit: None };
                 if order_type == OrderType::TrailingStopLimit {

@@ -3,7 +3,7 @@
 use countersign::domain::money::Amount;
 use countersign::domain::orders::{CancelReason, OrderStatus, Side, TimeInForce};
 use countersign::engine::caller::ServiceCaller;
-use countersign::engine::command::{AskedTerms, OrderRef, PlaceOrder};
+use countersign::engine::command::{OrderRef, PlaceOrder, RequestedTerms};
 use countersign::engine::event::Event;
 use countersign::engine::ledger::{Party, Posting, Wallet};
 use countersign::engine::reject::{Code, Reject};
@@ -416,10 +416,10 @@ fn rule_30_a_repeat_is_answered_whatever_has_passed_of_the_times_that_it_names()
     let order = |id| named(limit(Side::Buy, "1", "100"), id);
     let with = |order, terms| PlaceOrder { terms: Some(Box::new(terms)), ..order };
     let timed = PlaceOrder { deadline: soon, ..order("deadline") };
-    let started = with(order("start"), AskedTerms { effective_time: soon, ..AskedTerms::default() });
-    let begun = with(order("begun"), AskedTerms { effective_time: at(0), ..AskedTerms::default() });
+    let started = with(order("start"), RequestedTerms { effective_time: soon, ..RequestedTerms::default() });
+    let begun = with(order("begun"), RequestedTerms { effective_time: at(0), ..RequestedTerms::default() });
     let until = PlaceOrder { time_in_force: TimeInForce::Gtd, ..order("end") };
-    let until = with(until, AskedTerms { effective_time: soon, expire_time: later, ..AskedTerms::default() });
+    let until = with(until, RequestedTerms { effective_time: soon, expire_time: later, ..RequestedTerms::default() });
     let all = [timed, started, begun, until];
     let first = all.each_ref().map(|asked| venue.run(|t| place(t, alice, asked)).unwrap());
     for seconds in [0, 5, 10, 20] {

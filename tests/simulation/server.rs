@@ -12,7 +12,7 @@ use countersign::domain::time::Moment;
 use countersign::engine::command::Command;
 use countersign::sequencer::handle::{Handle, Submission, Unavailable};
 use countersign::sequencer::recovery::RecoveryError;
-use countersign::sequencer::shadow::{Ending, Shadow};
+use countersign::sequencer::shadow::{FinalState, Shadow};
 use countersign::sequencer::{Recovered, Release, Released, TICK};
 use countersign::storage::journal::JournalError;
 use countersign::storage::memory::Disk;
@@ -90,7 +90,7 @@ pub enum Life {
     Failed,
 }
 
-type Running = Pin<Box<dyn Future<Output = Result<Option<Ending>, JournalError>>>>;
+type Running = Pin<Box<dyn Future<Output = Result<Option<FinalState>, JournalError>>>>;
 
 pub struct Server {
     pub disk: Disk,

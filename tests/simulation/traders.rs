@@ -7,7 +7,7 @@ use countersign::domain::terms::{FeeCurrency, PriceReference, PriceType, SelfTra
 use countersign::domain::text::{ClientOrderId, Symbol};
 use countersign::domain::time::Moment;
 use countersign::engine::command::{
-    AmendOrder, AskedConditional, AskedTerms, AskedTrigger, Command, EditOrder, OrderRef, PlaceOrder,
+    AmendOrder, Command, EditOrder, OrderRef, PlaceOrder, RequestedConditional, RequestedTerms, RequestedTrigger,
 };
 
 use super::dice::Dice;
@@ -127,18 +127,23 @@ fn price_type(dice: &mut Dice) -> PriceType {
     dice.of(&[PriceType::Static, PriceType::Pct, PriceType::Quote])
 }
 
-fn terms(dice: &mut Dice, now: Moment, order_type: OrderType, time_in_force: TimeInForce) -> Option<Box<AskedTerms>> {
-    let trigger = order_type.is_triggered().then(|| AskedTrigger {
+fn terms(
+    dice: &mut Dice,
+    now: Moment,
+    order_type: OrderType,
+    time_in_force: TimeInForce,
+) -> Option<Box<RequestedTerms>> {
+    let trigger = order_type.is_triggered().then(|| RequestedTrigger {
         reference: dice.of(&[PriceReference::Last, PriceReference::Last, PriceReference::Last, PriceReference::Index]),
         price: if order_type.trails() { Decimal::from_units(dice.within(1, 30), 1) } else { price(dice) },
         price_type: dice.one_in(3).then(|| price_type(dice)),
     });
-    let conditional = dice.one_in(15).then(|| AskedConditional {
+    let conditional = dice.one_in(15).then(|| RequestedConditional {
         order_type: dice.of(&OrderType::ALL),
         limit: dice.one_in(2).then(|| (price(dice), price_type(dice))),
         trigger: dice.one_in(2).then(|| (Decimal::from_units(dice.within(-30, 30), 1), price_type(dice))),
     });
-    let terms = AskedTerms {
+    let terms = RequestedTerms {
         trigger,
         limit_price_type: (order_type.trails() || dice.one_in(50)).then(|| price_type(dice)),
         display_qty: (order_type == OrderType::Iceberg).then(|| Decimal::from_units(dice.within(20, 200), 3)),
@@ -153,7 +158,7 @@ fn terms(dice: &mut Dice, now: Moment, order_type: OrderType, time_in_force: Tim
         margin: dice.one_in(100),
         sender_sub_id: dice.one_in(30).then(|| client_order_id(dice)),
     };
-    (terms != AskedTerms::default()).then(|| Box::new(terms))
+    (terms != RequestedTerms::default()).then(|| Box::new(terms))
 }
 
 /// An order of the account, mostly.

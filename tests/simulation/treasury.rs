@@ -6,7 +6,7 @@ use countersign::domain::ids::{ExportId, StrategyId, WithdrawalId};
 use countersign::domain::text::{AssetCode, ClientId};
 use countersign::domain::time::Period;
 use countersign::engine::command::{Command, EarnMove, Withdraw};
-use countersign::engine::exports::AskedExport;
+use countersign::engine::exports::RequestedExport;
 use countersign::engine::workflows::withdrawal::WithdrawalChange;
 
 use super::dice::Dice;
@@ -82,8 +82,8 @@ pub fn of_service_user(dice: &mut Dice, known: &Known) -> Command {
     }
 }
 
-fn export(dice: &mut Dice) -> AskedExport {
-    AskedExport {
+fn export(dice: &mut Dice) -> RequestedExport {
+    RequestedExport {
         report: dice.of(&[Report::Trades, Report::Ledgers]),
         format: Format::Csv,
         columns: None,

@@ -23,7 +23,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 pub const PASSWORD: &str = "correct horse battery";
 pub const TOTP: &str = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP";
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 static SCHEMAS: LazyLock<HashMap<String, Validator>> = LazyLock::new(|| {
     let compile = |(name, text): (String, String)| {
@@ -321,9 +321,9 @@ impl Client {
     pub async fn read(&mut self) -> Result<Value, (u16, String)> {
         loop {
             let began = Instant::now();
-            let message = tokio::time::timeout(PATIENCE, self.socket.next()).await.expect("a frame within 20 s");
+            let message = tokio::time::timeout(TIMEOUT, self.socket.next()).await.expect("a frame within 20 s");
             self.waited += began.elapsed();
-            assert!(self.waited < PATIENCE * 3, "nothing but heartbeats within a minute");
+            assert!(self.waited < TIMEOUT * 3, "nothing but heartbeats within a minute");
             match message {
                 Some(Ok(Message::Text(text))) => {
                     let frame: Value = serde_json::from_str(&text).unwrap();
@@ -344,7 +344,7 @@ impl Client {
 
 /// Waits for something in particular, but no longer than a minute: other messages must not make it wait for ever.
 pub async fn soon<T>(what: &str, comes: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE * 3, comes).await.unwrap_or_else(|_| panic!("no {what} within a minute"))
+    tokio::time::timeout(TIMEOUT * 3, comes).await.unwrap_or_else(|_| panic!("no {what} within a minute"))
 }
 
 /// One HTTP request on a connection of its own: status, head and body.

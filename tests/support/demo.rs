@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 /// How long it may print nothing before it is ready.
-const PATIENCE: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A demo that is ready.
 pub struct Demo {
@@ -40,7 +40,7 @@ impl Demo {
         std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| drop(sender.send(line))));
         let mut told = Vec::new();
         while !told.last().is_some_and(|line: &String| line.contains("Ctrl-C ends the demo")) {
-            let next = written.recv_timeout(PATIENCE);
+            let next = written.recv_timeout(TIMEOUT);
             told.push(next.unwrap_or_else(|_| panic!("the demo is not ready:\n{}", told.join("\n"))));
         }
         demo.ready = serde_json::from_str(&std::fs::read_to_string(&ready_file).unwrap()).unwrap();

@@ -15,7 +15,7 @@ use std::time::Duration;
 const SCRIPT: &str = include_str!("../../scripts/postgres");
 
 /// How long it may take to start, or to lock a table.
-const PATIENCE: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 const HINT: &str = "this test needs Postgres: apt-get install postgresql (scripts/test does it)";
 
@@ -85,7 +85,7 @@ fn first_line(child: &mut Child) -> String {
         // Who waited may have given up.
         let _ = sender.send(read);
     });
-    written.recv_timeout(PATIENCE).expect("a line").unwrap()
+    written.recv_timeout(TIMEOUT).expect("a line").unwrap()
 }
 
 /// Ends the connection that holds the writer's fence of a database.

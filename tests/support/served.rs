@@ -9,9 +9,9 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 /// How long it may take to start, and to end.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 /// The interval of checks whether it has ended: there is no notification.
-const LOOK: Duration = Duration::from_millis(5);
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 /// A server that listens; killed if a test leaves it behind.
 pub struct Served {
@@ -44,7 +44,7 @@ impl Served {
             told.read_line(&mut line).map(|_| line)
         };
         // Not on this thread: a server in this process that made the data may still have something to write.
-        let line = timeout(PATIENCE, tokio::task::spawn_blocking(first)).await.expect("it starts").unwrap().unwrap();
+        let line = timeout(TIMEOUT, tokio::task::spawn_blocking(first)).await.expect("it starts").unwrap().unwrap();
         (served, line)
     }
 
@@ -81,7 +81,7 @@ impl Served {
 
     /// Waits until it has ended; returns how.
     pub async fn ended(&mut self) -> ExitStatus {
-        let mut look = tokio::time::interval(LOOK);
+        let mut look = tokio::time::interval(POLL_INTERVAL);
         let ended = async {
             loop {
                 look.tick().await;
@@ -90,7 +90,7 @@ impl Served {
                 }
             }
         };
-        timeout(PATIENCE, ended).await.expect("it ends")
+        timeout(TIMEOUT, ended).await.expect("it ends")
     }
 
     /// Its memory, in KiB.

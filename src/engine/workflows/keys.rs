@@ -18,7 +18,7 @@ use crate::engine::claims::{managed_by, rotated};
 use crate::engine::electorate::keeps_approvers;
 use crate::engine::fields::check_name;
 use crate::engine::reject::{Code, Reject};
-use crate::engine::service_users::{self, Claim, KeyStatus, Rotation, ServiceUser, ServiceUserChange};
+use crate::engine::service_users::{self, KeyStatus, Rotation, SecretClaim, ServiceUser, ServiceUserChange};
 use crate::engine::state::State;
 use crate::engine::transition::Transition;
 
@@ -36,7 +36,7 @@ pub enum KeyChange {
     },
     /// `edit_service_user`; `None` leaves a field as it is.
     Edit {
-        /// Which.
+        /// The Service User.
         service_user: ServiceUserId,
         /// New name.
         name: Option<String>,
@@ -49,14 +49,14 @@ pub enum KeyChange {
     },
     /// `rotate_service_user_key`
     Rotate {
-        /// Which.
+        /// The Service User.
         service_user: ServiceUserId,
         /// How long the old key stays good beside the new one, in seconds.
         overlap_s: u64,
     },
     /// `remove_service_user`
     Remove {
-        /// Which.
+        /// The Service User.
         service_user: ServiceUserId,
     },
 }
@@ -169,8 +169,8 @@ fn created(
     })
 }
 
-fn claim(t: &Transition<'_>, request: &Request, member: MemberId, at_once: bool) -> Option<Claim> {
-    (!at_once).then(|| Claim { request: request.id, member, until: t.now().plus_us(CLAIM_US) })
+fn claim(t: &Transition<'_>, request: &Request, member: MemberId, at_once: bool) -> Option<SecretClaim> {
+    (!at_once).then(|| SecretClaim { request: request.id, member, until: t.now().plus_us(CLAIM_US) })
 }
 
 /// The record with a new key: in force at once, or waiting to be claimed while the old one stays in use.
@@ -240,7 +240,10 @@ impl KeyChange {
         match self {
             KeyChange::Create { name, scopes, settings } => {
                 if state.keys.of(organization).len() >= SERVICE_USERS_MAX {
-                    return Err(Reject::of(Code::LimitReached));
+                    return Err(Reject::advised(
+                        Code::LimitReached,
+                        format!("at most {SERVICE_USERS_MAX} Service Users; remove one first"),
+                    ));
                 }
                 check_terms(state, organization, None, name, settings)?;
                 Ok(Canonical::object([

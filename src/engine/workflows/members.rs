@@ -168,7 +168,10 @@ impl MemberChange {
         let Some(id) = self.about() else {
             let MemberChange::Invite { name, email, .. } = self else { return Ok(()) };
             if state.members.of(organization).count() >= MEMBERS_MAX {
-                return Err(Reject::of(Code::LimitReached));
+                return Err(Reject::advised(
+                    Code::LimitReached,
+                    format!("at most {MEMBERS_MAX} Members; remove one first"),
+                ));
             }
             return members::check_names(state, name, email);
         };

@@ -92,7 +92,7 @@ impl Governed for PolicyChange {
             }),
             PolicyChange::Remove { workflow } => Event::PolicyRemoved { organization, workflow: *workflow },
         });
-        decisions::restate(t, organization, request.id);
+        decisions::reevaluate_pending(t, organization, request.id);
     }
 }
 

@@ -7,7 +7,7 @@ use crate::access::operation::Operation;
 use crate::domain::exports::{Column, Format, Report};
 use crate::domain::named::Named;
 use crate::engine::command::Command;
-use crate::engine::exports::AskedExport;
+use crate::engine::exports::RequestedExport;
 use crate::engine::query::Query;
 use crate::wire::leaf::Names;
 use crate::wire::params as p;
@@ -15,7 +15,7 @@ use crate::wire::params as p;
 pub(super) fn export_add<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::ExportAdd<'_> = params(e)?;
     let report = word("report", &asked.report)?;
-    let order = AskedExport {
+    let order = RequestedExport {
         report,
         format: parse_named("format", &asked.format, Format::in_any_case, "give csv or tsv")?,
         columns: asked.fields.map(|fields| columns(report, fields)).transpose()?.flatten(),

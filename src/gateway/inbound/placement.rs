@@ -12,7 +12,7 @@ use crate::domain::terms::PriceType;
 use crate::domain::text::Symbol;
 use crate::domain::time::Moment;
 use crate::engine::command::{
-    AmendOrder, AskedConditional, AskedTerms, AskedTrigger, Command, EditOrder, OrderRef, PlaceOrder,
+    AmendOrder, Command, EditOrder, OrderRef, PlaceOrder, RequestedConditional, RequestedTerms, RequestedTrigger,
 };
 use crate::engine::reject::Code;
 use crate::wire::leaf::{Number, SETTLE_POSITION, Word};
@@ -92,8 +92,8 @@ fn place_order(shared: &Shared, asked: &p::AddOrder<'_>) -> Result<PlaceOrder, W
 }
 
 /// `None` for an order without special terms, like most.
-fn terms(asked: &p::AddOrder<'_>) -> Result<Option<AskedTerms>, WireError> {
-    let terms = AskedTerms {
+fn terms(asked: &p::AddOrder<'_>) -> Result<Option<RequestedTerms>, WireError> {
+    let terms = RequestedTerms {
         trigger: asked.triggers.as_deref().map(trigger).transpose()?,
         // A plain limit is static whether or not it says so; stock clients do say so.
         limit_price_type: price_type("limit_price_type", &asked.limit_price_type, asked.limit_price)?
@@ -109,7 +109,7 @@ fn terms(asked: &p::AddOrder<'_>) -> Result<Option<AskedTerms>, WireError> {
         margin: asked.margin.unwrap_or(false),
         sender_sub_id: asked.sender_sub_id.as_deref().map(|id| client_order_id("sender_sub_id", id)).transpose()?,
     };
-    Ok(Some(terms).filter(|terms| *terms != AskedTerms::default()))
+    Ok(Some(terms).filter(|terms| *terms != RequestedTerms::default()))
 }
 
 /// The type of a price; refused if there is no price, except `static`, which stock clients send with any order.
@@ -125,13 +125,13 @@ fn price_type(
     Ok(price_type)
 }
 
-fn trigger(asked: &p::Triggers<'_>) -> Result<AskedTrigger, WireError> {
+fn trigger(asked: &p::Triggers<'_>) -> Result<RequestedTrigger, WireError> {
     let reference = optional_word("triggers.reference", asked.reference.as_deref())?.unwrap_or_default();
     let price_type = price_type("triggers.price_type", &asked.price_type, Some(asked.price))?;
-    Ok(AskedTrigger { reference, price: decimal("triggers.price", asked.price)?, price_type })
+    Ok(RequestedTrigger { reference, price: decimal("triggers.price", asked.price)?, price_type })
 }
 
-fn conditional(asked: &p::Conditional<'_>) -> Result<AskedConditional, WireError> {
+fn conditional(asked: &p::Conditional<'_>) -> Result<RequestedConditional, WireError> {
     let order_type: OrderType = word("conditional.order_type", &asked.order_type)?;
     let price = |[field, type_field]: [&str; 2], given: Option<Number<'_>>, kind| {
         let kind = price_type(type_field, kind, given)?;
@@ -140,7 +140,7 @@ fn conditional(asked: &p::Conditional<'_>) -> Result<AskedConditional, WireError
     };
     let limit_fields = ["conditional.limit_price", "conditional.limit_price_type"];
     let trigger_fields = ["conditional.trigger_price", "conditional.trigger_price_type"];
-    Ok(AskedConditional {
+    Ok(RequestedConditional {
         order_type,
         limit: price(limit_fields, asked.limit_price, &asked.limit_price_type)?,
         trigger: price(trigger_fields, asked.trigger_price, &asked.trigger_price_type)?,

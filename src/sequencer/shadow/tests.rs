@@ -2,7 +2,7 @@
 
 use tokio::sync::watch;
 
-use super::{Ending, Shadow, ShadowThread};
+use super::{FinalState, Shadow, ShadowThread};
 use crate::access::principal::Actor;
 use crate::domain::ids::{AccountId, AssetId};
 use crate::domain::money::Amount;
@@ -70,10 +70,10 @@ impl Followed {
     }
 
     /// What the engine would report at the end.
-    async fn ending(&self) -> Ending {
+    async fn ending(&self) -> FinalState {
         let mut replay = Replay::default();
         replay.follow(&self.reader(), u64::MAX, |_| Ok(())).await.unwrap();
-        Ending::of(&replay.state)
+        FinalState::of(&replay.state)
     }
 }
 
@@ -118,7 +118,7 @@ async fn damaged_snapshots_are_passed_over_and_the_journal_replayed() {
     let whole = followed.ending().await;
     followed.disk.damage(|_, snapshots| snapshots.iter_mut().for_each(|snapshot| snapshot.body[0] ^= 1));
     let recovered = recover(&followed.reader(), &followed.snapshots()).await.unwrap();
-    assert_eq!(Ending::of(&recovered), whole);
+    assert_eq!(FinalState::of(&recovered), whole);
     let verified = verify(&followed.reader(), &followed.snapshots()).await;
     assert!(matches!(verified, Err(RecoveryError::Snapshot { at: 10 })), "{verified:?}");
 }
@@ -146,7 +146,7 @@ async fn a_shadow_that_differs_is_told_at_the_stop_and_none_of_its_snapshots_is_
     let differs = followed.shadow.finish(ending).await.unwrap_err();
     assert!(matches!(differs, RecoveryError::Diverged { at: 6 }), "{differs}");
     assert_eq!(snapshots.newest_first().count(), 0);
-    assert_eq!(Ending::of(&recover(&reader, &snapshots).await.unwrap()), ending);
+    assert_eq!(FinalState::of(&recover(&reader, &snapshots).await.unwrap()), ending);
 }
 
 #[tokio::test]

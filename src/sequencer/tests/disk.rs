@@ -24,7 +24,7 @@ impl Asking {
 }
 
 /// Runs a sequencer on `disk` beside a script, and returns how it ended. The script's result is kept until then.
-async fn play<T>(disk: &Disk, script: impl AsyncFnOnce(Asking) -> T) -> Result<Ending, JournalError> {
+async fn play<T>(disk: &Disk, script: impl AsyncFnOnce(Asking) -> T) -> Result<FinalState, JournalError> {
     let (mut sequencer, handle, mut released) = on(disk).await;
     if sequencer.engine.state().seq.0 == 0 {
         sequencer.start(Some(Command::Genesis(vec![venue_key()]))).await.unwrap();

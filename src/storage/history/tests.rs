@@ -11,7 +11,7 @@ use sqlx::{Column as _, Row as _};
 use crate::storage::Storage;
 use crate::storage::database::Record;
 use crate::storage::journal::Head;
-use crate::storage::postgres::ANSWER_WAIT;
+use crate::storage::postgres::ANSWER_TIMEOUT;
 pub use crate::storage::postgres::tests::storage as in_postgres;
 use crate::storage::postgres::tests::{lock, sql};
 
@@ -415,7 +415,7 @@ async fn a_batch_in_postgres_may_take_longer_than_each_of_its_statements() {
             assert!(!telling.is_finished(), "given up before {table}");
             tokio::task::yield_now().await;
         }
-        tokio::time::advance(ANSWER_WAIT * 2 / 3).await;
+        tokio::time::advance(ANSWER_TIMEOUT * 2 / 3).await;
         drop(held);
     }
     while !telling.is_finished() {

@@ -13,7 +13,7 @@ use sqlx::{
 use super::tables::{Column, Table, names, tables};
 use super::{BLOCK_EVENTS, HistoryBatch, HistoryError, time};
 use crate::storage::journal::Head;
-use crate::storage::postgres::{ANSWER_WAIT, CONNECT_WAIT, answered};
+use crate::storage::postgres::{ANSWER_TIMEOUT, CONNECT_TIMEOUT, answered};
 
 /// A local SQLite file always answers eventually, so there is no time limit.
 const UNLIMITED: Duration = Duration::MAX;
@@ -77,7 +77,7 @@ impl HistoryWriter {
     }
 
     pub(super) async fn postgres(options: PgConnectOptions) -> Result<HistoryWriter, HistoryError> {
-        let mut open = answered(CONNECT_WAIT, options.connect()).await?;
+        let mut open = answered(CONNECT_TIMEOUT, options.connect()).await?;
         sqlx::query("CREATE SCHEMA IF NOT EXISTS history").execute(&mut open).await?;
         sqlx::migrate!("src/storage/migrations/postgres/history").run(&mut open).await?;
         HistoryWriter::of(Connection::Postgres(Box::new((open, options)))).await
@@ -87,7 +87,7 @@ impl HistoryWriter {
         let (seq, chain): (i64, Option<Vec<u8>>) = match &mut connection {
             Connection::Sqlite(sqlite) => sqlx::query_as(FOUND).fetch_one(&mut sqlite.0).await?,
             Connection::Postgres(postgres) => {
-                answered(ANSWER_WAIT, sqlx::query_as(FOUND).fetch_one(&mut postgres.0)).await?
+                answered(ANSWER_TIMEOUT, sqlx::query_as(FOUND).fetch_one(&mut postgres.0)).await?
             }
         };
         // A value of another length is the chain of no journal.
@@ -109,7 +109,7 @@ impl HistoryWriter {
             }
             Connection::Postgres(postgres) => {
                 let options = postgres.1.clone();
-                Connection::Postgres(Box::new((answered(CONNECT_WAIT, options.connect()).await?, options)))
+                Connection::Postgres(Box::new((answered(CONNECT_TIMEOUT, options.connect()).await?, options)))
             }
         };
         *self = HistoryWriter::of(connection).await?;
@@ -171,7 +171,7 @@ impl HistoryWriter {
     async fn run(&mut self, statements: &[String]) -> Result<(), HistoryError> {
         match &mut self.connection {
             Connection::Sqlite(sqlite) => run::<Sqlite>(&mut sqlite.0, UNLIMITED, statements).await,
-            Connection::Postgres(postgres) => run::<Postgres>(&mut postgres.0, ANSWER_WAIT, statements).await,
+            Connection::Postgres(postgres) => run::<Postgres>(&mut postgres.0, ANSWER_TIMEOUT, statements).await,
         }
     }
 
@@ -230,9 +230,9 @@ async fn apply_to_postgres(
     batch: &HistoryBatch,
     checkpoint @ [from, to]: [Head; 2],
 ) -> Result<(), HistoryError> {
-    let mut transaction = answered(ANSWER_WAIT, connection.begin()).await?;
+    let mut transaction = answered(ANSWER_TIMEOUT, connection.begin()).await?;
     let moving = sqlx::query(CHECKPOINT).bind(time(to.seq)).bind(&to.chain[..]).bind(time(from.seq));
-    moved(answered(ANSWER_WAIT, moving.execute(&mut *transaction)).await?.rows_affected(), checkpoint)?;
+    moved(answered(ANSWER_TIMEOUT, moving.execute(&mut *transaction)).await?.rows_affected(), checkpoint)?;
     for table in tables(batch) {
         let mut query = sqlx::query(AssertSqlSafe(table.statement("INSERT", &unnested(&table))));
         for (_, column) in table.columns() {
@@ -242,9 +242,9 @@ async fn apply_to_postgres(
                 Column::Bodies(values) => query.bind(values),
             };
         }
-        answered(ANSWER_WAIT, query.execute(&mut *transaction)).await?;
+        answered(ANSWER_TIMEOUT, query.execute(&mut *transaction)).await?;
     }
-    Ok(answered(ANSWER_WAIT, transaction.commit()).await?)
+    Ok(answered(ANSWER_TIMEOUT, transaction.commit()).await?)
 }
 
 async fn run<D: Database>(

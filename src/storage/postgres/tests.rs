@@ -154,7 +154,7 @@ async fn a_database_that_falls_silent_under_a_row_or_at_rest_is_not_waited_for_f
         let ended = soon(async {
             if at_rest {
                 journal.fence_due().await;
-                journal.look_at_fence().await
+                journal.check_fence().await
             } else {
                 journal.append(2, 1, 1, b"into the silence").await
             }
