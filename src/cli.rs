@@ -262,14 +262,14 @@ async fn serve(file: &Path) -> Result<(), Failure> {
     let scheme = config.scheme();
     let mut server = Server::start(Plan { config, master, genesis: None }).await?;
     // Installed before the line is printed: whoever reads that the server listens may signal it at once.
-    let told = signal()?;
+    let reported = signal()?;
     // A failure to print does not stop the server.
     let _ = writeln!(std::io::stdout(), "listening on {scheme}://{}", server.address());
     // Until a signal, or until the journal fails; it stops in order either way.
     tokio::select! {
         // What the server reports is printed once the sockets are closed.
         _ = server.failed() => {}
-        () = told => {}
+        () = reported => {}
     }
     Ok(server.stop().await?)
 }

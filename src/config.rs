@@ -449,8 +449,8 @@ mod tests {
             "database = \"\"\"\npostgres://me:hush@db.example/live\"",
             "limits = 'postgres://me:hush@db.example/live?a=b'",
         ] {
-            let told = Config::parse(wrong).unwrap_err();
-            assert!(!format!("{told} {told:?}").contains("hush"), "{wrong}: {told}");
+            let reported = Config::parse(wrong).unwrap_err();
+            assert!(!format!("{reported} {reported:?}").contains("hush"), "{wrong}: {reported}");
         }
     }
 
@@ -458,8 +458,8 @@ mod tests {
     fn d1_14_listening_off_loopback_takes_consent() {
         for address in ["[::]", "0.0.0.0", "192.0.2.1", "[::ffff:127.0.0.1]"] {
             let open = format!("listen = '{address}:8080'");
-            let told = Config::parse(&open).unwrap_err().to_string();
-            assert!(told.contains("allow_plain_off_loopback"), "{told}");
+            let reported = Config::parse(&open).unwrap_err().to_string();
+            assert!(reported.contains("allow_plain_off_loopback"), "{reported}");
             assert!(Config::parse(&format!("{open}\nallow_plain_off_loopback = true")).is_ok());
         }
         assert!(Config::parse("listen = '[::1]:8080'").is_ok());

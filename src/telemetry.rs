@@ -43,7 +43,7 @@ pub fn start(format: LogFormat) -> Result<(), String> {
     }
     FORMAT.get_or_init(|| format);
     // In addition to `RUST_LOG`, not within it: there naming a module of the library would override it.
-    let no_frames = filter_fn(|told| *told.level() <= Level::INFO || !told.target().starts_with(FRAMES));
+    let no_frames = filter_fn(|reported| *reported.level() <= Level::INFO || !reported.target().starts_with(FRAMES));
     // Colours are for a terminal: in a file they would separate a name from its value.
     let colours = std::io::stderr().is_terminal();
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colours);

@@ -104,10 +104,10 @@ fn carry_out(by: &Principal, operation: Operation, mut command: Command) {
         // Those show what the gateway drew.
         written(|out| results::reply(out, &engine.state().reference, &reply));
     }
-    told(&engine, by, NOW);
+    reported(&engine, by, NOW);
 }
 
-fn told(engine: &Engine, by: &Principal, at: Moment) {
+fn reported(engine: &Engine, by: &Principal, at: Moment) {
     let events: &[Event] = engine.events();
     if events.is_empty() {
         return;

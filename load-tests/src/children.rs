@@ -78,10 +78,10 @@ impl Drop for RunDirectory {
 /// Which baseline server to start.
 #[derive(Debug, Clone, Copy)]
 pub enum Baseline<'a> {
-    /// The JSON echo.
-    E,
-    /// The same behind a group commit on this file.
-    D(&'a Path),
+    /// The JSON echo, E.
+    Echo,
+    /// The same behind a group commit on this file, D.
+    DurableEcho(&'a Path),
     /// Raw writes of one frame to all sockets.
     RawFanOut {
         /// Of the whole frame, header included.
@@ -109,8 +109,8 @@ impl BaselineChild {
         let mut command = Command::new(program);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         match baseline {
-            Baseline::E => command.arg("echo"),
-            Baseline::D(journal) => command.args(["echo", "--journal"]).arg(journal),
+            Baseline::Echo => command.arg("echo"),
+            Baseline::DurableEcho(journal) => command.args(["echo", "--journal"]).arg(journal),
             Baseline::RawFanOut { bytes } => command.args(["raw-fan-out", "--bytes", &bytes.to_string()]),
         };
         let mut child = Running(command.spawn().map_err(LoadError::io(what()))?);
@@ -145,7 +145,7 @@ impl BaselineChild {
 
 /// What a killed server recovers from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Basis {
+pub enum RecoverySource {
     /// Its newest snapshot, if there is one, and the events after it.
     Snapshot,
     /// All of its journal: the snapshots are removed.
@@ -222,14 +222,14 @@ impl CountersignChild {
         self,
         server: &Path,
         directory: &Path,
-        basis: Basis,
+        source: RecoverySource,
     ) -> Result<(Self, Duration), LoadError> {
         drop(self);
         let ready_file = directory.join(READY_FILE);
         fs::remove_file(&ready_file).map_err(LoadError::io(format!("remove {}", ready_file.display())))?;
         let snapshots = directory.join(DATA).join(SNAPSHOTS);
         // With a short journal there are none.
-        if basis == Basis::Journal && snapshots.exists() {
+        if source == RecoverySource::Journal && snapshots.exists() {
             fs::remove_dir_all(&snapshots).map_err(LoadError::io(format!("remove {}", snapshots.display())))?;
         }
         let start = Instant::now();

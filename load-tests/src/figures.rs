@@ -123,9 +123,9 @@ mod tests {
             latencies.saturating_record_n(1_000, u32::try_from(count - latencies.len()).unwrap());
             let Figures { p50_us, p90_us, p99_us, p999_us, max_us, .. } =
                 Figures::new(&latencies, Duration::from_secs(1));
-            let told = [max_us, p50_us, p90_us, p99_us, p999_us];
-            assert_eq!(told.iter().take_while(|us| us.is_some()).count(), known, "{told:?} of {count}");
-            assert_eq!(told.iter().flatten().count(), known, "{told:?} of {count}");
+            let reported = [max_us, p50_us, p90_us, p99_us, p999_us];
+            assert_eq!(reported.iter().take_while(|us| us.is_some()).count(), known, "{reported:?} of {count}");
+            assert_eq!(reported.iter().flatten().count(), known, "{reported:?} of {count}");
         }
     }
 

@@ -115,7 +115,7 @@ impl Followers {
         let mut checks = self.skipped;
         for (number, (owner, follower)) in self.followers.into_iter().enumerate() {
             match follower.finish(acknowledged(number)).await {
-                Ok(told) => checks.extend(told),
+                Ok(reported) => checks.extend(reported),
                 Err(error) => checks.push(Check::of_each(format!("{owner}: followed to the end"), [Err(error)])),
             }
         }
@@ -247,7 +247,7 @@ async fn snapshot(ws: &Endpoint, principal: &Principal) -> Result<Balances, Load
     let mut caller = Caller::new(principal.open(ws, Nonces::default().next_nonce()).await?);
     let mut streams = Streams::new("fresh", 0);
     caller.subscribe(subscription("balances", ""), |frame| streams.read(frame)).await?;
-    let told = async {
+    let reported = async {
         loop {
             while let Received::Text(frame) = caller.connection.next_message()? {
                 streams.read(frame)?;
@@ -258,5 +258,5 @@ async fn snapshot(ws: &Endpoint, principal: &Principal) -> Result<Balances, Load
             caller.connection.receive().await?;
         }
     };
-    bounded(ANSWER_WAIT, "wait for a snapshot of balances", told).await
+    bounded(ANSWER_WAIT, "wait for a snapshot of balances", reported).await
 }

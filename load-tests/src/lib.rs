@@ -7,7 +7,6 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod arrival;
-pub mod audience;
 pub mod caller;
 pub mod checks;
 pub mod children;
@@ -35,9 +34,11 @@ pub mod prepare;
 pub mod progress;
 pub mod publisher;
 pub mod raw_fan_out;
+pub mod readers;
 pub mod record;
 pub mod replies;
 pub mod report;
+pub mod sampler;
 pub mod scenario;
 pub mod side_thread;
 pub mod signature;
@@ -47,5 +48,4 @@ pub mod streams;
 pub mod sync_loop;
 pub mod target;
 pub mod timeline;
-pub mod watch;
 pub mod withdrawals;

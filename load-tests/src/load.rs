@@ -72,7 +72,7 @@ impl Serialize for Shape {
 
 /// How long to run.
 #[derive(Debug, Clone, Copy)]
-pub struct Duty {
+pub struct LoadTiming {
     /// Time before the window that is not measured.
     pub warm_up: Duration,
     /// The measured window.
@@ -90,7 +90,7 @@ pub struct Plan {
     /// The requests.
     pub mix: Arc<Mix>,
     /// How long.
-    pub duty: Duty,
+    pub timing: LoadTiming,
     /// Makes this run's `cl_ord_id`s unique.
     pub run: u64,
 }
@@ -168,9 +168,9 @@ impl Tally {
 /// here; they are in the outcome.
 pub async fn run(connections: Vec<Connection>, plan: &Plan) -> Result<Outcome, LoadError> {
     let start = Instant::now();
-    let window_start = start + plan.duty.warm_up;
-    let window_end = window_start + plan.duty.window;
-    let timeline = Arc::new(Mutex::new(Timeline::new(window_start, plan.duty.window)));
+    let window_start = start + plan.timing.warm_up;
+    let window_end = window_start + plan.timing.window;
+    let timeline = Arc::new(Mutex::new(Timeline::new(window_start, plan.timing.window)));
     let count = u16::try_from(connections.len()).unwrap_or(u16::MAX);
     let pacer = match plan.arrival {
         Arrival::Closed { .. } => None,
@@ -199,9 +199,9 @@ pub async fn run(connections: Vec<Connection>, plan: &Plan) -> Result<Outcome, L
             match (plan.arrival, marks) {
                 (Arrival::Open { per_second }, Some(marks)) => {
                     let schedule = Schedule::new(per_second, number, count);
-                    worker.open(Arrivals::new(schedule, start, window_end), marks, plan.duty.grace).await
+                    worker.open(Arrivals::new(schedule, start, window_end), marks, plan.timing.grace).await
                 }
-                _ => worker.closed(window_end + plan.duty.grace).await,
+                _ => worker.closed(window_end + plan.timing.grace).await,
             }
         });
     }

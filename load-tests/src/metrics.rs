@@ -16,8 +16,8 @@ pub async fn version(endpoint: &Endpoint) -> Option<String> {
 }
 
 fn version_in(page: &str) -> Option<String> {
-    let told = page.lines().find_map(|line| line.strip_prefix(BUILD))?;
-    told.split_once('"').map(|(version, _)| version.to_owned())
+    let reported = page.lines().find_map(|line| line.strip_prefix(BUILD))?;
+    reported.split_once('"').map(|(version, _)| version.to_owned())
 }
 
 /// Events that the server's process has journaled, if the page has it.

@@ -59,7 +59,7 @@ pub async fn measure(
     let before = counters(target).await;
     let (server, database) = (target.process, target.database);
     let cpu = CpuMeter::start(Processes { server, database, fan_out: load.fan_out });
-    let bar = progress.start(&load.label, load.plan.duty.warm_up + load.plan.duty.window);
+    let bar = progress.start(&load.label, load.plan.timing.warm_up + load.plan.timing.window);
     let outcome = run(connections, &load.plan).await?;
     drop(bar);
     let cpu = cpu.stop();

@@ -29,9 +29,9 @@ impl Postgres {
         let mut line = String::new();
         let output = shell.stdout.take().expect("standard output is piped");
         BufReader::new(output).read_line(&mut line).map_err(LoadError::io("start Postgres"))?;
-        let mut told = line.trim().splitn(3, ' ');
-        let process = told.next().and_then(|process| process.parse().ok());
-        let directory = told.nth(1);
+        let mut reported = line.trim().splitn(3, ' ');
+        let process = reported.next().and_then(|process| process.parse().ok());
+        let directory = reported.nth(1);
         let Some((process, directory)) = process.zip(directory) else {
             let _ = shell.wait();
             return Err(LoadError::Setup("this scenario needs Postgres, and it did not start".into()));

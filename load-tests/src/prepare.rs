@@ -126,8 +126,8 @@ async fn organization(
     let path = format!("/invitations/{invitation}");
     let web = target.web()?;
     let answer = web.post(&path, &json!({"password": password}).to_string()).await?;
-    let told: Value = serde_json::from_str(&answer.body).unwrap_or_default();
-    let totp_secret = text_of(&told["totp_secret"], &format!("a totp_secret: {}", answer.body))?;
+    let reported: Value = serde_json::from_str(&answer.body).unwrap_or_default();
+    let totp_secret = text_of(&reported["totp_secret"], &format!("a totp_secret: {}", answer.body))?;
     let member = MemberLogin { name: name.into(), email, password, totp_secret };
     // A code works once, so accepting takes the previous one, which is still valid.
     let answer = web.post(&path, &json!({"otp": code(&member.totp_secret, -1)?}).to_string()).await?;

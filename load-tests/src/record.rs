@@ -11,8 +11,8 @@ use crate::error::LoadError;
 use crate::figures::{Figures, median, to_f64};
 use crate::load::Outcome;
 use crate::machine::CpuUse;
+use crate::sampler::Sample;
 use crate::timeline::{Point, Slice, curve};
-use crate::watch::Look;
 
 /// Increased when a saved run could be misread.
 const FORMAT: u32 = 1;
@@ -77,7 +77,7 @@ pub struct Series {
     pub timeline: Vec<Slice>,
     /// The server over time, for a long load.
     #[serde(default)]
-    pub looks: Vec<Look>,
+    pub samples: Vec<Sample>,
     /// Other figures, by name and unit.
     pub extra: BTreeMap<String, f64>,
     /// Refusals by error text.
@@ -141,9 +141,9 @@ impl Series {
             (UNSENT, outcome.tally.unsent),
             (REFUSED, outcome.tally.refused_in_window),
         ];
-        let told =
+        let reported =
             [("orders", outcome.tally.orders)].into_iter().chain(counts.into_iter().filter(|(_, count)| *count > 0));
-        series.extra.extend(told.map(|(name, count)| (name.to_owned(), to_f64(count))));
+        series.extra.extend(reported.map(|(name, count)| (name.to_owned(), to_f64(count))));
         series.timeline = outcome.timeline.slices();
         series.refusals.clone_from(&outcome.tally.refusals);
         series.with_cpu(cpu)
@@ -159,7 +159,7 @@ impl Series {
             count: latencies.len(),
             curve: curve(latencies),
             timeline: Vec::new(),
-            looks: Vec::new(),
+            samples: Vec::new(),
             extra: BTreeMap::new(),
             refusals: BTreeMap::new(),
         }
@@ -411,8 +411,11 @@ mod tests {
         assert!(goals_met(0.5, &goals).is_ok());
         assert!(goals_met(0.4, &goals).unwrap_err().contains("0.400"));
         goals.insert("shaer".into(), Goal::AtMost(1.0));
-        let told = goals_met(0.5, &goals).unwrap_err();
-        assert!(told.contains("there is no result \"shaer\"") && told.contains("goal ≤ 1: no result"), "{told}");
+        let reported = goals_met(0.5, &goals).unwrap_err();
+        assert!(
+            reported.contains("there is no result \"shaer\"") && reported.contains("goal ≤ 1: no result"),
+            "{reported}"
+        );
     }
 
     #[test]
@@ -424,8 +427,8 @@ mod tests {
         record.series[0].count = 1;
         assert!(record.verdict(false).is_ok());
         record.series.push(series("other", 2, 0.0, false));
-        let told = record.verdict(true).unwrap_err().to_string();
-        assert_eq!(told, "nothing was measured in round 2: other", "one was, and no other stands for it");
+        let reported = record.verdict(true).unwrap_err().to_string();
+        assert_eq!(reported, "nothing was measured in round 2: other", "one was, and no other stands for it");
         record.series.pop();
         record.checks.push(Check { looked_at: 1, ..Check::new("balances") });
         assert!(record.verdict(false).is_ok());

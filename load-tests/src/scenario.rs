@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use crate::error::LoadError;
-use crate::load::Duty;
+use crate::load::LoadTiming;
 use crate::record::Goal;
 
 mod kind;
@@ -88,8 +88,8 @@ impl General {
     }
 
     /// Warm-up and window.
-    pub fn duty(&self) -> Duty {
-        Duty { warm_up: seconds(self.warm_up), window: seconds(self.seconds), grace: LAST_REPLIES_WAIT }
+    pub fn timing(&self) -> LoadTiming {
+        LoadTiming { warm_up: seconds(self.warm_up), window: seconds(self.seconds), grace: LAST_REPLIES_WAIT }
     }
 
     fn check(&self) -> Result<(), String> {

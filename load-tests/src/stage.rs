@@ -20,10 +20,10 @@ use crate::orders::{Load, measure, run_tag};
 use crate::progress::Progress;
 use crate::publisher::Approvals;
 use crate::record::{Record, Series};
+use crate::sampler::{self, Sampler};
 use crate::scenario::Scenario;
 use crate::signature::Nonces;
 use crate::target::Target;
-use crate::watch::{self, Watch};
 use crate::withdrawals::play_beside;
 
 /// Everything that a run needs.
@@ -54,11 +54,11 @@ pub struct Stage {
 
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Contestant {
-    /// The JSON echo.
-    E,
-    /// The JSON echo behind a group commit.
-    D,
+pub enum SystemUnderTest {
+    /// The JSON echo, E.
+    Echo,
+    /// The JSON echo behind a group commit, D.
+    DurableEcho,
     /// The server.
     Countersign,
 }
@@ -67,7 +67,7 @@ impl Stage {
     /// The server.
     ///
     /// # Errors
-    /// There is none.
+    /// Neither a server nor keys of one were given.
     pub fn target(&self) -> Result<&Target, LoadError> {
         let missing = || LoadError::Setup("this scenario needs a server: give --server or --keys".into());
         self.target.as_ref().ok_or_else(missing)
@@ -78,27 +78,39 @@ impl Stage {
     ///
     /// # Errors
     /// The mix is invalid.
-    pub fn load(&self, who: Contestant, shape: Shape, arrival: Arrival, mix: &MixSettings) -> Result<Load, LoadError> {
+    pub fn load(
+        &self,
+        who: SystemUnderTest,
+        shape: Shape,
+        arrival: Arrival,
+        mix: &MixSettings,
+    ) -> Result<Load, LoadError> {
         let (connections, symbol) = (shape.connections, mix.symbol.clone());
         let mix = match who {
-            Contestant::E | Contestant::D => Mix::new(&mix.limit_orders_only())?,
-            Contestant::Countersign => Mix::new(mix)?,
+            SystemUnderTest::Echo | SystemUnderTest::DurableEcho => Mix::new(&mix.limit_orders_only())?,
+            SystemUnderTest::Countersign => Mix::new(mix)?,
         };
-        let plan = Plan { arrival, mix: Arc::new(mix), duty: self.scenario.general.duty(), run: run_tag() };
+        let plan = Plan { arrival, mix: Arc::new(mix), timing: self.scenario.general.timing(), run: run_tag() };
         let label = String::new();
         Ok(Load { label, connections, channel: None, symbol, withdrawals: None, fan_out: None, plan })
     }
 
-    /// Measures one contestant and adds the measurement under `name`.
+    /// Measures one system and adds the measurement under `name`.
     ///
     /// # Errors
     /// The first connection or reply that is not as it must be.
-    pub async fn contest(&mut self, who: Contestant, name: &str, round: u32, load: &Load) -> Result<(), LoadError> {
+    pub async fn measure(
+        &mut self,
+        who: SystemUnderTest,
+        name: &str,
+        round: u32,
+        load: &Load,
+    ) -> Result<(), LoadError> {
         let load = Load { label: format!("round {round}: {name}"), ..load.clone() };
         let series = match who {
-            Contestant::E => self.measure_e(name, round, &load).await?,
-            Contestant::D => self.measure_d(name, round, &load).await?,
-            Contestant::Countersign => return self.measure_server(name, round, &load).await,
+            SystemUnderTest::Echo => self.measure_echo(name, round, &load).await?,
+            SystemUnderTest::DurableEcho => self.measure_durable_echo(name, round, &load).await?,
+            SystemUnderTest::Countersign => return self.measure_server(name, round, &load).await,
         };
         self.add(series);
         Ok(())
@@ -122,8 +134,8 @@ impl Stage {
         self.record.conclude_once(name, self.scenario.goal(name), noted);
     }
 
-    async fn measure_e(&mut self, name: &str, round: u32, load: &Load) -> Result<Series, LoadError> {
-        let child = BaselineChild::start(&self.program, Baseline::E)?;
+    async fn measure_echo(&mut self, name: &str, round: u32, load: &Load) -> Result<Series, LoadError> {
+        let child = BaselineChild::start(&self.program, Baseline::Echo)?;
         let cores = if self.pin { Cores::divide(child.process()) } else { None };
         let target = Target::baseline(child.address, child.process());
         let measured = measure(&target, &mut self.nonces, load, self.progress).await;
@@ -137,9 +149,9 @@ impl Stage {
     }
 
     /// Measures D and checks its promise: every request that it answered is in its file.
-    async fn measure_d(&mut self, name: &str, round: u32, load: &Load) -> Result<Series, LoadError> {
+    async fn measure_durable_echo(&mut self, name: &str, round: u32, load: &Load) -> Result<Series, LoadError> {
         let journal = self.directory.path().join("d.journal");
-        let child = BaselineChild::start(&self.program, Baseline::D(&journal))?;
+        let child = BaselineChild::start(&self.program, Baseline::DurableEcho(&journal))?;
         let target = Target::baseline(child.address, child.process());
         let measured = measure(&target, &mut self.nonces, load, self.progress).await;
         let totals = child.stop()?;
@@ -173,10 +185,10 @@ impl Stage {
             }
             None => None,
         };
-        let watch = Watch::start(&target, load.plan.duty.window);
+        let sampler = Sampler::start(&target, load.plan.timing.window);
         let (measurement, outcome) = measure(&target, &mut self.nonces, load, self.progress).await?;
-        let looks = match watch {
-            Some(watch) => watch.finish().await,
+        let samples = match sampler {
+            Some(sampler) => sampler.finish().await,
             None => Vec::new(),
         };
         let mut checks = Vec::new();
@@ -196,13 +208,13 @@ impl Stage {
             series.extra.insert("syncs per order".into(), syncs);
         }
         if let Some((first, last)) = outcome.timeline.first_and_last() {
-            if !looks.is_empty() {
+            if !samples.is_empty() {
                 series.extra.extend([("first minute /s".to_owned(), first), ("last minute /s".to_owned(), last)]);
             }
             series.extra.extend(ratio(last, first).map(|share| ("last minute / first".to_owned(), share)));
         }
-        series.extra.extend(watch::figures(&looks).into_iter().map(|(name, value)| (name.to_owned(), value)));
-        series.looks = looks;
+        series.extra.extend(sampler::figures(&samples).into_iter().map(|(name, value)| (name.to_owned(), value)));
+        series.samples = samples;
         self.add(series);
         Ok(())
     }

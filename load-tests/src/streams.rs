@@ -143,27 +143,27 @@ impl Streams {
         }
         for item in serde_json::from_str::<Vec<Placed<'_>>>(data.get()).map_err(wrong)? {
             if frame.channel == "custody" {
-                self.released.told(item.refid.as_deref(), item.status.as_deref(), is_snapshot);
+                self.released.reported(item.refid.as_deref(), item.status.as_deref(), is_snapshot);
             }
             let numbering = self.numbering.get_mut(&*frame.channel).expect("followed above");
             if is_snapshot {
                 numbering.snapshot(item.offset);
             } else {
                 numbering.item(item.offset);
-                self.told(&frame.channel, &item);
+                self.reported(&frame.channel, &item);
             }
         }
         Ok(())
     }
 
     /// Takes an item of an update on one of the other channels.
-    fn told(&mut self, channel: &str, item: &Placed<'_>) {
+    fn reported(&mut self, channel: &str, item: &Placed<'_>) {
         if let Some(id) = &item.refid {
-            self.causes.told(channel, in_event(id, item.offset));
+            self.causes.reported(channel, in_event(id, item.offset));
         }
         if let Some(request) = &item.request_id {
             if let Some(state) = &item.state {
-                self.causes.told(channel, of_request(request, state == "pending"));
+                self.causes.reported(channel, of_request(request, state == "pending"));
             } else if self.follows("approvals")
                 && let Some(waits) = item.waits()
             {
@@ -216,7 +216,7 @@ impl Streams {
             }
         }
         if ["balances", "ledger"].iter().all(|both| self.follows(both)) {
-            self.entries.told(if is_balance { Side::Balances } else { Side::Ledger }, entry);
+            self.entries.reported(if is_balance { Side::Balances } else { Side::Ledger }, entry);
         }
         Ok(())
     }
@@ -298,10 +298,10 @@ mod tests {
     }
 
     /// Checks what was sent on a Member's two channels, or custody's one: the failed checks, and how many there are.
-    fn failed(channels: &[&str], told: &[(&str, &str, &str)]) -> (Vec<String>, usize) {
+    fn failed(channels: &[&str], reported: &[(&str, &str, &str)]) -> (Vec<String>, usize) {
         let mut streams = Streams::new("Bob", 1);
         channels.iter().for_each(|channel| streams.follow(channel));
-        for (channel, kind, items) in told {
+        for (channel, kind, items) in reported {
             let frame = format!(r#"{{"channel":"{channel}","type":"{kind}","data":[{items}]}}"#);
             streams.read(frame.as_bytes()).unwrap();
         }

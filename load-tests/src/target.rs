@@ -138,8 +138,8 @@ impl Target {
             None => None,
         };
         let program = self.process.and_then(program_digest).map(|digest| format!("program {digest}"));
-        let told: Vec<String> = version.into_iter().chain(program).collect();
-        (!told.is_empty()).then(|| told.join(", "))
+        let reported: Vec<String> = version.into_iter().chain(program).collect();
+        (!reported.is_empty()).then(|| reported.join(", "))
     }
 
     /// The web address.

@@ -118,11 +118,11 @@ impl Timeline {
         let none = Part::default();
         let parts = self.slices.iter().chain(std::iter::repeat(&none));
         let starts = (0..SLICES_MAX).map(|number| self.slice * number).take_while(|start| *start < self.window);
-        let told = starts.zip(parts).map(|(start, part)| {
+        let reported = starts.zip(parts).map(|(start, part)| {
             let end = (start + self.slice).min(self.window);
             Slice { at_s: end.as_secs_f64(), figures: part.figures(end - start) }
         });
-        told.collect()
+        reported.collect()
     }
 
     /// Throughput per second in the first and the last minute; in tenths of the window if that is shorter than ten
@@ -185,9 +185,9 @@ mod tests {
         let start = Instant::now();
         let mut timeline = Timeline::new(start, Duration::from_millis(250));
         timeline.reply(start);
-        let told: Vec<(f64, f64)> =
+        let reported: Vec<(f64, f64)> =
             timeline.slices().iter().map(|slice| (slice.at_s, slice.figures.per_second)).collect();
-        assert_eq!(told, [(0.1, 10.0), (0.2, 0.0), (0.25, 0.0)]);
+        assert_eq!(reported, [(0.1, 10.0), (0.2, 0.0), (0.25, 0.0)]);
     }
 
     #[test]

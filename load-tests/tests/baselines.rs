@@ -10,24 +10,27 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use load_tests::arrival::Arrival;
-use load_tests::audience::{Audience, Numbers};
 use load_tests::children::{Baseline, BaselineChild, CountersignChild, RunDirectory};
 use load_tests::connection::{Connection, Proof, Received};
 use load_tests::echo::EchoServer;
 use load_tests::endpoint::Endpoint;
 use load_tests::frames::text;
 use load_tests::group_commit::require_records;
-use load_tests::load::{Duty, Plan, run};
+use load_tests::load::{LoadTiming, Plan, run};
 use load_tests::mix::{Mix, MixSettings, Request, RequestSource};
 use load_tests::publisher::Publisher;
+use load_tests::readers::{Numbers, Readers};
 use load_tests::sync_loop;
 use serde_json::Value;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_load-tests");
 const ANY_PORT: std::net::SocketAddr =
     std::net::SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
-const SHORT: Duty =
-    Duty { warm_up: Duration::from_millis(20), window: Duration::from_millis(100), grace: Duration::from_secs(5) };
+const SHORT: LoadTiming = LoadTiming {
+    warm_up: Duration::from_millis(20),
+    window: Duration::from_millis(100),
+    grace: Duration::from_secs(5),
+};
 
 fn directory(test: &str) -> RunDirectory {
     RunDirectory::create(&Path::new(env!("CARGO_TARGET_TMPDIR")).join(test)).unwrap()
@@ -137,13 +140,15 @@ async fn both_loops_run_against_baselines_as_child_processes() {
     let journal = directory.path().join("journal");
     let closed = Arrival::Closed { in_flight: 8 };
     let open = Arrival::open(2_000.0).unwrap();
-    for (baseline, arrival) in [(Baseline::E, closed), (Baseline::D(&journal), closed), (Baseline::E, open)] {
+    for (baseline, arrival) in
+        [(Baseline::Echo, closed), (Baseline::DurableEcho(&journal), closed), (Baseline::Echo, open)]
+    {
         let child = BaselineChild::start(Path::new(BINARY), baseline).unwrap();
         let mut connections = Vec::new();
         for _ in 0..4 {
             connections.push(connect(child.address).await);
         }
-        let plan = Plan { arrival, mix: Arc::new(mix()), duty: SHORT, run: 1 };
+        let plan = Plan { arrival, mix: Arc::new(mix()), timing: SHORT, run: 1 };
         let outcome = run(connections, &plan).await.unwrap();
         let totals = child.stop().unwrap();
         // On a busy machine the window may stay empty; the first requests are always sent.
@@ -155,8 +160,8 @@ async fn both_loops_run_against_baselines_as_child_processes() {
         assert!(counted.contains(&outcome.latencies.len()) && outcome.tally.refused() == 0, "{outcome:?}");
         assert_eq!(outcome.tally.acknowledged.len(), outcome.tally.sent);
         match baseline {
-            Baseline::D(_) => assert!(totals.records == outcome.tally.sent && totals.syncs > 0, "{totals:?}"),
-            Baseline::E | Baseline::RawFanOut { .. } => assert_eq!((totals.records, totals.syncs), (0, 0)),
+            Baseline::DurableEcho(_) => assert!(totals.records == outcome.tally.sent && totals.syncs > 0, "{totals:?}"),
+            Baseline::Echo | Baseline::RawFanOut { .. } => assert_eq!((totals.records, totals.syncs), (0, 0)),
         }
     }
 }
@@ -166,8 +171,8 @@ fn a_standard_stream_that_is_full_is_an_error_and_no_panic() {
     let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     for baseline in ["echo", "raw-fan-out"] {
         let output = std::process::Command::new(BINARY).arg(baseline).stdout(full()).output().unwrap();
-        let told = String::from_utf8_lossy(&output.stderr);
-        assert!(!output.status.success() && told.starts_with("error: write to standard output: "), "{told}");
+        let reported = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && reported.starts_with("error: write to standard output: "), "{reported}");
     }
     let status = std::process::Command::new(BINARY).args(["run", "/no/such/scenario"]).stderr(full()).status().unwrap();
     assert_eq!(status.code(), Some(1));
@@ -237,9 +242,12 @@ fn a_server_that_dies_in_the_middle_is_reported_with_its_last_words() {
     let mut command = std::process::Command::new(BINARY);
     command.arg("run").arg(scenario).arg("--server").arg(server).args(["--json", "--directory"]).arg(directory.path());
     let output = command.output().unwrap();
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(told.contains("connect to 127.0.0.1:1"), "{told}");
-    assert!(told.contains("the server ended, exit status: 3") && told.contains("the disk is full"), "{told}");
+    let reported = String::from_utf8_lossy(&output.stderr);
+    assert!(reported.contains("connect to 127.0.0.1:1"), "{reported}");
+    assert!(
+        reported.contains("the server ended, exit status: 3") && reported.contains("the disk is full"),
+        "{reported}"
+    );
     let record: Value = serde_json::from_slice(&output.stdout).unwrap();
     let failed = record["failed"].as_str().unwrap();
     assert!(failed.contains("the disk is full") && !failed.contains("a password"), "{failed}");
@@ -268,13 +276,13 @@ fn a_run_that_is_ended_with_all_that_it_started_tells_the_end_and_not_what_becam
     let group = format!("-{}", run.id());
     assert!(std::process::Command::new("kill").args(["-INT", "--", &group]).status().unwrap().success());
     let ended = run.wait_with_output().unwrap();
-    let told = String::from_utf8_lossy(&ended.stderr);
-    assert_eq!(told, "error: ended by SIGINT before all was done\n");
+    let reported = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(reported, "error: ended by SIGINT before all was done\n");
 }
 
 /// The complete scenario `compare`, with a second echo in place of the server: E against itself.
 #[tokio::test]
-async fn a_comparison_measures_every_contestant_and_concludes() {
+async fn a_comparison_measures_every_system_and_concludes() {
     let directory = directory("compare");
     let server = EchoServer::start(ANY_PORT, None).unwrap();
     let keys = directory.path().join("keys.json");
@@ -313,12 +321,12 @@ async fn the_raw_fan_out_writes_each_event_to_every_reader() {
     for _ in 0..5 {
         readers.push(connect(child.address).await);
     }
-    let mut audience = Audience::new(readers, Numbers::None);
+    let mut readers = Readers::new(readers, Numbers::None);
     let mut publisher = Publisher::raw(child.address).await.unwrap();
-    audience.publish();
+    readers.publish();
     assert_eq!(publisher.publish(16).await.unwrap(), 16);
-    audience.wait_for(16).await.unwrap();
-    assert_eq!((audience.delivered(), audience.take_frame_bytes()), (80, 200));
-    drop(audience);
+    readers.wait_for(16).await.unwrap();
+    assert_eq!((readers.delivered(), readers.take_frame_bytes()), (80, 200));
+    drop(readers);
     child.stop().unwrap();
 }

@@ -17,7 +17,7 @@ use load_tests::endpoint::Endpoint;
 use load_tests::error::LoadError;
 use load_tests::figures::to_f64;
 use load_tests::in_flight::MatchError;
-use load_tests::load::{Duty, Outcome, Plan, run};
+use load_tests::load::{LoadTiming, Outcome, Plan, run};
 use load_tests::member::Session;
 use load_tests::mix::{Mix, MixSettings};
 use load_tests::signature::{Nonces, sign};
@@ -29,7 +29,8 @@ use tokio::time::{interval, timeout};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
-const DUTY: Duty = Duty { warm_up: Duration::ZERO, window: Duration::from_millis(300), grace: Duration::from_secs(2) };
+const DUTY: LoadTiming =
+    LoadTiming { warm_up: Duration::ZERO, window: Duration::from_millis(300), grace: Duration::from_secs(2) };
 
 async fn listen() -> (TcpListener, Endpoint) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -65,7 +66,7 @@ async fn load_mix(
     let settings = MixSettings { levels: 1, keep, ..MixSettings::default() };
     let connection = Connection::open(&endpoint, Proof::Bare, 1_024).await?;
     let arrival = Arrival::Closed { in_flight: 2 };
-    let plan = Plan { arrival, mix: Arc::new(Mix::new(&settings)?), duty: DUTY, run: 1 };
+    let plan = Plan { arrival, mix: Arc::new(Mix::new(&settings)?), timing: DUTY, run: 1 };
     let outcome = run(vec![connection], &plan).await;
     server.abort();
     outcome
@@ -174,7 +175,7 @@ async fn stalls_after(listener: TcpListener, answered_at_once: usize) {
 /// Longer than a busy machine delays requests that are due.
 const QUIET: Duration = Duration::from_secs(1);
 /// Waits for what is answered after that, batch by batch.
-const PATIENT: Duty = Duty { grace: Duration::from_secs(10), ..DUTY };
+const PATIENT: LoadTiming = LoadTiming { grace: Duration::from_secs(10), ..DUTY };
 
 /// A stall across the end of an open loop's window: all that was due in it counts, even what is sent only after it.
 #[tokio::test]
@@ -185,7 +186,7 @@ async fn a_stall_over_the_end_of_the_window_is_in_the_latency() {
         let server = tokio::spawn(stalls_after(listener, answered_at_once));
         let connection = Connection::open(&endpoint, Proof::Bare, 1_024).await.unwrap();
         let mix = Arc::new(Mix::new(&MixSettings::default()).unwrap());
-        let plan = Plan { arrival: Arrival::open(rate).unwrap(), mix, duty: PATIENT, run: 1 };
+        let plan = Plan { arrival: Arrival::open(rate).unwrap(), mix, timing: PATIENT, run: 1 };
         let outcome = run(vec![connection], &plan).await.unwrap();
         server.abort();
         let (due, counted) = (rate * DUTY.window.as_secs_f64(), to_f64(outcome.latencies.len()));
@@ -206,8 +207,8 @@ async fn a_closed_loops_stall_over_the_end_of_the_window_is_in_the_latency() {
         let server = tokio::spawn(stalls_after(listener, answered_at_once));
         let connection = Connection::open(&endpoint, Proof::Bare, 1_024).await.unwrap();
         let mix = Arc::new(Mix::new(&MixSettings::default()).unwrap());
-        let duty = Duty { warm_up, window, ..PATIENT };
-        let plan = Plan { arrival: Arrival::Closed { in_flight: 2 }, mix, duty, run: 1 };
+        let timing = LoadTiming { warm_up, window, ..PATIENT };
+        let plan = Plan { arrival: Arrival::Closed { in_flight: 2 }, mix, timing, run: 1 };
         let outcome = run(vec![connection], &plan).await.unwrap();
         server.abort();
         assert_eq!(outcome.latencies.len(), outcome.tally.sent, "{outcome:?}");
@@ -224,8 +225,8 @@ async fn what_is_never_sent_counts_at_its_age_and_is_told() {
     let connection = Connection::open(&endpoint, Proof::Bare, 1_024).await.unwrap();
     let mix = Arc::new(Mix::new(&MixSettings::default()).unwrap());
     // A batch of 4,096 each second: about four of the fifteen are sent by three seconds after the window.
-    let duty = Duty { window: Duration::from_millis(150), grace: Duration::from_secs(3), ..DUTY };
-    let plan = Plan { arrival: Arrival::open(400_000.0).unwrap(), mix, duty, run: 1 };
+    let timing = LoadTiming { window: Duration::from_millis(150), grace: Duration::from_secs(3), ..DUTY };
+    let plan = Plan { arrival: Arrival::open(400_000.0).unwrap(), mix, timing, run: 1 };
     let outcome = run(vec![connection], &plan).await.unwrap();
     server.abort();
     let counted = outcome.latencies.len();
@@ -268,8 +269,8 @@ async fn refusals_of_before_the_window_are_told_apart() {
     });
     let connection = Connection::open(&endpoint, Proof::Bare, 1_024).await.unwrap();
     let mix = Arc::new(Mix::new(&MixSettings::default()).unwrap());
-    let duty = Duty { warm_up: Duration::from_millis(200), window: Duration::from_millis(100), ..DUTY };
-    let plan = Plan { arrival: Arrival::open(200.0).unwrap(), mix, duty, run: 1 };
+    let timing = LoadTiming { warm_up: Duration::from_millis(200), window: Duration::from_millis(100), ..DUTY };
+    let plan = Plan { arrival: Arrival::open(200.0).unwrap(), mix, timing, run: 1 };
     let outcome = run(vec![connection], &plan).await.unwrap();
     server.abort();
     // 200 a second for 0.1 s, and for 0.2 s before.
@@ -385,8 +386,11 @@ async fn handshakes_are_signed_with_increasing_nonces_and_a_refusal_is_told() {
             matches!(&error, LoadError::Handshake { status: 401, body, .. } if body.contains("Invalid nonce")),
             "{error:?}"
         );
-        let told = error.to_string();
-        assert!(told.contains("the handshake of key a-public…") && !told.contains("a-public-key"), "{told}");
+        let reported = error.to_string();
+        assert!(
+            reported.contains("the handshake of key a-public…") && !reported.contains("a-public-key"),
+            "{reported}"
+        );
     }
 }
 
@@ -404,9 +408,9 @@ async fn who_does_not_answer_as_expected_is_told_by_its_address() {
     let (listener, endpoint) = listen().await;
     for (answer, is_tls) in [("HTTP/1.1 404 Not Found\r\n\r\n", false), ("\u{15}\u{3}\u{3}", true), ("", false)] {
         let (_, opened) = tokio::join!(answer_once(&listener, answer), Connection::open(&endpoint, Proof::Bare, 256));
-        let told = opened.unwrap_err().to_string();
-        assert!(told.contains(&format!("{}/v2", endpoint.authority)), "{told}");
-        assert_eq!(told.contains("wss://"), is_tls, "{told}");
+        let reported = opened.unwrap_err().to_string();
+        assert!(reported.contains(&format!("{}/v2", endpoint.authority)), "{reported}");
+        assert_eq!(reported.contains("wss://"), is_tls, "{reported}");
     }
 }
 

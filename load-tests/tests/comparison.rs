@@ -29,8 +29,8 @@ fn a_result_that_got_worse_is_told_and_fails_where_a_tolerance_is_given() {
     let (before, after) = (before.to_str().unwrap(), after.to_str().unwrap());
     for (more, succeeds) in [(&[][..], true), (&["--tolerance", "0.3"], true), (&["--tolerance", "0.2"], false)] {
         let output = run(&[&["compare-runs", before, after], more].concat());
-        let (told, wrong) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert!(told.contains("0.714 worse"), "{told}");
+        let (reported, wrong) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(reported.contains("0.714 worse"), "{reported}");
         assert_eq!(output.status.success(), succeeds, "{more:?}: {wrong}");
         assert_eq!(
             wrong.contains("worse than before: 2x2 throughput / E was 0.700 and is 0.500"),
@@ -63,8 +63,8 @@ fn where_no_server_is_measured_the_report_says_so() {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("comparison-alone");
     let short = ["rounds=1", "seconds=0.1", "warm_up=0", "shapes=[\"2x2\"]"].map(|setting| ["--set", setting]).concat();
     let output = run(&[&["compare", "--directory", directory.to_str().unwrap()], &short[..]].concat());
-    let told = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && told.contains("no server was measured"), "{output:?}");
+    let reported = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && reported.contains("no server was measured"), "{output:?}");
 }
 
 #[test]
@@ -89,9 +89,9 @@ fn nothing_is_measured_where_the_earlier_run_to_hold_to_failed() {
         &["--set", "rounds=1", "--set", "seconds=0.1", "--set", "warm_up=0", "--set", "shapes=[\"2x2\"]"],
     ]
     .concat());
-    let (told, wrong) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let (reported, wrong) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(!output.status.success() && wrong.contains("the earlier run failed: refused"), "{wrong}");
-    assert_eq!(told, "");
+    assert_eq!(reported, "");
 }
 
 #[test]
@@ -189,7 +189,7 @@ fn a_tolerance_is_a_share_and_of_something_to_compare_with() {
         (&["compare", "--tolerance", "0.1"], "--before"),
     ] {
         let output = run(arguments);
-        let told = String::from_utf8_lossy(&output.stderr);
-        assert!(!output.status.success() && told.contains(named), "{told}");
+        let reported = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && reported.contains(named), "{reported}");
     }
 }

@@ -93,8 +93,11 @@ async fn keys_that_are_made_before_an_error_or_an_end_are_kept() {
             assert!(Command::new("kill").args(["-INT", &program.id().to_string()]).status().unwrap().success());
         }
         let ended = tokio::task::spawn_blocking(move || program.wait_with_output().unwrap()).await.unwrap();
-        let told = String::from_utf8_lossy(&ended.stderr);
-        assert!(!ended.status.success() && told.contains("2 of 5 keys were made: ") && told.contains(why), "{told}");
+        let reported = String::from_utf8_lossy(&ended.stderr);
+        assert!(
+            !ended.status.success() && reported.contains("2 of 5 keys were made: ") && reported.contains(why),
+            "{reported}"
+        );
         let kept = ReadyFile::read(&output).unwrap();
         assert_eq!((kept.service_users.len(), kept.members.len()), (2, 2));
         assert_ne!(kept.service_users[0].name, kept.service_users[1].name);
@@ -109,8 +112,8 @@ fn keys_that_could_not_be_kept_are_not_made() {
         .unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_load-tests"));
     let output = command.arg("prepare").arg("--keys").arg(keys).args(["--output", "/no/such/directory/keys"]).output();
-    let told = String::from_utf8_lossy(&output.unwrap().stderr).into_owned();
-    assert!(told.contains("write /no/such/directory/keys"), "{told}");
+    let reported = String::from_utf8_lossy(&output.unwrap().stderr).into_owned();
+    assert!(reported.contains("write /no/such/directory/keys"), "{reported}");
 }
 
 #[test]
@@ -119,7 +122,10 @@ fn an_amount_that_no_server_takes_is_refused_before_anything_is_made() {
         let mut command = Command::new(env!("CARGO_BIN_EXE_load-tests"));
         command.args(["prepare", "--keys", "/no/such/keys", "--output", "/no/such/output", "--fund", wrong]);
         let output = command.output().unwrap();
-        let told = String::from_utf8_lossy(&output.stderr);
-        assert!(!output.status.success() && told.contains("is not ASSET=AMOUNT with an amount above 0"), "{told}");
+        let reported = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            !output.status.success() && reported.contains("is not ASSET=AMOUNT with an amount above 0"),
+            "{reported}"
+        );
     }
 }

@@ -53,9 +53,9 @@ fn run(directory: &RunDirectory, name: &str, settings: &[&str], more: &[&str]) -
 /// The same; it must succeed.
 fn play(directory: &RunDirectory, name: &str, settings: &[&str], more: &[&str]) -> Record {
     let (Output { status, stdout, stderr }, record) = run(directory, name, settings, more);
-    let (told, report) = (String::from_utf8_lossy(&stderr), String::from_utf8_lossy(&stdout));
-    assert!(status.success(), "{name}: {told}\n{report}");
-    assert_eq!(told, "", "without a terminal there is nothing to tell but the report");
+    let (reported, report) = (String::from_utf8_lossy(&stderr), String::from_utf8_lossy(&stdout));
+    assert!(status.success(), "{name}: {reported}\n{report}");
+    assert_eq!(reported, "", "without a terminal there is nothing to tell but the report");
     assert!(record.series.iter().all(|series| series.count > 0), "{report}");
     record
 }
@@ -170,23 +170,23 @@ async fn a_server_behind_tls_is_loaded_if_its_certificate_is_trusted() {
     let skipped = open.checks.iter().find(|check| check.skipped).unwrap();
     assert!(skipped.name.contains("approvals: not followed: the sign-in of Carol"), "{}", skipped.name);
     let (Output { status, stderr, .. }, _) = run(&directory, "orders", &[], &at);
-    let told = String::from_utf8_lossy(&stderr);
+    let reported = String::from_utf8_lossy(&stderr);
     assert!(
-        !status.success() && told.contains("agree on TLS with localhost") && told.contains("UnknownIssuer"),
-        "{told}"
+        !status.success() && reported.contains("agree on TLS with localhost") && reported.contains("UnknownIssuer"),
+        "{reported}"
     );
 }
 
 /// So few sockets cannot fill the server's queue: then the run shows nothing, and says so. All else is checked.
 fn overloaded(directory: &RunDirectory, at: &[&str]) {
     let (output, overload) = run(directory, "overload", &["shape=2x2", "mix.keep=3"], at);
-    let (told, checks) = (String::from_utf8_lossy(&output.stderr), &overload.checks);
-    assert!(!output.status.success() && told.contains("there was nothing to look at"), "{told}");
+    let (reported, checks) = (String::from_utf8_lossy(&output.stderr), &overload.checks);
+    assert!(!output.status.success() && reported.contains("there was nothing to look at"), "{reported}");
     let failed: Vec<&str> = checks.iter().filter(|check| !check.holds()).map(|check| check.name.as_str()).collect();
     assert_eq!(
         (checks.len(), failed),
         (3, vec!["round 1: every refusal for want of room says when to try again"]),
-        "{told}"
+        "{reported}"
     );
     assert!(checks.iter().any(|check| check.name.ends_with("votes are cast") && check.looked_at > 0), "{checks:?}");
     assert_eq!((overload.series.len(), overload.results.len()), (2, 5), "{:?}", overload.results);
@@ -212,7 +212,7 @@ fn wait_for(file: &Path, run: &mut Child) {
 #[test]
 fn a_run_that_is_ended_says_so_and_leaves_nothing_behind() {
     // Under `nohup` a run ignores the end of its terminal; these tests may run under it themselves.
-    for (shell, signals, told) in [
+    for (shell, signals, reported) in [
         ("exec \"$0\" \"$@\"", &["-TERM"][..], "ended by SIGTERM"),
         ("exec env --default-signal=HUP \"$0\" \"$@\"", &["-HUP"], "ended by SIGHUP"),
         ("trap '' HUP; exec \"$0\" \"$@\"", &["-HUP", "-INT"], "ended by SIGINT"),
@@ -229,7 +229,7 @@ fn a_run_that_is_ended_says_so_and_leaves_nothing_behind() {
             assert!(Command::new("kill").arg(signal).arg(run.id().to_string()).status().unwrap().success());
         }
         let ended = run.wait_with_output().unwrap();
-        assert!(String::from_utf8_lossy(&ended.stderr).contains(told), "{ended:?}");
+        assert!(String::from_utf8_lossy(&ended.stderr).contains(reported), "{ended:?}");
         assert!(!ended.status.success() && !own.exists());
     }
 }
@@ -286,8 +286,8 @@ fn a_report_that_cannot_be_shown_is_saved_all_the_same() {
     let (mut command, saved) = baselines(&directory, &["seconds=0.1", "rounds=1"]);
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     let output = command.stdout(full).output().unwrap();
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success() && told.starts_with("error: write to standard output: "), "{told}");
+    let reported = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && reported.starts_with("error: write to standard output: "), "{reported}");
     assert!(!Record::read(&saved).unwrap().series.is_empty());
 }
 
@@ -368,10 +368,18 @@ fn orders_are_measured_without_and_with_dashboards() {
     let rate = |check: &&Check| check.name.ends_with("events come at the rate asked for") && check.looked_at > 0;
     assert_eq!(record.checks.iter().filter(rate).count(), 2, "{:?}", record.checks);
     for result in ["order throughput with dashboards / without", "D's order throughput with a raw fan-out / without"] {
-        assert!(record.results.iter().any(|told| told.name == result && told.value > 0.0), "{:?}", record.results);
+        assert!(
+            record.results.iter().any(|reported| reported.name == result && reported.value > 0.0),
+            "{:?}",
+            record.results
+        );
     }
-    let told = "Carol approvals: what changed on withdrawals is told";
-    assert!(record.checks.iter().any(|check| check.name.ends_with(told) && check.looked_at > 0), "{:?}", record.checks);
+    let reported = "Carol approvals: what changed on withdrawals is told";
+    assert!(
+        record.checks.iter().any(|check| check.name.ends_with(reported) && check.looked_at > 0),
+        "{:?}",
+        record.checks
+    );
 }
 
 #[test]

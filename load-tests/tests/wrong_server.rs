@@ -14,7 +14,7 @@ use load_tests::connection::{Connection, Proof};
 use load_tests::credentials::ServiceUser;
 use load_tests::endpoint::Endpoint;
 use load_tests::follower::{Follower, Principal};
-use load_tests::load::{Duty, Plan, run};
+use load_tests::load::{LoadTiming, Plan, run};
 use load_tests::mix::{Mix, MixSettings};
 use load_tests::signature::Nonces;
 use serde_json::{Value, json};
@@ -23,7 +23,8 @@ use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
-const DUTY: Duty = Duty { warm_up: Duration::ZERO, window: Duration::from_secs(1), grace: Duration::from_secs(10) };
+const DUTY: LoadTiming =
+    LoadTiming { warm_up: Duration::ZERO, window: Duration::from_secs(1), grace: Duration::from_secs(10) };
 
 /// What the server does wrong, at its fifth order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -262,7 +263,7 @@ async fn followed(fault: Fault) -> BTreeMap<String, Check> {
     let follower = Follower::start(&ws, bot, nonce, 1, patience).await.unwrap();
     let connection = Connection::open(&ws, Proof::Bare, 4_096).await.unwrap();
     let mix = Arc::new(Mix::new(&MixSettings::default()).unwrap());
-    let plan = Plan { arrival: Arrival::Closed { in_flight: 4 }, mix, duty: DUTY, run: 1 };
+    let plan = Plan { arrival: Arrival::Closed { in_flight: 4 }, mix, timing: DUTY, run: 1 };
     let outcome = run(vec![connection], &plan).await.unwrap();
     assert!(outcome.tally.acknowledged.len() > 10, "{outcome:?}");
     let checks = follower.finish(outcome.tally.acknowledged).await.unwrap();
@@ -329,8 +330,8 @@ async fn a_frame_without_a_sequence_is_noticed() {
 
 #[tokio::test]
 async fn a_channel_is_left_out_only_where_the_key_has_no_scope_and_is_named() {
-    let (record, told, succeeded) = program(Fault::SubscriptionRefused).await;
-    assert!(!succeeded && told.contains("subscribe to ledger was refused: EService:Unavailable"), "{told}");
+    let (record, reported, succeeded) = program(Fault::SubscriptionRefused).await;
+    assert!(!succeeded && reported.contains("subscribe to ledger was refused: EService:Unavailable"), "{reported}");
     assert!(record["failed"].is_string(), "{record}");
     let checks = followed(Fault::NoScope).await;
     let skipped: Vec<&str> = checks.values().filter(|check| check.skipped).map(|check| check.name.as_str()).collect();
@@ -381,16 +382,16 @@ async fn play(scenario: &str, fault: Fault, more: &[&str]) -> (Value, String, bo
     command.arg("run").arg(scenario).arg("--keys").arg(keys).arg("--directory").arg(&directory);
     command.args(["--set", "seconds=0.3", "--set", "rounds=1", "--json"]).args(more);
     let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    (serde_json::from_slice(&output.stdout).unwrap(), told, output.status.success())
+    let reported = String::from_utf8_lossy(&output.stderr).into_owned();
+    (serde_json::from_slice(&output.stdout).unwrap(), reported, output.status.success())
 }
 
 #[tokio::test]
 async fn a_violated_check_fails_the_run_with_its_name() {
     for (fault, succeeds) in [(Fault::None, true), (Fault::OrderForgotten, false)] {
-        let (record, told, succeeded) = program(fault).await;
-        assert_eq!(succeeded, succeeds, "{told}");
-        assert_eq!(told.contains(SEEN), !succeeds, "{told}");
+        let (record, reported, succeeded) = program(fault).await;
+        assert_eq!(succeeded, succeeds, "{reported}");
+        assert_eq!(reported.contains(SEEN), !succeeds, "{reported}");
         assert_eq!(record["checks"].as_array().unwrap().len(), 11);
         assert_eq!(record["failed"].as_str().is_some_and(|why| why.contains(SEEN)), !succeeds, "{}", record["failed"]);
     }
@@ -398,8 +399,11 @@ async fn a_violated_check_fails_the_run_with_its_name() {
 
 #[tokio::test]
 async fn a_follower_that_is_cut_off_fails_the_run_and_what_was_measured_stays() {
-    let (record, told, succeeded) = program(Fault::FollowerCutOff).await;
-    assert!(!succeeded && told.contains("Bot: followed to the end") && told.contains("4008 slow consumer"), "{told}");
+    let (record, reported, succeeded) = program(Fault::FollowerCutOff).await;
+    assert!(
+        !succeeded && reported.contains("Bot: followed to the end") && reported.contains("4008 slow consumer"),
+        "{reported}"
+    );
     assert!(record["series"][0]["count"].as_u64().unwrap() > 0, "{record}");
 }
 
@@ -411,10 +415,14 @@ async fn sockets_that_should_be_idle_or_stalled_and_are_gone_fail_the_run() {
     let slow = [&["--http", "http://127.0.0.1:1", "--set", "stall=0.1", "--set", "fill=0.1"], &mix[..]].concat();
     for (scenario, more, sockets) in [("idle", &idle[..], 52), ("slow-consumers", &slow, 2)] {
         for (fault, violations) in [(Fault::None, 0), (Fault::SubscriberCutOff, sockets)] {
-            let (record, told, succeeded) = play(scenario, fault, more).await;
+            let (record, reported, succeeded) = play(scenario, fault, more).await;
             let check = &record["checks"][0];
-            assert_eq!((&check["looked_at"], &check["violations"]), (&sockets.into(), &violations.into()), "{told}");
-            assert_eq!(succeeded, violations == 0, "{scenario}: {told}");
+            assert_eq!(
+                (&check["looked_at"], &check["violations"]),
+                (&sockets.into(), &violations.into()),
+                "{reported}"
+            );
+            assert_eq!(succeeded, violations == 0, "{scenario}: {reported}");
         }
     }
 }
@@ -427,24 +435,24 @@ async fn an_overload_that_is_never_refused_or_not_told_when_to_try_again_fails_t
         (Fault::None, Some("every refusal for want of room says when to try again: there was nothing to look at")),
         (Fault::FullWithoutAdvice, Some("x EService:Unavailable")),
     ] {
-        let (_, told, succeeded) = play("overload", fault, &more).await;
-        assert_eq!(succeeded, wrong.is_none(), "{fault:?}: {told}");
-        assert!(wrong.is_none_or(|wrong| told.contains(wrong)), "{fault:?}: {told}");
+        let (_, reported, succeeded) = play("overload", fault, &more).await;
+        assert_eq!(succeeded, wrong.is_none(), "{fault:?}: {reported}");
+        assert!(wrong.is_none_or(|wrong| reported.contains(wrong)), "{fault:?}: {reported}");
     }
 }
 
 #[tokio::test]
 async fn a_server_that_was_not_started_for_the_run_is_not_loaded_before_it_is_to_be_killed() {
-    let (record, told, succeeded) = play("restart", Fault::None, &["--set", "shape=2x2"]).await;
-    assert!(!succeeded && told.contains("give --server"), "{told}");
+    let (record, reported, succeeded) = play("restart", Fault::None, &["--set", "shape=2x2"]).await;
+    assert!(!succeeded && reported.contains("give --server"), "{reported}");
     assert_eq!(record["series"], json!([]));
 }
 
 #[tokio::test]
 async fn where_every_rate_is_carried_no_highest_one_is_told() {
     let more = ["connections=2", "from=4", "steps=2", "baselines=false"].map(|setting| ["--set", setting]).concat();
-    let (record, told, succeeded) = play("sweep", Fault::None, &more).await;
-    assert!(succeeded && record["results"] == json!([]), "{told}{}", record["results"]);
+    let (record, reported, succeeded) = play("sweep", Fault::None, &more).await;
+    assert!(succeeded && record["results"] == json!([]), "{reported}{}", record["results"]);
     let skipped = record["checks"].as_array().unwrap().iter().find(|check| check["skipped"] == true).unwrap();
     assert!(skipped["name"].as_str().unwrap().contains("it takes more steps"), "{skipped}");
 }

@@ -82,7 +82,7 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<(),
     };
     let served = match played {
         Ok(()) if !options.once => serve(&mut server, &credentials, options.ready_file.as_deref(), stop).await,
-        told => told,
+        reported => reported,
     };
     maker.stop().await;
     server.stop().await?;
@@ -208,7 +208,7 @@ mod tests {
         credentials.save(dir.path()).unwrap();
         let data = Some(dir.path().to_owned());
         let options = Options { port: 0, once: true, ready_file: None, data, database: None };
-        let told = run(options, std::future::pending()).await.unwrap_err().to_string();
-        assert!(told.starts_with("not as told: the key is Treasury Bot's"), "{told}");
+        let reported = run(options, std::future::pending()).await.unwrap_err().to_string();
+        assert!(reported.starts_with("not as told: the key is Treasury Bot's"), "{reported}");
     }
 }

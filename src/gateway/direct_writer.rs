@@ -3,7 +3,7 @@
 //! A socket belongs to its session, but waking a session costs as much as the write it is woken for. So a frame for a
 //! thousand sockets, or the reply to an order, is written directly to each socket whose session is idle, that is,
 //! waiting with nothing half written. All other sessions get it through their queues, and so do sockets under TLS,
-//! which have no line.
+//! which have no direct writer.
 
 use std::hint::black_box;
 use std::io;
@@ -59,7 +59,7 @@ pub enum Idle<T> {
 }
 
 impl DirectWriter {
-    /// The line of a socket whose session is busy.
+    /// The writer of a socket whose session is busy.
     pub fn new(half: OwnedWriteHalf) -> DirectWriter {
         DirectWriter {
             half,

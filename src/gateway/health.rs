@@ -87,16 +87,16 @@ mod tests {
         };
         let [sweep, exports] = [&tasks.sweep, &tasks.exports].map(JoinHandle::abort_handle);
         let parts = Arc::new((gateway, tasks));
-        let told = async || answer(State(Arc::clone(&parts))).await;
+        let reported = async || answer(State(Arc::clone(&parts))).await;
         let next = async |last: &str| {
-            while told().await.1 == last {
+            while reported().await.1 == last {
                 tokio::task::yield_now().await;
             }
-            told().await
+            reported().await
         };
         tokio::time::resume();
         let all = tokio::time::timeout(Duration::from_secs(20), async {
-            assert_eq!(told().await, (StatusCode::OK, "ok\n"));
+            assert_eq!(reported().await, (StatusCode::OK, "ok\n"));
             let mut last = "ok\n";
             let losses: [(Loss, &str); 5] = [
                 (&|_| exports.abort(), "exports has stopped; restart the server\n"),
@@ -111,7 +111,7 @@ mod tests {
                 last = stopped;
             }
             server.sequencer = None;
-            assert_eq!(told().await.1, "the journal has failed\n", "which ends the others as well");
+            assert_eq!(reported().await.1, "the journal has failed\n", "which ends the others as well");
         });
         all.await.expect("each is noticed");
     }

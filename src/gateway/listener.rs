@@ -275,7 +275,7 @@ mod tests {
         let (head, post) =
             ("GET / HTTP/1.1\r\nhost: a\r\nx: ", "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 999\r\n\r\n");
         // A client that has not sent a whole head gets no answer.
-        for (whole, drops, told, time) in [("", head, "", IDLE), (post, "", "HTTP/1.1 408 ", REQUEST)] {
+        for (whole, drops, reported, time) in [("", head, "", IDLE), (post, "", "HTTP/1.1 408 ", REQUEST)] {
             let (address, _stop, _server) = start(4).await;
             let mut socket = TcpStream::connect(address).await.unwrap();
             let (mut incoming, mut outgoing) = socket.split();
@@ -291,7 +291,7 @@ mod tests {
                 assert!(began.elapsed() < time * 3, "it is open still");
             }
             let (answer, lasted) = (String::from_utf8(answer).unwrap(), began.elapsed());
-            assert!(answer.starts_with(told) && answer.is_empty() == told.is_empty(), "{answer}");
+            assert!(answer.starts_with(reported) && answer.is_empty() == reported.is_empty(), "{answer}");
             assert!((time..=time + Duration::from_secs(2)).contains(&lasted), "{lasted:?}");
         }
     }

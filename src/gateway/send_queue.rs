@@ -194,7 +194,7 @@ pub struct SendQueue {
     alarm: AtomicWaker,
     /// When the right behind the socket ended, in µs; 0 while it has not.
     revoked_at: AtomicU64,
-    /// The open socket's line, for writing frames directly.
+    /// The open socket's direct writer.
     direct_writer: OnceLock<Weak<DirectWriter>>,
     /// The number of the subscription whose frames are written directly; 0 for none.
     direct: AtomicU64,
@@ -220,7 +220,7 @@ impl SendQueue {
         taken
     }
 
-    /// The socket is open, and frames may be written directly over its line.
+    /// The socket is open, and frames may be written to it directly.
     pub fn opened(&self, direct_writer: &Arc<DirectWriter>) {
         // Set once: a slot's queue serves one socket.
         let _ = self.direct_writer.set(Arc::downgrade(direct_writer));

@@ -105,7 +105,7 @@ pub(super) struct Session {
     pub(super) subscriptions: HashMap<Operation, Subscription>,
     /// It has subscribed to `status`, which everybody gets anyway: a subscription all the same.
     pub(super) follows_status: bool,
-    /// The topics of market data that it follows, each with the guard that keeps its tap open.
+    /// The topics of market data that it follows, each with the guard that keeps it subscribed.
     pub(super) topics: HashMap<Topic, Arc<()>>,
     /// The engine is judging whether `level3` may begin: nothing is read meanwhile, since the next message may end it.
     pub(super) judging: bool,

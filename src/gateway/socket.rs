@@ -28,7 +28,7 @@ thread_local! {
 /// A connection.
 #[derive(Debug)]
 pub enum Socket {
-    /// Plain; the line is gone once the writing direction was closed.
+    /// Plain; the writer is gone once the writing direction was closed.
     Plain(Reading, Option<Arc<DirectWriter>>),
     /// With TLS; boxed, because its state is large and most connections have none.
     Tls(Box<TlsStream<TcpStream>>),
@@ -70,7 +70,7 @@ impl Socket {
         Socket::Plain(Reading { half: read, ahead: Bytes::new() }, Some(Arc::new(DirectWriter::new(write))))
     }
 
-    /// The line over which frames can be written directly, bypassing the session.
+    /// What writes frames directly, bypassing the session.
     pub fn direct_writer(&self) -> Option<&Arc<DirectWriter>> {
         match self {
             Socket::Plain(_, direct_writer) => direct_writer.as_ref(),

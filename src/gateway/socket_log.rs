@@ -18,7 +18,7 @@ use crate::access::principal::Actor;
 const ORIGIN_CHARS_MAX: usize = 256;
 
 /// The part of an origin that is logged.
-fn told(origin: Option<&str>) -> &str {
+fn origin_for_log(origin: Option<&str>) -> &str {
     let origin = origin.unwrap_or_default();
     origin.char_indices().nth(ORIGIN_CHARS_MAX).map_or(origin, |(end, _)| &origin[..end])
 }
@@ -41,7 +41,7 @@ impl Gateway {
         let given = headers.get("api-key").and_then(|value| value.to_str().ok());
         let known = given.and_then(|given| self.directory.keys(|keys| keys.verification(given)));
         let who = known.map_or(Actor::Public, |(key, ..)| key.actor()).to_string();
-        let (origin, status, error) = (told(origin(headers)), refusal.status.as_u16(), &refusal.error);
+        let (origin, status, error) = (origin_for_log(origin(headers)), refusal.status.as_u16(), &refusal.error);
         if self.should_log_refusal(peer) {
             tracing::info!(who, %peer, origin, status, error, "authentication refused");
         } else {
@@ -66,7 +66,7 @@ impl Session {
     pub(super) fn opened(&self, origin: Option<&str>) {
         self.gateway.metrics.opened(Actor::Public);
         let (connection, who, peer) = (self.connection_id, self.principal.actor, self.principal.peer);
-        tracing::info!(connection, %who, %peer, origin = told(origin), "socket opened");
+        tracing::info!(connection, %who, %peer, origin = origin_for_log(origin), "socket opened");
     }
 
     /// The engine has admitted who it is.

@@ -76,10 +76,10 @@ impl TestGateway {
         let recovered = Recovered::of(journal, &reader, &snapshots).await.unwrap();
         let (sequencer, handle) = recovered.open(clock, 64, config.rates.clone(), releaser);
         let (market_feed, batches) = market_data::feed();
-        let (fan_out_feed, news) = fan_out::feed();
+        let (fan_out_feed, incoming) = fan_out::feed();
         let (reference, prices) = (state.reference, vec![Price(1)]);
         let market = market_data::Snapshot { reference, prices, ..market_data::Snapshot::default() };
-        let fan_out = tokio::spawn(fan_out::run(Arc::clone(&directory), news));
+        let fan_out = tokio::spawn(fan_out::run(Arc::clone(&directory), incoming));
         let links = Dependencies {
             directory,
             handle,

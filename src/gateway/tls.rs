@@ -97,7 +97,7 @@ impl Certificate {
     /// a renewal are rarely written at the same moment. It is tried again at each check, since the problem may
     /// disappear without a visible change.
     pub async fn follow(self: Arc<Certificate>, mut stop: watch::Receiver<bool>) {
-        let (mut seen, mut told) = (self.opened, None);
+        let (mut seen, mut reported) = (self.opened, None);
         loop {
             tokio::select! {
                 () = tokio::time::sleep(POLL_INTERVAL) => {}
@@ -118,15 +118,15 @@ impl Certificate {
             };
             match new {
                 Ok(key) => {
-                    (seen, told) = (now, None);
+                    (seen, reported) = (now, None);
                     *self.present.write() = Arc::new(key);
                     tracing::info!("the certificate was reloaded");
                 }
                 Err(error) => {
                     let failed = Some((now, error.to_string()));
-                    if told != failed {
+                    if reported != failed {
                         tracing::warn!(%error, "the new certificate cannot be used; the old one stays");
-                        told = failed;
+                        reported = failed;
                     }
                 }
             }

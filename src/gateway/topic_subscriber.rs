@@ -9,7 +9,7 @@ use super::outgoing::Outgoing;
 use super::send_queue::SendQueue;
 use crate::market_data::Subscriber;
 
-/// A topic reaches the socket as long as the session holds the tap's guard. The session drops it in its own turn, when
+/// A topic reaches the socket as long as the session holds the subscriber's guard. The session drops it in its own turn, when
 /// nothing is written directly: from then on nothing arrives, not even what waits in the queue.
 #[derive(Debug)]
 pub struct TopicSubscriber {
@@ -18,7 +18,7 @@ pub struct TopicSubscriber {
 }
 
 impl TopicSubscriber {
-    /// A tap for this socket, and the guard that keeps it open.
+    /// A subscriber for this socket, and the guard that keeps it subscribed.
     pub fn open(queue: &Arc<SendQueue>) -> (Arc<()>, TopicSubscriber) {
         let held = Arc::new(());
         let subscriber = TopicSubscriber { queue: Arc::clone(queue), wanted: Arc::downgrade(&held) };

@@ -120,11 +120,11 @@ fn entries(stamped: &Stamped, seen: &mut SeenVotes) -> Option<(Vec<OrganizationI
             let opened = matches!(stamped.event, Event::SessionOpened(_));
             let action = if opened { "sign_in" } else { "sign_out" };
             let member = session.member.to_string();
-            let told = entry(action, member.clone(), None);
+            let reported = entry(action, member.clone(), None);
             // Signing in and out has no actor yet: it is the Member's own act. A session ended by somebody else's
             // change, or by its time, is not.
             let own = stamped.by == Actor::Public;
-            (session.organization, if own { AuditEntry { actor: member, ..told } } else { told })
+            (session.organization, if own { AuditEntry { actor: member, ..reported } } else { reported })
         }
         Event::Frozen(freeze) => {
             let scope = freeze.scope.name().to_owned();
@@ -259,7 +259,7 @@ mod tests {
     use crate::engine::reference::Reference;
 
     /// Whose logs tell of an event by the venue operator, and the entry's place in each.
-    fn told(event: Event) -> Vec<(u64, u8)> {
+    fn reported(event: Event) -> Vec<(u64, u8)> {
         let by = Actor::Venue(VenueKeyId(1));
         let stamped = Stamped { seq: Seq(1), at: Moment(0), by, rate: None, event };
         rows(&stamped, &mut SeenVotes::default())
@@ -271,19 +271,19 @@ mod tests {
     #[test]
     fn rule_36_an_act_of_the_venue_is_in_the_log_of_each_organization_that_it_touches() {
         let reference = Reference::btc_usd(4, 1);
-        assert_eq!(told(Event::AssetAdded(reference.assets()[0].clone())), [(0, 0)]);
-        assert_eq!(told(Event::MarketAdded(reference.markets()[0].clone())), [(0, 0)]);
+        assert_eq!(reported(Event::AssetAdded(reference.assets()[0].clone())), [(0, 0)]);
+        assert_eq!(reported(Event::MarketAdded(reference.markets()[0].clone())), [(0, 0)]);
         let status = MarketStatus::CancelOnly;
-        assert_eq!(told(Event::MarketStatusSet { market: MarketId(1), status }), [(0, 0)], "everybody's");
+        assert_eq!(reported(Event::MarketStatusSet { market: MarketId(1), status }), [(0, 0)], "everybody's");
         let strategy = |organizations: Option<&[u32]>| {
             let organizations = organizations.map(|all| all.iter().copied().map(OrganizationId).collect());
             let open = Strategy::of(StrategyId(1), AssetId(1), LockType::Flex, Amount(1));
             Event::StrategyAdded(Strategy { organizations, ..open })
         };
-        assert_eq!(told(strategy(None)), [(0, 0)]);
-        assert_eq!(told(strategy(Some(&[2, 5]))), [(2, 0), (5, 1)]);
+        assert_eq!(reported(strategy(None)), [(0, 0)]);
+        assert_eq!(reported(strategy(Some(&[2, 5]))), [(2, 0), (5, 1)]);
         let many: Vec<u32> = (1..300).collect();
-        assert_eq!(told(strategy(Some(&many))).len(), 255);
+        assert_eq!(reported(strategy(Some(&many))).len(), 255);
     }
 
     /// The stamp stands still while the clock is set back, and is the same for commands that came together.
@@ -297,8 +297,8 @@ mod tests {
         let action = |kyc| {
             let event = Event::MemberChanged(Box::new(Member { kyc, ..invited.clone() }));
             let stamped = Stamped { seq: Seq(1), at, by: Actor::Venue(VenueKeyId(1)), rate: None, event };
-            let told = rows(&stamped, &mut SeenVotes::default());
-            read::<AuditEntry>(&told[0].stored.body).unwrap().action
+            let reported = rows(&stamped, &mut SeenVotes::default());
+            read::<AuditEntry>(&reported[0].stored.body).unwrap().action
         };
         assert_eq!([action(Kyc::Pending), action(Kyc::Verified)], ["invite_member", "set_kyc"]);
     }

@@ -35,8 +35,8 @@ pub struct Incoming {
 /// A feed and its receiver, so that the release step can exist before the projector.
 pub fn feed() -> (Feed, Incoming) {
     let (batches, incoming) = mpsc::channel(BATCHES_MAX);
-    let (dropped, told) = watch::channel(0);
-    (Feed { batches, dropped }, Incoming { batches: incoming, dropped: told })
+    let (dropped, dropped_seen) = watch::channel(0);
+    (Feed { batches, dropped }, Incoming { batches: incoming, dropped: dropped_seen })
 }
 
 /// The release step's end.

@@ -197,19 +197,19 @@ impl Projector {
         let Some(last) = batches.iter().rev().find_map(|batch| batch.last()) else { return };
         self.forget(last.at.0).await;
         let mut rows = HistoryBatch::default();
-        let mut told = self.seq;
+        let mut reached = self.seq;
         for stamped in batches.iter().flat_map(|batch| batch.iter()) {
-            if stamped.seq.0 > told + 1 {
-                self.write(&mem::take(&mut rows), told).await;
+            if stamped.seq.0 > reached + 1 {
+                self.write(&mem::take(&mut rows), reached).await;
                 self.catch_up(stamped.seq.0 - 1).await;
-                told = self.seq;
+                reached = self.seq;
             }
-            if stamped.seq.0 == told + 1 {
+            if stamped.seq.0 == reached + 1 {
                 self.add(&mut rows, stamped);
-                told += 1;
+                reached += 1;
             }
         }
-        self.write(&rows, told).await;
+        self.write(&rows, reached).await;
         self.catch_up(last.seq.0).await;
     }
 

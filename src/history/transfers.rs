@@ -63,9 +63,9 @@ impl History {
 /// Newest first, each once: one that has ended since the engine answered is shown as it was then.
 fn merged<T: Transfer>(open: Vec<T>, ended: impl Iterator<Item = T>) -> Vec<T> {
     let mut all = open;
-    let told = all.len();
+    let reported = all.len();
     for of in ended {
-        if all[..told].iter().all(|open| open.id() != of.id()) {
+        if all[..reported].iter().all(|open| open.id() != of.id()) {
             all.push(of);
         }
     }

@@ -189,8 +189,8 @@ mod tests {
 
     #[test]
     fn a_change_in_per_cent_is_rounded_to_the_nearest() {
-        for (change, before, told) in [(-130, 10_495, -124), (410, 10_085, 407), (1, 20_000, 1), (-1, 20_000, -1)] {
-            assert_eq!(hundredths(change, before), told, "{change} of {before}");
+        for (change, before, reported) in [(-130, 10_495, -124), (410, 10_085, 407), (1, 20_000, 1), (-1, 20_000, -1)] {
+            assert_eq!(hundredths(change, before), reported, "{change} of {before}");
         }
     }
 

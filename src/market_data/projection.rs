@@ -348,11 +348,11 @@ impl Projection {
         let before = market.ranges.insert(depth, levels.prices(depth)).unwrap_or_default();
         let side = |side: Side, before: &BTreeSet<Price>| {
             let seen = |order: &Queued| order.side == side && before.contains(&order.price);
-            let told = changes.iter().filter(|changed| seen(&changed.order));
-            let told = told.map(|changed| frames::queued(of, &changed.order, Some(changed.change)));
+            let reported = changes.iter().filter(|changed| seen(&changed.order));
+            let reported = reported.map(|changed| frames::queued(of, &changed.order, Some(changed.change)));
             let fresh = levels.orders(side, depth).filter(|order| !before.contains(&order.price));
             let fresh = fresh.map(|order| frames::queued(of, order, Some(Change::Add)));
-            told.chain(fresh).collect::<Vec<_>>()
+            reported.chain(fresh).collect::<Vec<_>>()
         };
         let sides = (side(Side::Buy, &before.0), side(Side::Sell, &before.1));
         if sides.0.is_empty() && sides.1.is_empty() {
@@ -441,21 +441,21 @@ impl Projection {
     async fn tell(&mut self, topic: Topic, text: String) {
         let frame = (self.frame)(&text);
         let Some(mut followers) = self.followers.remove(&topic) else { return };
-        let mut told = Vec::with_capacity(followers.current.len());
+        let mut reported = Vec::with_capacity(followers.current.len());
         let mut left = followers.current.into_iter();
         while left.len() > 0 {
             let group = left.len().min(YIELD_AFTER);
             left.as_slice()[..group].iter().for_each(|of| of.subscriber.prefetch());
             for follower in left.by_ref().take(group) {
                 if follower.subscriber.send(&frame) {
-                    told.push(follower);
+                    reported.push(follower);
                 } else if !follower.subscriber.is_gone() {
                     followers.behind.push(follower);
                 }
                 self.yield_periodically().await;
             }
         }
-        followers.current = told;
+        followers.current = reported;
         self.followers.insert(topic, followers);
     }
 
@@ -478,8 +478,8 @@ impl Projection {
             let (ready, behind) = followers.behind.into_iter().partition::<Vec<_>, _>(|of| of.subscriber.is_reading());
             followers.behind = behind;
             for follower in ready {
-                let told = frame.iter().all(|frame| follower.subscriber.send(frame));
-                if told { &mut followers.current } else { &mut followers.behind }.push(follower);
+                let reported = frame.iter().all(|frame| follower.subscriber.send(frame));
+                if reported { &mut followers.current } else { &mut followers.behind }.push(follower);
                 self.yield_periodically().await;
             }
             self.followers.insert(topic, followers);

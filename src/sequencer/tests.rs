@@ -272,13 +272,13 @@ async fn what_falls_due_happens_while_the_queue_is_never_empty() {
     sequencer.release.handle = Some(handle);
     BUSY.store(ends_at.0, Ordering::Relaxed);
     let running = tokio::spawn(sequencer.run(std::future::pending()));
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     for _ in 0..100 {
         tokio::time::advance(TICK).await;
-        told.extend(released.try_recv().into_iter().flat_map(|batch| batch.events.to_vec()));
+        reported.extend(released.try_recv().into_iter().flat_map(|batch| batch.events.to_vec()));
     }
     assert_eq!(
-        told.iter().map(|stamped| &stamped.event).collect::<Vec<_>>(),
+        reported.iter().map(|stamped| &stamped.event).collect::<Vec<_>>(),
         [&opened, &Event::SessionClosed(session)]
     );
     drop(released);

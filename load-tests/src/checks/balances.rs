@@ -124,8 +124,8 @@ impl Balances {
         differ
             .map(|place| {
                 let [asset, kind, id] = place;
-                let (rebuilt, told) = (of(self, place), of(fresh, place));
-                format!("{asset} in {kind}/{id}: rebuilt {rebuilt}e-{PLACES}, the snapshot says {told}e-{PLACES}")
+                let (rebuilt, reported) = (of(self, place), of(fresh, place));
+                format!("{asset} in {kind}/{id}: rebuilt {rebuilt}e-{PLACES}, the snapshot says {reported}e-{PLACES}")
             })
             .collect()
     }

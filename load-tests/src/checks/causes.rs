@@ -9,7 +9,7 @@ use super::Check;
 #[derive(Debug, Default)]
 struct Told {
     due: HashSet<String>,
-    told: HashSet<String>,
+    reported: HashSet<String>,
 }
 
 /// What was seen on other channels, by the channel of its cause.
@@ -25,8 +25,8 @@ impl Causes {
     }
 
     /// The channel has sent it.
-    pub fn told(&mut self, channel: &str, cause: String) {
-        self.of(channel).told.insert(cause);
+    pub fn reported(&mut self, channel: &str, cause: String) {
+        self.of(channel).reported.insert(cause);
     }
 
     fn of(&mut self, channel: &str) -> &mut Told {
@@ -35,17 +35,17 @@ impl Causes {
 
     /// Whether everything due was sent. Additional items have changed nothing on other channels.
     pub fn is_even(&self) -> bool {
-        self.channels.values().all(|channel| channel.due.is_subset(&channel.told))
+        self.channels.values().all(|channel| channel.due.is_subset(&channel.reported))
     }
 
     /// The verdicts on `owner`'s channels; none for a channel on which nothing was due.
     pub fn checks(self, owner: &str) -> Vec<Check> {
         let due = self.channels.into_iter().filter(|(_, channel)| !channel.due.is_empty());
-        due.map(|(name, Told { due, told })| {
+        due.map(|(name, Told { due, reported })| {
             let what = if name == "approvals" { "changed on withdrawals" } else { "moved on balances" };
             let mut check = Check::new(format!("{owner} {name}: what {what} is told"));
             check.looked_at = due.len() as u64;
-            due.difference(&told).for_each(|cause| check.violated(format!("{cause} is not")));
+            due.difference(&reported).for_each(|cause| check.violated(format!("{cause} is not")));
             check
         })
         .collect()
@@ -59,13 +59,13 @@ mod tests {
     #[test]
     fn an_entry_asks_for_an_item_of_its_event_about_the_same_thing_and_an_item_for_no_entry() {
         let mut causes = Causes::default();
-        causes.told("deposits", "pending at event 1".into());
+        causes.reported("deposits", "pending at event 1".into());
         assert!(causes.is_even());
         for due in ["A at event 2", "A at event 2", "B at event 3", "C at event 4"] {
             causes.due("deposits", due.into());
         }
-        for told in ["A at event 2", "other at event 3", "C at event 5"] {
-            causes.told("deposits", told.into());
+        for reported in ["A at event 2", "other at event 3", "C at event 5"] {
+            causes.reported("deposits", reported.into());
         }
         assert!(!causes.is_even());
         let checks = causes.checks("Bot");

@@ -19,7 +19,7 @@ impl Released {
     }
 
     /// Takes an item; one without a `refid` is a notice about something else. A snapshot's items were released before.
-    pub fn told(&mut self, refid: Option<&str>, status: Option<&str>, is_snapshot: bool) {
+    pub fn reported(&mut self, refid: Option<&str>, status: Option<&str>, is_snapshot: bool) {
         let Some(refid) = refid else { return };
         self.check.looked_at += u64::from(!is_snapshot);
         let is_right = match status {

@@ -40,7 +40,7 @@ impl Entries {
     }
 
     /// Takes an entry of one of the two.
-    pub fn told(&mut self, side: Side, entry: Entry) {
+    pub fn reported(&mut self, side: Side, entry: Entry) {
         if entry.offset <= self.from {
             return;
         }
@@ -89,14 +89,14 @@ mod tests {
     use crate::checks::balances::Item;
 
     /// How many entries were checked, and how many were wrong, for entries with these offsets and amounts.
-    fn verdict(told: &[(Side, u64, i64)]) -> (u64, u64) {
+    fn verdict(reported: &[(Side, u64, i64)]) -> (u64, u64) {
         let mut entries = Entries::new("Bot");
         entries.snapshot(255);
-        for (side, offset, amount) in told {
+        for (side, offset, amount) in reported {
             let text = format!(
                 r#"{{"asset":"USD","amount":{amount},"fee":0.5,"wallet_type":"spot","wallet_id":"main","offset":{offset}}}"#
             );
-            entries.told(*side, serde_json::from_str::<Item<'_>>(&text).unwrap().entry().unwrap());
+            entries.reported(*side, serde_json::from_str::<Item<'_>>(&text).unwrap().entry().unwrap());
         }
         entries.check().map_or((0, 0), |check| (check.looked_at, check.violations))
     }

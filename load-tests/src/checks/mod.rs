@@ -23,7 +23,7 @@ pub struct Check {
     /// How many were wrong.
     pub violations: u64,
     /// The first of them in words.
-    pub told: Vec<String>,
+    pub reported: Vec<String>,
     /// It could not be made, for the reason in its name, which is not the server's fault.
     #[serde(default)]
     pub skipped: bool,
@@ -32,7 +32,7 @@ pub struct Check {
 impl Check {
     /// Nothing seen yet.
     pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), looked_at: 0, violations: 0, told: Vec::new(), skipped: false }
+        Self { name: name.into(), looked_at: 0, violations: 0, reported: Vec::new(), skipped: false }
     }
 
     /// One that cannot be made; the name says why.
@@ -55,8 +55,8 @@ impl Check {
     /// Records a violation.
     pub fn violated(&mut self, what: String) {
         self.violations += 1;
-        if self.told.len() < TOLD_MAX {
-            self.told.push(what);
+        if self.reported.len() < TOLD_MAX {
+            self.reported.push(what);
         }
     }
 
@@ -64,8 +64,8 @@ impl Check {
     pub fn merge(&mut self, other: Self) {
         self.looked_at += other.looked_at;
         self.violations += other.violations;
-        self.told.extend(other.told);
-        self.told.truncate(TOLD_MAX);
+        self.reported.extend(other.reported);
+        self.reported.truncate(TOLD_MAX);
     }
 
     /// Whether something was checked and nothing was wrong.
@@ -75,11 +75,11 @@ impl Check {
 
     /// What was wrong, and on whose stream. A check that saw nothing proves nothing, unless it was skipped.
     pub fn wrong(&self) -> Option<String> {
-        let Self { name, looked_at, violations, told, skipped } = self;
+        let Self { name, looked_at, violations, reported, skipped } = self;
         match (violations, looked_at) {
             (0, 0) if !skipped => Some(format!("{name}: there was nothing to look at")),
             (0, _) => None,
-            _ => Some(format!("{name}: {violations} of {looked_at}: {}", told.join("; "))),
+            _ => Some(format!("{name}: {violations} of {looked_at}: {}", reported.join("; "))),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What an audience of Members costs the orders: their latency without and with dashboards that are sent withdrawals
+//! What dashboards of Members cost the orders: their latency without and with dashboards that are sent withdrawals
 //! and votes. For comparison, D with a raw fan-out: the minimum cost of as many frames on this machine.
 
 use std::sync::Arc;
@@ -9,7 +9,6 @@ use tokio::sync::oneshot::error::TryRecvError;
 use tokio::time::interval;
 
 use crate::arrival::Arrival;
-use crate::audience::{Audience, Numbers};
 use crate::caller::subscribe;
 use crate::checks::Check;
 use crate::children::{Baseline, BaselineChild};
@@ -21,10 +20,11 @@ use crate::machine::require_open_files;
 use crate::member::Session;
 use crate::orders::Load;
 use crate::publisher::{Approvals, Publisher};
+use crate::readers::{Numbers, Readers};
 use crate::scenario::Dashboards;
 use crate::side_thread::Beside;
 use crate::signature::Nonces;
-use crate::stage::{Contestant, Stage};
+use crate::stage::{Stage, SystemUnderTest};
 use crate::target::Target;
 
 const READ_BUFFER_BYTES: usize = 4 << 10;
@@ -44,24 +44,24 @@ pub async fn play(stage: &mut Stage, settings: &Dashboards) -> Result<(), LoadEr
     let session = Arc::new(Session::sign_in(&target, Approvals::voter(&target)?).await?);
     let arrival = Arrival::Closed { in_flight: settings.shape.in_flight };
     for round in 1..=stage.scenario.general.rounds {
-        let load = stage.load(Contestant::Countersign, settings.shape, arrival, &settings.mix)?;
-        stage.contest(Contestant::Countersign, WITHOUT, round, &load).await?;
-        let audience = members(target.clone(), Arc::clone(&session), settings.clone());
-        let beside = publish_beside(audience, every).await?;
-        let load = stage.load(Contestant::Countersign, settings.shape, arrival, &settings.mix)?;
-        stage.contest(Contestant::Countersign, WITH, round, &load).await?;
+        let load = stage.load(SystemUnderTest::Countersign, settings.shape, arrival, &settings.mix)?;
+        stage.measure(SystemUnderTest::Countersign, WITHOUT, round, &load).await?;
+        let readers = members(target.clone(), Arc::clone(&session), settings.clone());
+        let beside = publish_beside(readers, every).await?;
+        let load = stage.load(SystemUnderTest::Countersign, settings.shape, arrival, &settings.mix)?;
+        stage.measure(SystemUnderTest::Countersign, WITH, round, &load).await?;
         let published = beside.stop().await?;
         let bytes = published.frame_bytes;
         add(stage, published);
         if stage.scenario.general.baselines {
-            let load = stage.load(Contestant::D, settings.shape, arrival, &settings.mix)?;
-            stage.contest(Contestant::D, D_WITHOUT, round, &load).await?;
+            let load = stage.load(SystemUnderTest::DurableEcho, settings.shape, arrival, &settings.mix)?;
+            stage.measure(SystemUnderTest::DurableEcho, D_WITHOUT, round, &load).await?;
             let child = BaselineChild::start(&stage.program, Baseline::RawFanOut { bytes })?;
-            let audience = raw(child.address, settings.dashboards);
-            let beside = publish_beside(audience, every).await?;
-            let load = stage.load(Contestant::D, settings.shape, arrival, &settings.mix)?;
+            let readers = raw(child.address, settings.dashboards);
+            let beside = publish_beside(readers, every).await?;
+            let load = stage.load(SystemUnderTest::DurableEcho, settings.shape, arrival, &settings.mix)?;
             let load = Load { fan_out: Some(child.process()), ..load };
-            stage.contest(Contestant::D, D_WITH, round, &load).await?;
+            stage.measure(SystemUnderTest::DurableEcho, D_WITH, round, &load).await?;
             add(stage, beside.stop().await?);
             child.stop()?;
         }
@@ -105,11 +105,11 @@ impl Published {
 /// Adds what was published to the measurement made at the same time.
 fn add(stage: &mut Stage, published: Published) {
     let series = stage.record.series.last_mut().expect("a measurement was added");
-    let told = [
+    let reported = [
         ("deliveries to dashboards", to_f64(published.deliveries.looked_at)),
         ("events/s", to_f64(published.events) / published.elapsed.as_secs_f64()),
     ];
-    series.extra.extend(told.map(|(name, value)| (name.to_owned(), value)));
+    series.extra.extend(reported.map(|(name, value)| (name.to_owned(), value)));
     let measured = format!("round {}: {}", series.round, series.name);
     let checks = [published.rate(), published.deliveries];
     stage.record.checks.extend(checks.map(|check| Check { name: format!("{measured}: {}", check.name), ..check }));
@@ -120,28 +120,28 @@ async fn members(
     target: Target,
     session: Arc<Session>,
     settings: Dashboards,
-) -> Result<(Audience, Publisher), LoadError> {
+) -> Result<(Readers, Publisher), LoadError> {
     let mut readers = Vec::with_capacity(usize::from(settings.dashboards));
     for _ in 0..settings.dashboards {
         readers.push(subscribe(session.open(READ_BUFFER_BYTES).await?, "approvals", "").await?);
     }
     // Later than every nonce used by the orders' connections.
     let approvals = Approvals::open(&target, &mut Nonces::default(), &session, &settings.withdrawal).await?;
-    Ok((Audience::new(readers, Numbers::Offsets), Publisher::Approvals(Box::new(approvals))))
+    Ok((Readers::new(readers, Numbers::Offsets), Publisher::Approvals(Box::new(approvals))))
 }
 
-/// Starts publishing to an audience during a load.
+/// Starts publishing to readers during a load.
 async fn publish_beside(
-    audience: impl Future<Output = Result<(Audience, Publisher), LoadError>> + Send + 'static,
+    readers: impl Future<Output = Result<(Readers, Publisher), LoadError>> + Send + 'static,
     every: Duration,
 ) -> Result<Beside<Published>, LoadError> {
-    let go_on = |(audience, publisher), stopped| publish(audience, publisher, every, stopped);
-    Beside::start("audience", audience, go_on).await
+    let go_on = |(readers, publisher), stopped| publish(readers, publisher, every, stopped);
+    Beside::start("readers", readers, go_on).await
 }
 
 /// Publishes events one by one, each when the previous one has reached all; delays are made up for.
 async fn publish(
-    mut audience: Audience,
+    mut readers: Readers,
     mut publisher: Publisher,
     every: Duration,
     mut stopped: oneshot::Receiver<()>,
@@ -149,13 +149,13 @@ async fn publish(
     let (start, mut next, mut events) = (Instant::now(), interval(every), 0);
     loop {
         next.tick().await;
-        audience.publish();
+        readers.publish();
         let published = publisher.publish(1).await?;
-        audience.wait_for(published).await?;
+        readers.wait_for(published).await?;
         events += published;
         if !matches!(stopped.try_recv(), Err(TryRecvError::Empty)) {
-            let (elapsed, frame_bytes) = (start.elapsed(), audience.take_frame_bytes());
-            return Ok(Published { deliveries: audience.finish(), events, elapsed, every, frame_bytes });
+            let (elapsed, frame_bytes) = (start.elapsed(), readers.take_frame_bytes());
+            return Ok(Published { deliveries: readers.finish(), events, elapsed, every, frame_bytes });
         }
     }
 }
@@ -170,10 +170,10 @@ mod tests {
         for (every, holds) in [(Duration::from_secs(60), true), (Duration::from_micros(1), false)] {
             let (listener, address) = raw_fan_out::listen().await.unwrap();
             let serving = tokio::spawn(raw_fan_out::serve(listener, 200));
-            let (audience, publisher) = raw(address, 3).await.unwrap();
+            let (readers, publisher) = raw(address, 3).await.unwrap();
             let (stop, stopped) = oneshot::channel();
             drop(stop);
-            let published = publish(audience, publisher, every, stopped).await.unwrap();
+            let published = publish(readers, publisher, every, stopped).await.unwrap();
             assert_eq!((published.events, published.deliveries.looked_at), (1, 3));
             assert_eq!(published.rate().holds(), holds, "{published:?}");
             serving.abort();

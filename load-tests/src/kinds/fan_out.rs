@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::audience::{Audience, Numbers};
 use crate::caller::subscribe;
 use crate::children::{Baseline, BaselineChild};
 use crate::connection::{Connection, Proof};
@@ -13,6 +12,7 @@ use crate::figures::{Figures, latency_histogram, ratio, to_f64};
 use crate::machine::{CpuMeter, Processes, require_open_files};
 use crate::member::Session;
 use crate::publisher::{Approvals, Publisher, Trades};
+use crate::readers::{Numbers, Readers};
 use crate::record::Series;
 use crate::scenario::{FanOut, FanOutChannel};
 use crate::stage::{Cores, Stage};
@@ -42,15 +42,15 @@ pub async fn play(stage: &mut Stage, settings: &FanOut) -> Result<(), LoadError>
                 FanOutChannel::Trade => Numbers::TradeIds,
                 FanOutChannel::Approvals => Numbers::Offsets,
             };
-            let mut audience = Audience::new(readers, numbers);
+            let mut readers = Readers::new(readers, numbers);
             for ahead in settings.batches() {
                 let name = format!("Countersign, {ahead} ahead");
-                let mean = measure(stage, &name, round, (&mut audience, &mut publisher, ahead), target.process).await?;
+                let mean = measure(stage, &name, round, (&mut readers, &mut publisher, ahead), target.process).await?;
                 if ahead == 1 {
                     bytes = mean;
                 }
             }
-            let check = audience.finish();
+            let check = readers.finish();
             let name = format!("round {round}: {}", check.name);
             stage.record.checks.push(crate::checks::Check { name, ..check });
         }
@@ -90,12 +90,12 @@ async fn server_side(
 async fn measure_raw(stage: &mut Stage, settings: &FanOut, round: u32, bytes: usize) -> Result<(), LoadError> {
     let child = BaselineChild::start(&stage.program, Baseline::RawFanOut { bytes })?;
     let cores = if stage.pin { Cores::divide(child.process()) } else { None };
-    let (mut audience, mut publisher) = raw(child.address, settings.connections).await?;
+    let (mut readers, mut publisher) = raw(child.address, settings.connections).await?;
     for ahead in settings.batches() {
         let name = format!("raw, {ahead} ahead");
-        measure(stage, &name, round, (&mut audience, &mut publisher, ahead), Some(child.process())).await?;
+        measure(stage, &name, round, (&mut readers, &mut publisher, ahead), Some(child.process())).await?;
     }
-    drop((audience, cores));
+    drop((readers, cores));
     child.stop().map(drop)
 }
 
@@ -103,12 +103,12 @@ async fn measure_raw(stage: &mut Stage, settings: &FanOut, round: u32, bytes: us
 ///
 /// # Errors
 /// One cannot be opened.
-pub async fn raw(address: SocketAddr, readers: u16) -> Result<(Audience, Publisher), LoadError> {
+pub async fn raw(address: SocketAddr, readers: u16) -> Result<(Readers, Publisher), LoadError> {
     let (ws, mut connections) = (Endpoint::plain(address), Vec::with_capacity(usize::from(readers)));
     for _ in 0..readers {
         connections.push(Connection::open(&ws, Proof::Bare, READ_BUFFER_BYTES).await?);
     }
-    Ok((Audience::new(connections, Numbers::None), Publisher::raw(address).await?))
+    Ok((Readers::new(connections, Numbers::None), Publisher::raw(address).await?))
 }
 
 /// Publishes batch after batch, each when the previous one has reached every reader; returns the mean bytes of a frame.
@@ -116,22 +116,22 @@ async fn measure(
     stage: &mut Stage,
     name: &str,
     round: u32,
-    (audience, publisher, ahead): (&mut Audience, &mut Publisher, u16),
+    (readers, publisher, ahead): (&mut Readers, &mut Publisher, u16),
     process: Option<u32>,
 ) -> Result<usize, LoadError> {
-    let duty = stage.scenario.general.duty();
+    let timing = stage.scenario.general.timing();
     // The first batch uses cold sockets and caches, and is not counted.
-    audience.wait_for(publisher.publish(ahead).await?).await?;
-    drop((audience.take_ages(), audience.take_frame_bytes()));
-    let bar = stage.progress.start(&format!("round {round}: {name}"), duty.window);
+    readers.wait_for(publisher.publish(ahead).await?).await?;
+    drop((readers.take_ages(), readers.take_frame_bytes()));
+    let bar = stage.progress.start(&format!("round {round}: {name}"), timing.window);
     let cpu = CpuMeter::start(Processes { server: process, ..Processes::default() });
-    let (start, before) = (Instant::now(), audience.delivered());
-    let mut timeline = Timeline::new(start.into(), duty.window);
+    let (start, before) = (Instant::now(), readers.delivered());
+    let mut timeline = Timeline::new(start.into(), timing.window);
     let (mut burst, mut all) = (Duration::ZERO, latency_histogram());
-    while start.elapsed() < duty.window {
-        audience.publish();
-        burst += audience.wait_for(publisher.publish(ahead).await?).await?;
-        let ages = audience.take_ages();
+    while start.elapsed() < timing.window {
+        readers.publish();
+        burst += readers.wait_for(publisher.publish(ahead).await?).await?;
+        let ages = readers.take_ages();
         timeline.deliveries(tokio::time::Instant::now(), &ages);
         all.add(ages).expect("all latency histograms have the same bounds");
     }
@@ -140,11 +140,11 @@ async fn measure(
     drop(bar);
     let mut series = Series::of_latencies(name, round, Figures::new(&all, elapsed), &all).with_cpu(&cpu);
     series.timeline = spread(timeline.slices());
-    let deliveries = to_f64(audience.delivered() - before);
+    let deliveries = to_f64(readers.delivered() - before);
     if let Some(rate) = ratio(deliveries, burst.as_secs_f64()) {
         series.extra.insert("deliveries/s while going out".into(), rate);
     }
-    let bytes = audience.take_frame_bytes();
+    let bytes = readers.take_frame_bytes();
     series.extra.insert("frame bytes".into(), to_f64(bytes as u64));
     stage.add(series);
     Ok(bytes)

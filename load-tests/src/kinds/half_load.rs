@@ -3,9 +3,10 @@
 use crate::arrival::Arrival;
 use crate::error::LoadError;
 use crate::scenario::HalfLoad;
-use crate::stage::{Contestant, Stage};
+use crate::stage::{Stage, SystemUnderTest};
 
-const CONTESTANTS: [(Contestant, &str); 2] = [(Contestant::D, "D"), (Contestant::Countersign, "Countersign")];
+const CONTESTANTS: [(SystemUnderTest, &str); 2] =
+    [(SystemUnderTest::DurableEcho, "D"), (SystemUnderTest::Countersign, "Countersign")];
 
 /// Measures all rounds and concludes.
 ///
@@ -17,14 +18,14 @@ pub async fn play(stage: &mut Stage, settings: &HalfLoad) -> Result<(), LoadErro
         let saturated = Arrival::Closed { in_flight: settings.shape.in_flight };
         for (who, name) in CONTESTANTS {
             let load = stage.load(who, settings.shape, saturated, &settings.mix)?;
-            stage.contest(who, &format!("{name} at saturation"), round, &load).await?;
+            stage.measure(who, &format!("{name} at saturation"), round, &load).await?;
         }
         // Both at half of the server's throughput, so that the tails are for the same work.
         let saturation = stage.record.series.last().map_or(0.0, |series| series.figures.per_second);
         let half = Arrival::open(saturation / 2.0)?;
         for (who, name) in CONTESTANTS {
             let load = stage.load(who, settings.shape, half, &settings.mix)?;
-            stage.contest(who, &format!("{name} at half saturation"), round, &load).await?;
+            stage.measure(who, &format!("{name} at half saturation"), round, &load).await?;
         }
     }
     for state in ["at saturation", "at half saturation"] {

@@ -8,10 +8,10 @@ use crate::figures::ratio;
 use crate::load::Shape;
 use crate::orders::Load;
 use crate::record::{Round, Series};
+use crate::sampler::LAG_MOST;
 use crate::scenario::Orders;
-use crate::stage::{Contestant, Stage};
+use crate::stage::{Stage, SystemUnderTest};
 use crate::sync_loop;
-use crate::watch::LAG_MOST;
 use crate::withdrawals::Lot;
 
 const SYNC_LOOP_WINDOW: Duration = Duration::from_millis(200);
@@ -33,17 +33,17 @@ pub async fn play(stage: &mut Stage, settings: &Orders) -> Result<(), LoadError>
                 None => Arrival::Closed { in_flight: shape.in_flight },
             };
             if stage.scenario.general.baselines {
-                for (who, name) in [(Contestant::E, "E"), (Contestant::D, "D")] {
+                for (who, name) in [(SystemUnderTest::Echo, "E"), (SystemUnderTest::DurableEcho, "D")] {
                     let load = stage.load(who, *shape, arrival, &settings.mix)?;
-                    stage.contest(who, &format!("{shape} {name}"), round, &load).await?;
+                    stage.measure(who, &format!("{shape} {name}"), round, &load).await?;
                 }
             }
             if stage.target.is_some() {
-                let load = stage.load(Contestant::Countersign, *shape, arrival, &settings.mix)?;
+                let load = stage.load(SystemUnderTest::Countersign, *shape, arrival, &settings.mix)?;
                 let lot = Lot { count: settings.withdrawals, each: settings.withdrawal.clone() };
                 let withdrawals = Some(lot).filter(|lot| lot.count > 0);
                 let load = Load { channel: settings.subscribe.clone(), withdrawals, ..load };
-                stage.contest(Contestant::Countersign, &format!("{shape} Countersign"), round, &load).await?;
+                stage.measure(SystemUnderTest::Countersign, &format!("{shape} Countersign"), round, &load).await?;
             }
         }
     }

@@ -16,7 +16,7 @@ use crate::record::{CANCELS, CANCELS_REFUSED, REFUSED, Series, UNSENT};
 use crate::scenario::Overload;
 use crate::side_thread::Beside;
 use crate::signature::Nonces;
-use crate::stage::{Contestant, Stage};
+use crate::stage::{Stage, SystemUnderTest};
 
 const AT: &str = "at capacity";
 const BEYOND: &str = "beyond capacity";
@@ -38,9 +38,9 @@ pub async fn play(stage: &mut Stage, settings: &Overload) -> Result<(), LoadErro
         Err(_) => None,
     };
     for round in 1..=stage.scenario.general.rounds {
-        let (who, closed) = (Contestant::Countersign, Arrival::Closed { in_flight: settings.shape.in_flight });
+        let (who, closed) = (SystemUnderTest::Countersign, Arrival::Closed { in_flight: settings.shape.in_flight });
         let load = stage.load(who, settings.shape, closed, &settings.mix)?;
-        stage.contest(who, AT, round, &load).await?;
+        stage.measure(who, AT, round, &load).await?;
         let capacity = stage.record.series.last().map_or(0.0, |series| series.figures.per_second);
         let beyond = Arrival::open(capacity * settings.factor)?;
         let load = stage.load(who, settings.shape, beyond, &settings.mix)?;
@@ -48,7 +48,7 @@ pub async fn play(stage: &mut Stage, settings: &Overload) -> Result<(), LoadErro
             Some(session) => Some(voting(stage, settings, session.clone()).await?),
             None => None,
         };
-        stage.contest(who, BEYOND, round, &load).await?;
+        stage.measure(who, BEYOND, round, &load).await?;
         let votes = match voting {
             Some(voting) => Some(voting.stop().await?),
             None => None,
@@ -67,7 +67,7 @@ fn conclude(stage: &mut Stage) {
     stage.conclude("refused / accepted", |round| {
         let beyond = round.get(BEYOND)?;
         // Requests never sent are among the latencies, at their age.
-        ratio(told(beyond, REFUSED), to_f64(beyond.count) - told(beyond, UNSENT))
+        ratio(reported(beyond, REFUSED), to_f64(beyond.count) - reported(beyond, UNSENT))
     });
     // Summed over all rounds: a median would lose those of a single round.
     let of_all = |name| {
@@ -81,7 +81,7 @@ fn conclude(stage: &mut Stage) {
     stage.conclude(VOTES_REFUSED, |_| votes);
 }
 
-fn told(series: &Series, name: &str) -> f64 {
+fn reported(series: &Series, name: &str) -> f64 {
     series.extra.get(name).copied().unwrap_or(0.0)
 }
 
@@ -114,7 +114,7 @@ fn advised(series: &Series) -> Check {
         check.looked_at += count;
         if !error.contains(ADVICE) {
             check.violations += count;
-            check.told.push(format!("{count} x {error}"));
+            check.reported.push(format!("{count} x {error}"));
         }
     }
     check
@@ -123,15 +123,15 @@ fn advised(series: &Series) -> Check {
 /// Checks that cancels were among the requests.
 fn canceled(series: &Series) -> Check {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
-    let sent = (told(series, CANCELS) + told(series, CANCELS_REFUSED)) as u64;
+    let sent = (reported(series, CANCELS) + reported(series, CANCELS_REFUSED)) as u64;
     Check { looked_at: sent, ..Check::new("cancels are sent") }
 }
 
 /// Withdrawals to vote on, and the votes, spread over the load.
 async fn voting(stage: &Stage, settings: &Overload, session: Session) -> Result<Beside<Votes>, LoadError> {
     let (target, withdrawal) = (stage.target()?.clone(), settings.withdrawal.clone());
-    let duty = stage.scenario.general.duty();
-    let every = (duty.warm_up + duty.window) / u32::from(VOTES);
+    let timing = stage.scenario.general.timing();
+    let every = (timing.warm_up + timing.window) / u32::from(VOTES);
     let prepare = async move {
         // Later than every nonce that the orders' connections have used.
         let mut approvals = Approvals::open(&target, &mut Nonces::default(), &session, &withdrawal).await?;

@@ -24,7 +24,7 @@ use crate::orders::{Load, measure};
 use crate::record::Series;
 use crate::scenario::Reconnect;
 use crate::signature::{Nonces, sign};
-use crate::stage::{Contestant, Stage};
+use crate::stage::{Stage, SystemUnderTest};
 use crate::streams::Streams;
 use crate::target::Target;
 
@@ -107,7 +107,7 @@ async fn storm(stage: &mut Stage, settings: &Reconnect, round: u32) -> Result<()
     let user = target.users.first().ok_or_else(|| LoadError::Setup("this scenario needs a key".into()))?;
     let token = token(&target, user, &mut stage.nonces).await?;
     let shape = Shape { connections: 4, in_flight: 1 };
-    let load = stage.load(Contestant::Countersign, shape, Arrival::open(settings.rate)?, &settings.mix)?;
+    let load = stage.load(SystemUnderTest::Countersign, shape, Arrival::open(settings.rate)?, &settings.mix)?;
     let load = Load { label: format!("round {round}: {MEANWHILE}"), ..load };
     let (tell, phase) = watch::channel(Phase::Open(Wave { number: 0, since: Instant::now() }));
     let returns = Mutex::new(Returns { latencies: latency_histogram(), snapshots: 0, turned_away: 0 });
@@ -121,7 +121,7 @@ async fn storm(stage: &mut Stage, settings: &Reconnect, round: u32) -> Result<()
         sockets.spawn(async move { socket(&storm, ready).await });
     }
     drop(ready);
-    let waving = wave(&tell, settings.waves, load.plan.duty.window / settings.waves);
+    let waving = wave(&tell, settings.waves, load.plan.timing.window / settings.waves);
     let playing = async {
         // Every socket must be connected before the first order, or it would miss orders placed before.
         for _ in 0..settings.connections {
@@ -139,8 +139,8 @@ async fn storm(stage: &mut Stage, settings: &Reconnect, round: u32) -> Result<()
     tell.send_replace(Phase::Settle(last, Arc::new(outcome.tally.acknowledged.clone())));
     let mut checks: Vec<Check> = Vec::new();
     while let Some(joined) = sockets.join_next().await {
-        let told = joined.map_err(|error| LoadError::Setup(format!("a socket ended early: {error}")))??;
-        for check in told {
+        let reported = joined.map_err(|error| LoadError::Setup(format!("a socket ended early: {error}")))??;
+        for check in reported {
             match checks.iter_mut().find(|known| known.name == check.name) {
                 Some(known) => known.merge(check),
                 None => checks.push(check),
@@ -150,14 +150,14 @@ async fn storm(stage: &mut Stage, settings: &Reconnect, round: u32) -> Result<()
     let during = Series::of_outcome(MEANWHILE, round, &outcome, &measurement.cpu);
     stage.add(during);
     let returns = storm.returns.lock();
-    let figures = Figures::new(&returns.latencies, load.plan.duty.window);
+    let figures = Figures::new(&returns.latencies, load.plan.timing.window);
     let mut series = Series::of_latencies(RETURNS, round, figures, &returns.latencies).with_cpu(&measurement.cpu);
-    let told = [
+    let reported = [
         (SOCKETS, f64::from(settings.connections)),
         (SNAPSHOTS, to_f64(returns.snapshots)),
         ("turned away", to_f64(returns.turned_away)),
     ];
-    series.extra.extend(told.map(|(name, value)| (name.to_owned(), value)));
+    series.extra.extend(reported.map(|(name, value)| (name.to_owned(), value)));
     drop(returns);
     stage.add(series);
     let named = checks.into_iter().map(|check| Check { name: format!("round {round}: {}", check.name), ..check });
@@ -311,8 +311,8 @@ async fn token(target: &Target, user: &ServiceUser, nonces: &mut Nonces) -> Resu
     let body = format!("nonce={nonce}");
     let signature = sign(&user.api_secret, TOKEN_PATH, &nonce, &body)?;
     let answer = target.web()?.post_signed(TOKEN_PATH, &body, &user.api_key, &signature).await?;
-    let told: serde_json::Value = serde_json::from_str(&answer.body).unwrap_or_default();
-    let token = told["result"]["token"].as_str().map(str::to_owned);
+    let reported: serde_json::Value = serde_json::from_str(&answer.body).unwrap_or_default();
+    let token = reported["result"]["token"].as_str().map(str::to_owned);
     token.ok_or_else(|| LoadError::Setup(format!("no token was given: {}", answer.body)))
 }
 

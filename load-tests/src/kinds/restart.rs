@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use crate::arrival::Arrival;
-use crate::children::Basis;
+use crate::children::RecoverySource;
 use crate::error::LoadError;
 use crate::figures::{Figures, latency_histogram, nanoseconds, ratio, to_f64};
 use crate::metrics::journal_events;
 use crate::record::{Round, Series};
 use crate::scenario::Restart;
-use crate::stage::{Contestant, Stage};
+use crate::stage::{Stage, SystemUnderTest};
 
 const START_UP: &str = "start-up";
 const REPLAY: &str = "start-up without snapshots";
@@ -29,15 +29,15 @@ pub async fn play(stage: &mut Stage, settings: &Restart) -> Result<(), LoadError
     let mut events = 0.0;
     for round in 1..=stage.scenario.general.rounds {
         if stage.scenario.general.baselines {
-            let load = stage.load(Contestant::E, settings.shape, arrival, &settings.mix)?;
-            stage.contest(Contestant::E, "E", round, &load).await?;
+            let load = stage.load(SystemUnderTest::Echo, settings.shape, arrival, &settings.mix)?;
+            stage.measure(SystemUnderTest::Echo, "E", round, &load).await?;
         }
-        let load = stage.load(Contestant::Countersign, settings.shape, arrival, &settings.mix)?;
-        stage.contest(Contestant::Countersign, "orders before the crash", round, &load).await?;
-        let told = journal_events(stage.target()?.web()?).await;
-        events += told.ok_or_else(|| LoadError::Setup("the server's /metrics does not tell its events".into()))?;
-        for (name, basis) in [(START_UP, Basis::Snapshot), (REPLAY, Basis::Journal)] {
-            let took = crash(stage, basis).await?;
+        let load = stage.load(SystemUnderTest::Countersign, settings.shape, arrival, &settings.mix)?;
+        stage.measure(SystemUnderTest::Countersign, "orders before the crash", round, &load).await?;
+        let reported = journal_events(stage.target()?.web()?).await;
+        events += reported.ok_or_else(|| LoadError::Setup("the server's /metrics does not tell its events".into()))?;
+        for (name, source) in [(START_UP, RecoverySource::Snapshot), (REPLAY, RecoverySource::Journal)] {
+            let took = crash(stage, source).await?;
             let mut latencies = latency_histogram();
             latencies.saturating_record(nanoseconds(took));
             let mut series = Series::of_latencies(name, round, Figures::new(&latencies, took), &latencies);
@@ -68,9 +68,9 @@ fn not_started() -> LoadError {
 }
 
 /// Kills the server, restarts it on its data and uses its new address.
-async fn crash(stage: &mut Stage, basis: Basis) -> Result<Duration, LoadError> {
+async fn crash(stage: &mut Stage, source: RecoverySource) -> Result<Duration, LoadError> {
     let (binary, child) = stage.server.take().ok_or_else(not_started)?;
-    let (child, took) = child.crash_and_restart(&binary, stage.directory.path(), basis).await?;
+    let (child, took) = child.crash_and_restart(&binary, stage.directory.path(), source).await?;
     if let Some(target) = &mut stage.target {
         target.move_to(&child)?;
     }

@@ -19,7 +19,7 @@ use crate::record::Round;
 use crate::scenario::SlowConsumers;
 use crate::side_thread::Beside;
 use crate::signature::Nonces;
-use crate::stage::{Contestant, Stage};
+use crate::stage::{Stage, SystemUnderTest};
 use crate::target::Target;
 
 const READ_BUFFER_BYTES: usize = 4 << 10;
@@ -38,10 +38,10 @@ const WAITING: &str = "bytes that wait to be sent";
 pub async fn play(stage: &mut Stage, settings: &SlowConsumers) -> Result<(), LoadError> {
     require_open_files(u64::from(settings.stalled))?;
     let target = stage.target()?.clone();
-    let (who, arrival) = (Contestant::Countersign, Arrival::Closed { in_flight: settings.shape.in_flight });
+    let (who, arrival) = (SystemUnderTest::Countersign, Arrival::Closed { in_flight: settings.shape.in_flight });
     for round in 1..=stage.scenario.general.rounds {
         let load = stage.load(who, settings.shape, arrival, &settings.mix)?;
-        stage.contest(who, WITHOUT, round, &load).await?;
+        stage.measure(who, WITHOUT, round, &load).await?;
 
         // A later round finds the memory of the one before free for use again.
         let process = target.process.filter(|_| round == 1);
@@ -49,12 +49,12 @@ pub async fn play(stage: &mut Stage, settings: &SlowConsumers) -> Result<(), Loa
         let stalled = stalled(&target, settings, stage.scenario.general.patience()).await?;
         if settings.stall > 0.0 {
             let mut load = stage.load(who, settings.shape, Arrival::open(settings.rate)?, &settings.mix)?;
-            load.plan.duty.window = settings.stall();
-            stage.contest(who, STALL, round, &load).await?;
+            load.plan.timing.window = settings.stall();
+            stage.measure(who, STALL, round, &load).await?;
         }
         let mut load = stage.load(who, settings.shape, arrival, &settings.mix)?;
-        load.plan.duty.warm_up = settings.fill();
-        stage.contest(who, WITH, round, &load).await?;
+        load.plan.timing.warm_up = settings.fill();
+        stage.measure(who, WITH, round, &load).await?;
         let waiting = send_queue_bytes(target.web()?).await;
         let after = process.map(resident_kib).transpose()?;
         // A subscriber that the server dropped costs nothing any more. Checking that makes them read, so it comes last.
@@ -72,8 +72,8 @@ pub async fn play(stage: &mut Stage, settings: &SlowConsumers) -> Result<(), Loa
     stage.conclude_once(KIB);
     // In the first half, memory reaches its steady state: ids of orders are kept for a minute.
     stage.conclude("RSS at the end of the stall / in its middle", |round| {
-        let looks = &round.get(STALL)?.looks;
-        ratio(looks.last()?.rss_mib?, looks.get(looks.len() / 2)?.rss_mib?)
+        let samples = &round.get(STALL)?.samples;
+        ratio(samples.last()?.rss_mib?, samples.get(samples.len() / 2)?.rss_mib?)
     });
     stage.conclude("bytes that wait for each", |round| ratio(waiting(round)?, f64::from(settings.stalled)));
     Ok(())

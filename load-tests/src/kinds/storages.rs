@@ -9,7 +9,7 @@ use crate::kinds::orders::measure_sync_loop;
 use crate::postgres::Postgres;
 use crate::prepare::started;
 use crate::scenario::Storages;
-use crate::stage::{Contestant, Stage};
+use crate::stage::{Stage, SystemUnderTest};
 use crate::target::{Overrides, Target};
 
 const SQLITE: &str = "on SQLite";
@@ -47,8 +47,8 @@ async fn measure(stage: &mut Stage, settings: &Storages, targets: &[(&str, Targe
         measure_sync_loop(stage, round)?;
         for (name, target) in targets {
             stage.target = Some(target.clone());
-            let load = stage.load(Contestant::Countersign, settings.shape, arrival, &settings.mix)?;
-            stage.contest(Contestant::Countersign, name, round, &load).await?;
+            let load = stage.load(SystemUnderTest::Countersign, settings.shape, arrival, &settings.mix)?;
+            stage.measure(SystemUnderTest::Countersign, name, round, &load).await?;
         }
     }
     Ok(())

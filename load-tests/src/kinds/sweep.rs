@@ -8,7 +8,7 @@ use crate::kinds::CARRIED;
 use crate::load::Shape;
 use crate::record::Round;
 use crate::scenario::Sweep;
-use crate::stage::{Contestant, Stage};
+use crate::stage::{Stage, SystemUnderTest};
 
 /// Requests in flight on each connection of E, a closed loop.
 const BASELINE_IN_FLIGHT: u16 = 16;
@@ -28,13 +28,13 @@ pub async fn play(stage: &mut Stage, settings: &Sweep) -> Result<(), LoadError> 
     for round in 1..=stage.scenario.general.rounds {
         if stage.scenario.general.baselines {
             let saturated = Arrival::Closed { in_flight: BASELINE_IN_FLIGHT };
-            let load = stage.load(Contestant::E, shape, saturated, &settings.mix)?;
-            stage.contest(Contestant::E, "E", round, &load).await?;
+            let load = stage.load(SystemUnderTest::Echo, shape, saturated, &settings.mix)?;
+            stage.measure(SystemUnderTest::Echo, "E", round, &load).await?;
         }
         let (mut rate, mut steps) = (settings.from, 0);
         while steps < settings.steps {
-            let load = stage.load(Contestant::Countersign, shape, Arrival::open(rate)?, &settings.mix)?;
-            stage.contest(Contestant::Countersign, &format!("Countersign at {rate:.0}/s"), round, &load).await?;
+            let load = stage.load(SystemUnderTest::Countersign, shape, Arrival::open(rate)?, &settings.mix)?;
+            stage.measure(SystemUnderTest::Countersign, &format!("Countersign at {rate:.0}/s"), round, &load).await?;
             let series = stage.record.series.last_mut().expect("a measurement was added");
             let under_way = UNDER_WAY * f64::from(settings.connections) / stage.scenario.general.seconds;
             if series.figures.per_second + under_way < CARRIED * rate {
@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn the_highest_rate_is_a_result_only_where_a_higher_one_was_not_carried() {
-        for (measured, told) in [
+        for (measured, reported) in [
             (&[(CARRIED_RATE, 4.0), (CARRIED_RATE, 6.0)][..], None),
             (&[(CARRIED_RATE, 4.0), (CARRIED_RATE, 6.0), (UNCARRIED_RATE, 9.0)], Some(6.0)),
         ] {
@@ -81,7 +81,7 @@ mod tests {
                 series
             }));
             record.conclude(HIGHEST, None, carried);
-            assert_eq!(record.results.pop().map(|result| result.value), told);
+            assert_eq!(record.results.pop().map(|result| result.value), reported);
         }
     }
 }

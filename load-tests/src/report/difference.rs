@@ -111,8 +111,8 @@ pub fn require_no_worse(before: &Record, after: &Record, tolerance: f64) -> Resu
     let failed = [failure("earlier", before), failure("later", after)].into_iter().flatten();
     let worse =
         aimed.iter().filter(|change| change.is_worse(tolerance)).map(|Change { name, before, after, .. }| {
-            let told = |value: &Option<f64>| value.map_or("not there".into(), super::text::number);
-            format!("worse than before: {name} was {} and is {}", told(before), told(after))
+            let reported = |value: &Option<f64>| value.map_or("not there".into(), super::text::number);
+            format!("worse than before: {name} was {} and is {}", reported(before), reported(after))
         });
     let mut wrong: Vec<String> = failed.chain(worse).collect();
     if aimed.is_empty() {
@@ -138,8 +138,8 @@ pub fn other_settings(before: &Record, after: &Record) -> Option<String> {
         let lines = one.settings.lines().filter(|line| other.settings.lines().all(|known| known != *line));
         lines.collect::<Vec<_>>().join(", ")
     };
-    let told = || format!("settings that differ: before {}; after {}", only(before, after), only(after, before));
-    (before.settings != after.settings).then(told)
+    let reported = || format!("settings that differ: before {}; after {}", only(before, after), only(after, before));
+    (before.settings != after.settings).then(reported)
 }
 
 /// The changes as a table of text.
@@ -165,7 +165,7 @@ pub fn report(before: &Record, after: &Record) -> String {
     if all.iter().any(|change| change.disturbed) {
         text += "* disturbed in one of the runs at least: not to be quoted\n";
     }
-    text += &other_settings(before, after).map_or(String::new(), |told| format!("{told}\n"));
+    text += &other_settings(before, after).map_or(String::new(), |reported| format!("{reported}\n"));
     text
 }
 
@@ -215,39 +215,39 @@ mod tests {
     fn a_result_that_got_worse_or_is_there_no_more_is_named_unless_it_was_disturbed() {
         let (before, mut after) = (record(0.6, &[1.0]), record(0.5, &[1.0]));
         assert!(require_no_worse(&before, &after, 0.2).is_ok());
-        let told = |after: &Record| require_no_worse(&before, after, 0.1).unwrap_err().to_string();
-        assert_eq!(told(&after), "worse than before: share was 0.600 and is 0.500");
+        let reported = |after: &Record| require_no_worse(&before, after, 0.1).unwrap_err().to_string();
+        assert_eq!(reported(&after), "worse than before: share was 0.600 and is 0.500");
         assert!(report(&before, &after).contains("0.833 worse\n"), "{}", report(&before, &after));
         after.results[0].disturbed = true;
-        assert!(told(&after).starts_with("no result that has a goal can be compared"));
+        assert!(reported(&after).starts_with("no result that has a goal can be compared"));
         after.results.clear();
-        assert_eq!(told(&after), "worse than before: share was 0.600 and is not there");
+        assert_eq!(reported(&after), "worse than before: share was 0.600 and is not there");
         after.failed = Some("refused".into());
-        assert!(told(&after).starts_with("the later run failed: refused"));
+        assert!(reported(&after).starts_with("the later run failed: refused"));
     }
 
     #[test]
     fn nothing_is_held_to_a_run_that_failed() {
         let failed = Record { failed: Some("refused".into()), ..record(0.5, &[1.0]) };
-        let told = require_no_worse(&failed, &record(0.6, &[1.0]), 0.1).unwrap_err().to_string();
-        assert_eq!(told, "the earlier run failed: refused");
+        let reported = require_no_worse(&failed, &record(0.6, &[1.0]), 0.1).unwrap_err().to_string();
+        assert_eq!(reported, "the earlier run failed: refused");
     }
 
     #[test]
     fn settings_that_differ_are_told() {
         let of = |settings: &str| Record { settings: settings.into(), ..record(0.5, &[1.0]) };
         let (before, after) = (of("rounds = 3\nseconds = 4.0\n"), of("rounds = 3\nseconds = 2.0\n"));
-        let told = "settings that differ: before seconds = 4.0; after seconds = 2.0";
-        assert_eq!(other_settings(&before, &after).as_deref(), Some(told));
-        assert!(report(&before, &after).ends_with(&format!("{told}\n")));
+        let reported = "settings that differ: before seconds = 4.0; after seconds = 2.0";
+        assert_eq!(other_settings(&before, &after).as_deref(), Some(reported));
+        assert!(report(&before, &after).ends_with(&format!("{reported}\n")));
         assert_eq!(other_settings(&before, &before), None);
     }
 
     #[test]
     fn both_builds_are_told() {
         let of = |server: &str| Record { server: Some(server.into()), ..record(0.5, &[1.0]) };
-        let told = report(&of("version 1"), &of("version 2"));
-        assert!(told.contains("earlier run measured version 1\nthe later run measured version 2\n"), "{told}");
+        let reported = report(&of("version 1"), &of("version 2"));
+        assert!(reported.contains("earlier run measured version 1\nthe later run measured version 2\n"), "{reported}");
         assert!(!report(&record(0.5, &[]), &record(0.5, &[])).contains("measured"));
     }
 
@@ -261,8 +261,8 @@ mod tests {
         assert_eq!((found[0].before, found[0].after, found[0].disturbed), (None, Some(0.6), true));
         assert_eq!((found[1].name.as_str(), found[1].before, found[1].ratio()), ("of old", Some(0.5), None));
         assert!(!found[1].disturbed && found[2..].iter().all(|change| change.disturbed), "{found:?}");
-        let told = report(&before, &after);
-        assert!(told.contains("4.000 *") && told.contains("not to be quoted"), "{told}");
+        let reported = report(&before, &after);
+        assert!(reported.contains("4.000 *") && reported.contains("not to be quoted"), "{reported}");
     }
 
     #[test]
@@ -285,10 +285,10 @@ mod tests {
     #[test]
     fn a_run_that_failed_is_called_so() {
         let failed = Record { failed: Some("refused: 3 x EService:Busy".into()), ..record(0.5, &[1.0]) };
-        let told = report(&failed, &record(0.6, &[4.0]));
+        let reported = report(&failed, &record(0.6, &[4.0]));
         assert!(
-            told.contains("earlier run FAILED: refused: 3 x EService:Busy") && !told.contains("later run"),
-            "{told}"
+            reported.contains("earlier run FAILED: refused: 3 x EService:Busy") && !reported.contains("later run"),
+            "{reported}"
         );
     }
 }

@@ -2,8 +2,8 @@
 
 use crate::checks::Check;
 use crate::record::{Measure, OTHERS_CORES_MAX, Record, Series};
+use crate::sampler::Sample;
 use crate::timeline::Slice;
-use crate::watch::Look;
 
 use super::difference::{changes, other_settings};
 use super::plot::{Line, Plot, Scale};
@@ -42,8 +42,8 @@ pub fn page(record: &Record, before: Option<&Record>) -> String {
 }
 
 fn failure(words: &str, record: &Record) -> String {
-    let told = |why: &String| format!("<p class=\"bad reason\">{words}: {}</p>", escape(why));
-    record.failed.as_ref().map_or(String::new(), told)
+    let reported = |why: &String| format!("<p class=\"bad reason\">{words}: {}</p>", escape(why));
+    record.failed.as_ref().map_or(String::new(), reported)
 }
 
 /// The build that was measured, after the time.
@@ -102,7 +102,7 @@ fn results(record: &Record) -> String {
 }
 
 fn difference(before: &Record, after: &Record) -> String {
-    let told = |value: Option<f64>| value.map_or("–".into(), number);
+    let reported = |value: Option<f64>| value.map_or("–".into(), number);
     let rows = changes(before, after).into_iter().map(|change| {
         let ratio = change.ratio().map_or("–".into(), |ratio| format!("{ratio:.3}"));
         let (direction, class) = (change.direction(), if change.is_worse(0.0) { "bad" } else { "good" });
@@ -111,11 +111,12 @@ fn difference(before: &Record, after: &Record) -> String {
              <td class=\"{class}\">{direction}</td></tr>",
             escape(&change.name),
             if change.disturbed { " *" } else { "" },
-            told(change.before),
-            told(change.after)
+            reported(change.before),
+            reported(change.after)
         )
     });
-    let differ = other_settings(before, after).map_or(String::new(), |told| format!("<p>{}</p>", escape(&told)));
+    let differ =
+        other_settings(before, after).map_or(String::new(), |reported| format!("<p>{}</p>", escape(&reported)));
     format!(
         "<section><h2>Beside the run of {}{}</h2>{}<p class=\"quiet\">Ratios within a run can be compared between runs; \
          plain rates and latencies of different days cannot. * disturbed in one of the runs at least: not to be \
@@ -149,8 +150,9 @@ fn plots(record: &Record) -> String {
     let seconds = "seconds from the start of the window";
     let latency =
         |take| Plot { x_label: seconds, x: Scale::Linear, y: Scale::Log, y_tick: duration, lines: over_time(take) };
-    let watched = |y_tick: fn(f64) -> String, take: fn(&Look) -> Option<f64>| {
-        let points = |series: &Series| series.looks.iter().filter_map(|look| Some((look.at_s, take(look)?))).collect();
+    let watched = |y_tick: fn(f64) -> String, take: fn(&Sample) -> Option<f64>| {
+        let points =
+            |series: &Series| series.samples.iter().filter_map(|look| Some((look.at_s, take(look)?))).collect();
         let x_label = "seconds from the start of the load, its warm-up included";
         Plot { x_label, x: Scale::Linear, y: Scale::Linear, y_tick, lines: lines(&points) }
     };
@@ -244,14 +246,14 @@ fn checks(record: &Record) -> String {
             check if check.skipped => ("quiet", "skipped"),
             _ => ("good", "holds"),
         };
-        let told = match (check.violations, check.looked_at) {
+        let reported = match (check.violations, check.looked_at) {
             (0, 0) if check.skipped => String::new(),
             (0, 0) => "there was nothing to look at".to_owned(),
             (0, _) => String::new(),
-            (wrong, _) => format!("{wrong} wrong: {}", escape(&check.told.join("; "))),
+            (wrong, _) => format!("{wrong} wrong: {}", escape(&check.reported.join("; "))),
         };
         format!(
-            "<tr><td class=\"{class}\">{verdict}</td><td>{}</td><td class=\"number\">{}</td><td>{told}</td></tr>",
+            "<tr><td class=\"{class}\">{verdict}</td><td>{}</td><td class=\"number\">{}</td><td>{reported}</td></tr>",
             escape(&check.name),
             check.looked_at
         )

@@ -103,12 +103,12 @@ mod tests {
         latencies.saturating_record_n(5_000, 12);
         let figures = Figures::new(&latencies, Duration::from_secs(1));
         let mut series = Series::of_latencies("server", 1, figures, &latencies);
-        let told = line(&series);
-        assert_eq!(told.trim_end().len(), HEAD.len(), "a figure is under its name");
-        let told: Vec<&str> = told.split_whitespace().collect();
-        assert_eq!(told, ["1", "server", "12/s", "12", "5", "5", "-", "-", "5"]);
+        let reported = line(&series);
+        assert_eq!(reported.trim_end().len(), HEAD.len(), "a figure is under its name");
+        let reported: Vec<&str> = reported.split_whitespace().collect();
+        assert_eq!(reported, ["1", "server", "12/s", "12", "5", "5", "-", "-", "5"]);
         series.refusals.extend([("EOrder:x".to_owned(), 3), ("EService:y".to_owned(), 4)]);
-        let told: Vec<String> = line(&series).lines().skip(1).map(|line| line.trim().to_owned()).collect();
-        assert_eq!(told, ["refused: 3 x EOrder:x", "refused: 4 x EService:y"]);
+        let reported: Vec<String> = line(&series).lines().skip(1).map(|line| line.trim().to_owned()).collect();
+        assert_eq!(reported, ["refused: 3 x EOrder:x", "refused: 4 x EService:y"]);
     }
 }

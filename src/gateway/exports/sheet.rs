@@ -55,19 +55,19 @@ pub(super) fn fill(out: &mut String, format: Format, columns: &[Column], referen
 
 /// Appends the row of a ledger entry, with the values that `ledgers` shows.
 pub(super) fn entry(out: &mut String, format: Format, columns: &[Column], reference: &Reference, of: &Entry) {
-    let told = records::entry(reference, of);
+    let record = records::entry(reference, of);
     row(out, format, columns, |value, column| match column {
-        Column::Txid => value.push_str(&told.ledger_id),
-        Column::RefId => value.push_str(&told.ref_id),
-        Column::Time => value.push_str(&told.timestamp),
-        Column::Type => value.push_str(told.r#type),
-        Column::Subtype => value.push_str(told.subtype.unwrap_or_default()),
-        Column::Aclass => value.push_str(told.asset_class),
-        Column::Asset => value.push_str(&told.asset),
-        Column::Amount => value.push_str(told.amount.text()),
-        Column::Fee => value.push_str(told.fee.text()),
-        Column::Balance => value.push_str(told.balance.text()),
-        Column::Wallet => value.push_str(told.wallet_id),
+        Column::Txid => value.push_str(&record.ledger_id),
+        Column::RefId => value.push_str(&record.ref_id),
+        Column::Time => value.push_str(&record.timestamp),
+        Column::Type => value.push_str(record.r#type),
+        Column::Subtype => value.push_str(record.subtype.unwrap_or_default()),
+        Column::Aclass => value.push_str(record.asset_class),
+        Column::Asset => value.push_str(&record.asset),
+        Column::Amount => value.push_str(record.amount.text()),
+        Column::Fee => value.push_str(record.fee.text()),
+        Column::Balance => value.push_str(record.balance.text()),
+        Column::Wallet => value.push_str(record.wallet_id),
         Column::OrderTxid
         | Column::Pair
         | Column::OrderType

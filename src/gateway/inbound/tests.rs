@@ -248,9 +248,9 @@ fn rule_46_the_number_of_a_request_has_64_bits_and_a_sign() {
         assert_eq!(parse_message(&sent(number.into())).unwrap().req_id, Some(number));
     }
     for number in [i128::from(least) - 1, i128::from(most) + 1] {
-        let told =
+        let reported =
             format!("EGeneral:Invalid arguments:req_id: give an integer from {least} to {most}, or leave it out");
-        assert_eq!(refusal(&sent(number)), (told, None));
+        assert_eq!(refusal(&sent(number)), (reported, None));
     }
 }
 

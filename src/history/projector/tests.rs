@@ -264,7 +264,7 @@ async fn golden(dir: &std::path::Path) -> Vec<Arc<Stamped>> {
 
 /// The contents of the tables after `events` were written, `at_once` at a time, by a projector that was restarted after
 /// each part.
-async fn told(storage: &Storage, parts: &[&[Arc<Stamped>]], at_once: usize) -> Vec<String> {
+async fn reported(storage: &Storage, parts: &[&[Arc<Stamped>]], at_once: usize) -> Vec<String> {
     // Other rows, but as many: all events are fed.
     let last = parts.iter().filter_map(|part| part.last()).map(|stamped| stamped.seq.0).max().unwrap_or_default();
     journaled(&mut storage.journal().await.unwrap(), 0, last as usize).await;
@@ -288,7 +288,7 @@ async fn law_8_what_the_tables_have_lost_is_told_as_it_was() {
     let storage = Storage::Sqlite(dir.path().to_owned());
     let last = storage.reader().await.unwrap().last_seq().await.unwrap();
     let journaled: Vec<_> = events.into_iter().filter(|stamped| stamped.seq.0 <= last).collect();
-    let whole = told(&in_postgres(), &[&journaled], usize::MAX).await;
+    let whole = reported(&in_postgres(), &[&journaled], usize::MAX).await;
     let is_vote = |event: &Event| matches!(event, Event::RequestChanged { request, .. } if !request.votes.is_empty());
     let vote = journaled.iter().position(|stamped| is_vote(&stamped.event)).unwrap();
     for lost in [50..100, vote..vote + 1] {
@@ -344,11 +344,11 @@ async fn d3_47_the_tables_are_the_same_however_the_journal_is_cut_into_batches_a
     let dir = tempfile::tempdir().unwrap();
     let events = golden(dir.path()).await;
     let (whole, (rest, restated)) = (&events[..], events.split_at(events.len() - 2));
-    let told_at_once = told(&in_postgres(), &[whole], usize::MAX).await;
+    let told_at_once = reported(&in_postgres(), &[whole], usize::MAX).await;
     for (parts, at_once) in [(vec![whole], usize::MAX), (vec![whole], 7), (vec![whole], 1), (vec![rest, restated], 1)] {
         let dir = tempfile::tempdir().unwrap();
-        let told = told(&Storage::Sqlite(dir.path().to_owned()), &parts, at_once).await;
-        let other: Vec<&String> = told.iter().filter(|row| told_at_once.binary_search(row).is_err()).collect();
-        assert_eq!((told.len(), other), (told_at_once.len(), vec![]), "{at_once} at once, {} parts", parts.len());
+        let reported = reported(&Storage::Sqlite(dir.path().to_owned()), &parts, at_once).await;
+        let other: Vec<&String> = reported.iter().filter(|row| told_at_once.binary_search(row).is_err()).collect();
+        assert_eq!((reported.len(), other), (told_at_once.len(), vec![]), "{at_once} at once, {} parts", parts.len());
     }
 }

@@ -122,9 +122,9 @@ async fn candles_are_told_once_those_of_the_past_are_there_in_front_of_those_sin
     projection.remember(MarketPast { candles, ..MarketPast::default() });
     projection.catch_up().await;
     projection.subscribe(asked(OHLC, &late)).await;
-    for told in [early, late] {
-        let told = told.0.lock();
-        let [snapshot] = told.as_slice() else { panic!("{told:?}") };
+    for reported in [early, late] {
+        let reported = reported.0.lock();
+        let [snapshot] = reported.as_slice() else { panic!("{reported:?}") };
         let candles = snapshot["data"].as_array().unwrap().iter();
         let candles: Vec<_> =
             candles.map(|of| (of["open"].as_i64(), of["close"].as_i64(), of["trades"].as_i64())).collect();
@@ -159,8 +159,11 @@ async fn who_asks_once_a_batch_was_announced_is_answered_as_of_it() {
         }
     };
     tokio::time::timeout(Duration::from_secs(20), answered).await.expect("it is answered");
-    let told = asked.0.lock();
-    assert_eq!((&told[0]["type"], &told[0]["data"]["pairs"][0]["status"]), (&"snapshot".into(), &"post_only".into()));
+    let reported = asked.0.lock();
+    assert_eq!(
+        (&reported[0]["type"], &reported[0]["data"]["pairs"][0]["status"]),
+        (&"snapshot".into(), &"post_only".into())
+    );
 }
 
 /// The trade of that number, one to a minute, of one unit.
@@ -199,7 +202,7 @@ fn past(trades: &[(u64, i64)]) -> MarketPast {
 }
 
 /// What was told of a channel, without the times.
-fn told(to: &Kept, channel: &str) -> Vec<(String, serde_json::Value)> {
+fn reported(to: &Kept, channel: &str) -> Vec<(String, serde_json::Value)> {
     let frames = to.0.lock();
     let of = frames.iter().filter(|frame| frame["channel"] == channel);
     let shown = |frame: &serde_json::Value| match channel {
@@ -249,12 +252,12 @@ async fn rule_44_the_past_comes_before_the_trades_since_the_start_and_replaces_w
     let whole = ticker("snapshot", ["60", "10", "90", "6e-8", "50"]);
     let first = ticker("snapshot", ["50", "40", "50", "2e-8", "10"]);
     let then = ticker("update", ["60", "40", "60", "3e-8", "20"]);
-    assert_eq!(told(&early, "ticker"), [first, then, whole.clone()]);
-    assert_eq!(told(&late, "ticker"), [whole]);
+    assert_eq!(reported(&early, "ticker"), [first, then, whole.clone()]);
+    assert_eq!(reported(&late, "ticker"), [whole]);
     let trades = |kind: &str, ids: &[u64]| (kind.to_owned(), serde_json::Value::from(ids.to_vec()));
     let whole = trades("snapshot", &[1, 2, 3, 4, 5, 6]);
-    assert_eq!(told(&early, "trade"), [trades("snapshot", &[4, 5]), trades("update", &[6]), whole.clone()]);
-    assert_eq!(told(&late, "trade"), [whole]);
+    assert_eq!(reported(&early, "trade"), [trades("snapshot", &[4, 5]), trades("update", &[6]), whole.clone()]);
+    assert_eq!(reported(&late, "trade"), [whole]);
 }
 
 #[tokio::test]
@@ -284,7 +287,7 @@ async fn rule_44_the_past_brings_a_snapshot_of_what_it_changes_and_no_trades_or_
         projection.remember(MarketPast { candles, prints: past(prints).prints, ..past(&whole) });
         projection.catch_up().await;
         projection.follow_all(&Arc::new(vec![trade(6, 60)]), &mut incoming).await;
-        let kinds = |of: &Kept, channel| told(of, channel).into_iter().map(|(kind, _)| kind).collect::<Vec<_>>();
+        let kinds = |of: &Kept, channel| reported(of, channel).into_iter().map(|(kind, _)| kind).collect::<Vec<_>>();
         let (begin, go_on) = ("snapshot", "update");
         let trades = if again { &[begin, begin, go_on][..] } else { &[begin, go_on] };
         assert_eq!(kinds(&early, "ticker"), [begin, begin, go_on]);
@@ -307,7 +310,7 @@ async fn candles_wait_for_the_next_start_where_the_past_cannot_be_read() {
     }
     drop(requests);
     running.await.unwrap();
-    assert_eq!((told(&kept, "ohlc").len(), told(&kept, "ticker").len()), (0, 1));
+    assert_eq!((reported(&kept, "ohlc").len(), reported(&kept, "ticker").len()), (0, 1));
 }
 
 #[tokio::test]
@@ -322,8 +325,12 @@ async fn rule_44_the_day_of_ticker_ends_now_however_long_ago_the_last_event_was(
     }
     let whole = ["50", "40", "50", "2e-8", "10"];
     let days = [whole, ["50", "50", "50", "1e-8", "0"], ["50", "50", "50", "0.0", "0"], whole];
-    let told: Vec<_> = told(&reader, "ticker").into_iter().map(|(_, figures)| figures).collect();
-    assert_eq!(told, days.map(|figures| serde_json::Value::from(figures.to_vec())), "the last after it was set back");
+    let reported: Vec<_> = reported(&reader, "ticker").into_iter().map(|(_, figures)| figures).collect();
+    assert_eq!(
+        reported,
+        days.map(|figures| serde_json::Value::from(figures.to_vec())),
+        "the last after it was set back"
+    );
 }
 
 #[tokio::test]
@@ -338,13 +345,13 @@ async fn d4_54_who_subscribes_without_room_for_a_snapshot_gets_it_once_it_reads(
         projection.catch_up().await;
         all.push(full);
     }
-    let told = |of: &Arc<Full>| of.kept.0.lock().clone();
-    assert!(all.iter().all(|of| told(of).is_empty()), "nothing more waits for who does not read");
+    let reported = |of: &Arc<Full>| of.kept.0.lock().clone();
+    assert!(all.iter().all(|of| reported(of).is_empty()), "nothing more waits for who does not read");
     all.iter().for_each(|of| of.reads.store(true, Ordering::Relaxed));
     projection.catch_up().await;
     projection.catch_up().await;
-    let told: Vec<_> = all.iter().flat_map(told).collect();
-    let [snapshot] = told.as_slice() else { panic!("{told:?}") };
+    let reported: Vec<_> = all.iter().flat_map(reported).collect();
+    let [snapshot] = reported.as_slice() else { panic!("{reported:?}") };
     assert_eq!((&snapshot["channel"], &snapshot["type"]), (&"book".into(), &"snapshot".into()));
     assert!(all[..99].iter().all(|of| Arc::strong_count(of) == 1), "who is gone is forgotten");
 }

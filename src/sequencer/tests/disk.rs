@@ -197,8 +197,8 @@ async fn d6_70_what_waits_behind_the_batch_that_fails_is_told_that_nothing_was_d
     let failed = released.recv().await.unwrap().answers;
     assert_eq!(failed.len(), BATCH_MAX);
     let waited = released.recv().await.expect("an answer to what waited").answers;
-    let told: Vec<_> = waited.into_iter().map(|(ticket, outcome)| (ticket, outcome.unwrap_err().code)).collect();
-    assert_eq!(told, [(2, Code::ReadOnly), (3, Code::ReadOnly)]);
+    let reported: Vec<_> = waited.into_iter().map(|(ticket, outcome)| (ticket, outcome.unwrap_err().code)).collect();
+    assert_eq!(reported, [(2, Code::ReadOnly), (3, Code::ReadOnly)]);
     assert!(handle.submit(vec![looking(4)]).is_err(), "nobody would answer");
 }
 
@@ -225,8 +225,8 @@ async fn a_sequencer_that_is_told_to_give_up_answers_whoever_waits_and_keeps_the
     released.recv().await.unwrap();
     disk.slow(u32::MAX);
     handle.submit(vec![open_session(1)]).unwrap();
-    let (tell, told) = tokio::sync::oneshot::channel::<()>();
-    let mut run = std::pin::pin!(sequencer.run(async { told.await.unwrap() }));
+    let (tell, reported) = tokio::sync::oneshot::channel::<()>();
+    let mut run = std::pin::pin!(sequencer.run(async { reported.await.unwrap() }));
     assert!(run.as_mut().now_or_never().is_none(), "the first batch is on its way");
     handle.submit(vec![open_session(2)]).unwrap();
     assert!(run.as_mut().now_or_never().is_none(), "the second is filled");

@@ -187,8 +187,8 @@ async fn a_candle_grows_with_what_is_new_and_not_with_what_it_has(storage: &Stor
     };
     let next = CandleRow { begin_us: 600_000_000, ..part([7, 7, 7, 7], 1, (9, 9)) };
     let batches = [vec![part([5, 9, 4, 6], 3, (1, 6))], vec![part([3, 8, 3, 8], 2, (7, 8)), next]];
-    for told in [0, 0, 1, 0, 1] {
-        let candles = batches[told].clone();
+    for reported in [0, 0, 1, 0, 1] {
+        let candles = batches[reported].clone();
         writer.apply(&HistoryBatch { candles, ..HistoryBatch::default() }, at(1)).await.unwrap();
     }
     assert_eq!(reader.traded_markets().await.unwrap(), [1]);
@@ -213,16 +213,16 @@ async fn a_candle_of_more_than_a_number_holds_stays_at_the_most_and_is_read_agai
         cost,
         seqs: (seq, seq),
     };
-    let told = async |writer: &mut HistoryWriter, candles| {
+    let reported = async |writer: &mut HistoryWriter, candles| {
         writer.apply(&HistoryBatch { candles, ..HistoryBatch::default() }, at(1)).await.unwrap();
         let [candle] = reader.last_candles(1, 5, 10).await.unwrap()[..] else { panic!("one candle") };
         (candle.trades, candle.volume, candle.cost)
     };
     // Exact to the last unit; then at the limit in the table, and then in a batch of its own.
-    assert_eq!(told(&mut writer, vec![part(1, i64::MAX - 2, 5)]).await, (1, i64::MAX - 2, 5));
-    assert_eq!(told(&mut writer, vec![part(2, 2, i64::MAX - 5)]).await, (2, i64::MAX, i64::MAX));
-    assert_eq!(told(&mut writer, vec![part(3, 1, i64::MAX)]).await, (3, i64::MAX, i64::MAX));
-    assert_eq!(told(&mut writer, vec![part(4, i64::MAX, 1), part(5, 1, i64::MAX)]).await, (5, i64::MAX, i64::MAX));
+    assert_eq!(reported(&mut writer, vec![part(1, i64::MAX - 2, 5)]).await, (1, i64::MAX - 2, 5));
+    assert_eq!(reported(&mut writer, vec![part(2, 2, i64::MAX - 5)]).await, (2, i64::MAX, i64::MAX));
+    assert_eq!(reported(&mut writer, vec![part(3, 1, i64::MAX)]).await, (3, i64::MAX, i64::MAX));
+    assert_eq!(reported(&mut writer, vec![part(4, i64::MAX, 1), part(5, 1, i64::MAX)]).await, (5, i64::MAX, i64::MAX));
 }
 
 async fn pages_at_equal_times_neither_skip_nor_repeat(storage: &Storage) {

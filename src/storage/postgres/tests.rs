@@ -93,7 +93,7 @@ impl Road {
         let (name, socket) = (name.to_owned(), format!("{dir}/.s.PGSQL.5432"));
         let listener = Arc::new(TcpListener::bind("127.0.0.1:0").await.unwrap());
         let port = listener.local_addr().unwrap().port();
-        let (silent, told) = watch::channel(false);
+        let (silent, reported) = watch::channel(false);
         let (count, connections) = watch::channel(0);
         let incoming = Arc::clone(&listener);
         let accepting = tokio::spawn(async move {
@@ -101,7 +101,7 @@ impl Road {
                 let (mut near, _) = incoming.accept().await.unwrap();
                 count.send_modify(|count| *count += 1);
                 let mut far = UnixStream::connect(&socket).await.unwrap();
-                let mut silent = told.clone();
+                let mut silent = reported.clone();
                 silent.mark_unchanged();
                 tokio::spawn(async move {
                     tokio::select! {
@@ -136,10 +136,10 @@ async fn a_start_does_not_wait_for_ever_for_a_database_that_is_silent_and_names_
     let storage = Storage::Postgres(road.url.clone());
     let refused = [soon(storage.journal()).await.err(), soon(storage.reader()).await.err()];
     for refused in refused {
-        let told = refused.unwrap().to_string();
+        let reported = refused.unwrap().to_string();
         let port = road.listener.local_addr().unwrap().port();
-        assert!(told.contains(&format!("postgres://postgres:***@127.0.0.1:{port}/")), "{told}");
-        assert!(told.contains("no answer within 10 s"), "{told}");
+        assert!(reported.contains(&format!("postgres://postgres:***@127.0.0.1:{port}/")), "{reported}");
+        assert!(reported.contains("no answer within 10 s"), "{reported}");
     }
     assert!(soon(history::open(&storage)).await.unwrap_err().to_string().contains("no answer within 10 s"));
 }
@@ -159,8 +159,8 @@ async fn a_database_that_falls_silent_under_a_row_or_at_rest_is_not_waited_for_f
                 journal.append(2, 1, 1, b"into the silence").await
             }
         });
-        let told = ended.await.unwrap_err();
-        assert!(matches!(told, JournalError::Unavailable(_)), "{told}");
+        let reported = ended.await.unwrap_err();
+        assert!(matches!(reported, JournalError::Unavailable(_)), "{reported}");
         assert_eq!(journal.head().seq, 1);
         tokio::time::resume();
     }
@@ -183,8 +183,8 @@ async fn a_reader_gives_up_when_the_database_falls_silent_while_it_reads() {
     soon(stuck).await;
     road.close().await;
     drop(held);
-    let told = tokio::time::timeout(Duration::from_secs(600), asked).await.expect("the wait has an end").unwrap();
-    assert!(matches!(told, Err(JournalError::Unavailable(_))), "{told:?}");
+    let reported = tokio::time::timeout(Duration::from_secs(600), asked).await.expect("the wait has an end").unwrap();
+    assert!(matches!(reported, Err(JournalError::Unavailable(_))), "{reported:?}");
 }
 
 #[tokio::test]
@@ -200,8 +200,8 @@ async fn what_writes_history_gives_up_when_the_database_falls_silent() {
                 writer.apply(&HistoryBatch::default(), Head::default()).await
             }
         };
-        let told = tokio::time::timeout(Duration::from_secs(600), asked).await.expect("the wait has an end");
-        assert!(told.unwrap_err().to_string().contains("no answer within 60 s"), "{forgets}");
+        let reported = tokio::time::timeout(Duration::from_secs(600), asked).await.expect("the wait has an end");
+        assert!(reported.unwrap_err().to_string().contains("no answer within 60 s"), "{forgets}");
         tokio::time::resume();
     }
 }

@@ -1,14 +1,14 @@
-//! An audience whose server delivers too little, too much or in the wrong order.
+//! Readers whose server delivers too little, too much or in the wrong order.
 
 #![allow(clippy::unwrap_used, reason = "all of this is test code")]
 
 use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
-use load_tests::audience::{Audience, Numbers};
 use load_tests::connection::{Connection, Proof};
 use load_tests::endpoint::Endpoint;
 use load_tests::error::LoadError;
+use load_tests::readers::{Numbers, Readers};
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
@@ -32,11 +32,11 @@ async fn trades(ids: &'static [u64]) -> Connection {
 }
 
 #[tokio::test]
-async fn an_audience_notices_events_that_are_missing_doubled_or_swapped() {
+async fn readers_notice_events_that_are_missing_doubled_or_swapped() {
     for (ids, violations) in [(&[7, 8, 9][..], 0), (&[7, 9, 10], 1), (&[7, 8, 8], 1), (&[7, 9, 8], 2)] {
-        let mut audience = Audience::new(vec![trades(ids).await], Numbers::TradeIds);
-        audience.wait_for(3).await.unwrap();
-        let check = audience.finish();
+        let mut readers = Readers::new(vec![trades(ids).await], Numbers::TradeIds);
+        readers.wait_for(3).await.unwrap();
+        let check = readers.finish();
         assert_eq!((check.looked_at, check.violations), (3, violations), "{ids:?}: {check}");
     }
 }
@@ -47,17 +47,17 @@ async fn wrong(sent: &[&'static [u64]], each: u64) -> LoadError {
     for ids in sent {
         readers.push(trades(ids).await);
     }
-    let mut audience = Audience::new(readers, Numbers::TradeIds);
+    let mut readers = Readers::new(readers, Numbers::TradeIds);
     let in_all: usize = sent.iter().map(|ids| ids.len()).sum();
     let delivered = async {
-        while audience.delivered() < in_all as u64 {
+        while readers.delivered() < in_all as u64 {
             tokio::task::yield_now().await;
         }
     };
     timeout(Duration::from_secs(20), delivered).await.expect("all that was sent");
     // Nothing more will come, so the ten seconds need not really pass.
     tokio::time::pause();
-    let wrong = audience.wait_for(each).await.unwrap_err();
+    let wrong = readers.wait_for(each).await.unwrap_err();
     tokio::time::resume();
     wrong
 }
@@ -78,8 +78,8 @@ async fn more_than_was_published_is_noticed() {
 
 #[tokio::test]
 async fn the_length_of_a_frame_is_that_since_it_was_last_asked_for() {
-    let mut audience = Audience::new(vec![trades(&[7, 8]).await], Numbers::TradeIds);
-    audience.wait_for(2).await.unwrap();
-    assert!(audience.take_frame_bytes() > 50);
-    assert_eq!(audience.take_frame_bytes(), 4, "nothing but a header since then");
+    let mut readers = Readers::new(vec![trades(&[7, 8]).await], Numbers::TradeIds);
+    readers.wait_for(2).await.unwrap();
+    assert!(readers.take_frame_bytes() > 50);
+    assert_eq!(readers.take_frame_bytes(), 4, "nothing but a header since then");
 }

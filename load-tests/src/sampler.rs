@@ -20,7 +20,7 @@ pub const LAG_MOST: &str = "history lag at most, events";
 
 /// One sample.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Look {
+pub struct Sample {
     /// Seconds since the first sample.
     pub at_s: f64,
     /// The server's resident memory, where its process is known.
@@ -31,31 +31,31 @@ pub struct Look {
 
 /// Samples a server until it is finished.
 #[derive(Debug)]
-pub struct Watch {
+pub struct Sampler {
     stop: tokio::sync::oneshot::Sender<()>,
-    looks: JoinHandle<Vec<Look>>,
+    samples: JoinHandle<Vec<Sample>>,
 }
 
-impl Watch {
+impl Sampler {
     /// Starts sampling, if the load is long enough.
     pub fn start(target: &Target, window: Duration) -> Option<Self> {
         if window < WINDOW_MIN {
             return None;
         }
         let (stop, stopped) = tokio::sync::oneshot::channel();
-        let looks = tokio::spawn(look(target.clone(), (window / LOOKS).max(Duration::from_secs(1)), stopped));
-        Some(Self { stop, looks })
+        let samples = tokio::spawn(look(target.clone(), (window / LOOKS).max(Duration::from_secs(1)), stopped));
+        Some(Self { stop, samples })
     }
 
     /// The samples, with a last one taken now.
-    pub async fn finish(self) -> Vec<Look> {
+    pub async fn finish(self) -> Vec<Sample> {
         let _ = self.stop.send(());
-        self.looks.await.unwrap_or_default()
+        self.samples.await.unwrap_or_default()
     }
 }
 
-async fn look(target: Target, every: Duration, mut stopped: tokio::sync::oneshot::Receiver<()>) -> Vec<Look> {
-    let (start, mut ticks, mut looks) = (Instant::now(), interval(every), Vec::new());
+async fn look(target: Target, every: Duration, mut stopped: tokio::sync::oneshot::Receiver<()>) -> Vec<Sample> {
+    let (start, mut ticks, mut samples) = (Instant::now(), interval(every), Vec::new());
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let last = tokio::select! {
@@ -67,26 +67,26 @@ async fn look(target: Target, every: Duration, mut stopped: tokio::sync::oneshot
             Some(http) => history_lag(http).await,
             None => None,
         };
-        looks.push(Look { at_s: start.elapsed().as_secs_f64(), rss_mib, history_lag });
+        samples.push(Sample { at_s: start.elapsed().as_secs_f64(), rss_mib, history_lag });
         if last {
-            return looks;
+            return samples;
         }
     }
 }
 
 /// The figures of a series: memory at both ends and at most, the lag at most and at the end.
-pub fn figures(looks: &[Look]) -> Vec<(&'static str, f64)> {
+pub fn figures(samples: &[Sample]) -> Vec<(&'static str, f64)> {
     let most = |values: &[f64]| values.iter().copied().reduce(f64::max);
-    let memory: Vec<f64> = looks.iter().filter_map(|look| look.rss_mib).collect();
-    let lag: Vec<f64> = looks.iter().filter_map(|look| look.history_lag).collect();
-    let told = [
+    let memory: Vec<f64> = samples.iter().filter_map(|sample| sample.rss_mib).collect();
+    let lag: Vec<f64> = samples.iter().filter_map(|sample| sample.history_lag).collect();
+    let reported = [
         ("RSS MiB at first", memory.first().copied()),
         ("RSS MiB at most", most(&memory)),
         ("RSS MiB at last", memory.last().copied()),
         (LAG_MOST, most(&lag)),
         ("history lag at last, events", lag.last().copied()),
     ];
-    told.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+    reported.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
 }
 
 #[cfg(test)]
@@ -95,9 +95,9 @@ mod tests {
 
     #[test]
     fn both_ends_and_the_most_are_told_and_what_is_not_known_is_left_out() {
-        let look = |at_s, rss_mib| Look { at_s, rss_mib: Some(rss_mib), history_lag: None };
-        let told = figures(&[look(0.0, 20.0), look(1.0, 40.0), look(2.0, 30.0)]);
-        assert_eq!(told, [("RSS MiB at first", 20.0), ("RSS MiB at most", 40.0), ("RSS MiB at last", 30.0)]);
+        let sample = |at_s, rss_mib| Sample { at_s, rss_mib: Some(rss_mib), history_lag: None };
+        let reported = figures(&[sample(0.0, 20.0), sample(1.0, 40.0), sample(2.0, 30.0)]);
+        assert_eq!(reported, [("RSS MiB at first", 20.0), ("RSS MiB at most", 40.0), ("RSS MiB at last", 30.0)]);
         assert_eq!(figures(&[]), []);
     }
 }
