@@ -213,15 +213,7 @@ async fn init(
         }
     };
     let credentials = ApiCredentials::generate();
-    let key = VenueKey {
-        id: VenueKeyId(1),
-        name: "first venue key".to_owned(),
-        api_key: credentials.api_key.clone(),
-        secret_sealed: master.seal(credentials.api_key.as_bytes(), &credentials.secret),
-        credential: 1,
-        settings: venue,
-        expired: false,
-    };
+    let key = venue_key(&credentials, &master, venue);
     let text = format!(
         "settings    {}\nmaster key  {kept}\ndata        {}\nvenue key   {}\nsecret      {} (shown this once)\n",
         settings.display(),
@@ -240,6 +232,19 @@ async fn init(
         tracing::warn!(%error, "the journal was not closed in order; its first entry is stored");
     }
     Ok(())
+}
+
+/// The key of the journal's first entry.
+fn venue_key(credentials: &ApiCredentials, master: &MasterKey, settings: KeySettings) -> VenueKey {
+    VenueKey {
+        id: VenueKeyId(1),
+        name: "first venue key".to_owned(),
+        api_key: credentials.api_key.clone(),
+        secret_sealed: master.seal(credentials.api_key.as_bytes(), &credentials.secret),
+        credential: 1,
+        settings,
+        expired: false,
+    }
 }
 
 /// Files of an unfinished `init`; they are removed with it, so that it can be repeated.

@@ -94,7 +94,16 @@ fn amended(t: &Transition<'_>, before: &Order, asked: &AmendOrder, market: &Mark
     if let Some(price) = order.limit {
         check_new_cost(market, price, order.qty, asked.order_qty)?;
     }
-    if let Some(size) = asked.display_qty {
+    order = redisplay(before, order, asked.display_qty, market)?;
+    match asked.trigger_price {
+        Some(price) => retrigger(t, before, order, asked, price, market),
+        None => Ok(order),
+    }
+}
+
+/// Gives an iceberg its new slice, or the one that it has room for.
+fn redisplay(before: &Order, mut order: Order, size: Option<Decimal>, market: &Market) -> Result<Order, Reject> {
+    if let Some(size) = size {
         let Some(now) = before.terms.as_ref().and_then(|terms| terms.display) else {
             return Err(Reject::invalid("display_qty", "only an iceberg order has one"));
         };
@@ -111,28 +120,33 @@ fn amended(t: &Transition<'_>, before: &Order, asked: &AmendOrder, market: &Mark
         }
         display.shown = display.shown.min(left);
     }
-    if let Some(price) = asked.trigger_price {
-        let Some(trigger) = before.trigger().copied().filter(|trigger| trigger.fired.is_none()) else {
-            return Err(Reject::invalid("trigger_price", "only an order that waits for its trigger has one"));
-        };
-        // A trailing distance keeps its type; another trigger is an absolute price unless a type is given, as in v2.
-        let usual = if order.order_type.trails() { trigger.level.price_type() } else { PriceType::Static };
-        let level = price_spec(price, asked.trigger_price_type.unwrap_or(usual), market, "trigger_price")?;
-        if order.order_type.trails() && !level.is_distance() {
-            return Err(Reject::invalid(
-                "trigger_price",
-                "a trailing stop needs a positive distance, of type pct or quote",
-            ));
-        }
-        let price = if let PriceSpec::Static(price) = level { price } else { trigger.price };
-        if let Some(terms) = order.terms.as_mut().filter(|_| level != trigger.level) {
-            terms.trigger = Some(Trigger { level, price, ..trigger });
-            let named = |refusal: Reject| Reject { field: refusal.field.map(|_| "trigger_price"), ..refusal };
-            let last = t.state().orders.last_price(market.id);
-            order = armed(t.state(), market, order, last).map_err(named)?;
-        }
-    }
     Ok(order)
+}
+
+/// Gives an order that waits for its trigger a new one.
+fn retrigger(
+    t: &Transition<'_>,
+    before: &Order,
+    mut order: Order,
+    asked: &AmendOrder,
+    price: Decimal,
+    market: &Market,
+) -> Result<Order, Reject> {
+    let Some(trigger) = before.trigger().copied().filter(|trigger| trigger.fired.is_none()) else {
+        return Err(Reject::invalid("trigger_price", "only an order that waits for its trigger has one"));
+    };
+    // A trailing distance keeps its type; another trigger is an absolute price unless a type is given, as in v2.
+    let usual = if order.order_type.trails() { trigger.level.price_type() } else { PriceType::Static };
+    let level = price_spec(price, asked.trigger_price_type.unwrap_or(usual), market, "trigger_price")?;
+    if order.order_type.trails() && !level.is_distance() {
+        let advice = "a trailing stop needs a positive distance, of type pct or quote";
+        return Err(Reject::invalid("trigger_price", advice));
+    }
+    let price = if let PriceSpec::Static(price) = level { price } else { trigger.price };
+    let Some(terms) = order.terms.as_mut().filter(|_| level != trigger.level) else { return Ok(order) };
+    terms.trigger = Some(Trigger { level, price, ..trigger });
+    let of_trigger = |refusal: Reject| Reject { field: refusal.field.map(|_| "trigger_price"), ..refusal };
+    armed(t.state(), market, order, t.state().orders.last_price(market.id)).map_err(of_trigger)
 }
 
 /// Gives the order its new limit: an absolute price, or the distance of a trailing stop-limit that still waits.
