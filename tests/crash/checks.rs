@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
+use super::actors::{Custodian, Trader, Voter};
 use super::client::{Client, units};
 use super::follower::Follower;
 use super::load::Party;
-use super::minds::{Custodian, Trader, Voter};
 
 fn text(value: &Value, member: &str) -> String {
     value[member].as_str().unwrap_or_else(|| panic!("no {member} in {value}")).to_owned()

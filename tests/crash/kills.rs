@@ -6,8 +6,8 @@
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
-use super::cast::{Cast, settings, start, world};
 use super::postgres;
+use super::scenario::{Cast, settings, start, world};
 use super::served::Served;
 
 const ROUNDS: u64 = 20;

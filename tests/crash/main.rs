@@ -1,12 +1,12 @@
 //! The built server as a process: killed, stopped, and blocked by its clients.
 #![allow(clippy::unwrap_used)]
 
-mod cast;
+mod actors;
 mod checks;
 mod follower;
 mod kills;
 mod load;
-mod minds;
+mod scenario;
 mod stalled;
 mod stop;
 #[path = "../support/mod.rs"]

@@ -8,8 +8,8 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 use tokio::net::{TcpSocket, TcpStream};
 
-use super::cast::{settings_with, start, world};
 use super::client::{Client, http};
+use super::scenario::{settings_with, start, world};
 use super::world::{api_key, secret};
 
 /// Sockets of each kind that do not read.

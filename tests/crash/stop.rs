@@ -3,8 +3,8 @@
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
-use super::cast::{Cast, settings, start, world};
 use super::load::End;
+use super::scenario::{Cast, settings, start, world};
 
 /// Stops and starts on the same data.
 const STOPS: usize = 3;

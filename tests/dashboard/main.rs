@@ -3,6 +3,7 @@
 
 mod browser;
 mod connection;
+mod display;
 mod forms;
 mod governing;
 mod history;
@@ -10,7 +11,6 @@ mod origin;
 mod queue;
 mod request;
 mod service_users;
-mod shown;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -16,7 +16,7 @@ use countersign::engine::venue::set_market_status;
 
 use crate::venue::{USD, limit, market};
 
-use super::floor::*;
+use super::trading_floor::*;
 
 #[test]
 fn an_amendment_keeps_or_loses_its_place_as_the_protocol_says() {

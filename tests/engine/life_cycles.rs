@@ -11,7 +11,7 @@ use countersign::engine::trading::{cancel, cancel_all, place};
 
 use crate::venue::{BTC, USD, limit, market};
 
-use super::floor::*;
+use super::trading_floor::*;
 
 #[test]
 fn a_stop_loss_waits_without_a_hold_and_sells_at_market_once_reached() {

@@ -20,8 +20,8 @@ use countersign::engine::reject::Code;
 use countersign::engine::reply::Reply;
 
 use super::amendments::edit_of;
-use super::floor::{amendment, triggered};
 use super::genesis::{key, other};
+use super::trading_floor::{amendment, triggered};
 use super::world::{SECOND, Stage, bot, decimal, limit, venue};
 
 /// Bot 1 of Acme, bot 2 of the other Organization.

@@ -9,8 +9,8 @@ use countersign::engine::command::{AmendOrder, Command, EditOrder, OrderRef};
 use countersign::engine::reject::Code;
 
 use super::amendments::edit_of;
-use super::floor::amendment;
 use super::genesis::key;
+use super::trading_floor::amendment;
 use super::world::{SECOND, Stage, bot, cancel, decimal, limit};
 
 /// The extra cost of an amendment, an edit and a cancel, in hundredths, from this age of the order in seconds on.

@@ -2,14 +2,13 @@
 #![allow(clippy::unwrap_used)]
 
 mod books;
+mod broken_connections;
 mod checklist;
 mod commands;
 mod conflation;
-mod cuts;
 mod dates;
 mod disk;
 mod earn;
-mod endings;
 mod exports;
 mod fan_out;
 mod faults;
@@ -17,6 +16,7 @@ mod foreign;
 mod funding;
 mod governance;
 mod input;
+mod journal_failure;
 mod limits;
 mod market_data;
 mod members;

@@ -16,11 +16,11 @@ use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
+use super::actors::{ADDRESSES, Custodian, STRATEGY, Trader, Voter};
 use super::checks;
 use super::client::{Client, code};
 use super::follower::Follower;
 use super::load::{End, Party};
-use super::minds::{ADDRESSES, Custodian, STRATEGY, Trader, Voter};
 use super::served::Served;
 use super::world::{MASTER, Person, Wanted, World, api_key, secret, with};
 
