@@ -1,6 +1,6 @@
 //! Servers as child processes, so that their cost is separate from the client's.
 //!
-//! The one place that knows how a Countersign is started is [`countersign_command`].
+//! The one place that knows how a Countersign is started is `countersign_command`.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep};
 use crate::credentials::ReadyFile;
 use crate::error::LoadError;
 use crate::group_commit::Totals;
-use crate::output::{tell, under_a_free_name};
+use crate::output::{print_line, under_a_free_name};
 
 /// A new server plays its whole story before it is ready.
 const READY_WAIT: Duration = Duration::from_secs(120);
@@ -70,7 +70,7 @@ impl RunDirectory {
 impl Drop for RunDirectory {
     fn drop(&mut self) {
         if let Err(error) = fs::remove_dir_all(&self.path) {
-            tell(&format!("{} is left behind: {error}", self.path.display()));
+            print_line(&format!("{} is left behind: {error}", self.path.display()));
         }
     }
 }

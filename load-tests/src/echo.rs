@@ -20,7 +20,7 @@ use tokio_tungstenite::tungstenite::{Error as SocketError, Message};
 
 use crate::error::LoadError;
 use crate::group_commit::{GroupCommit, Totals};
-use crate::output::tell;
+use crate::output::print_line;
 
 const READ_BUFFER_BYTES: usize = 8 << 10;
 const WRITE_BUFFER_BYTES: usize = 32 << 10;
@@ -94,7 +94,7 @@ impl EchoServer {
                 tokio::select! {
                     result = accept(listener, journal.clone()) => {
                         if let Err(error) = result {
-                            tell(&format!("the baseline server ended: {error}"));
+                            print_line(&format!("the baseline server ended: {error}"));
                         }
                     }
                     _ = stopped => {}

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::error::LoadError;
-use crate::output::tell;
+use crate::output::print_line;
 
 /// Bytes of the file read at a time to count its records.
 const CHUNK_BYTES: usize = 64 << 10;
@@ -115,7 +115,7 @@ fn commit_groups(shared: &Shared, mut file: File, durable: &watch::Sender<u64>) 
         drop(open);
         if let Err(error) = file.write_all(&writing).and_then(|()| file.sync_data()) {
             // Nothing more is acknowledged: dropping the sender ends every session.
-            tell(&format!("the group commit's file failed: {error}"));
+            print_line(&format!("the group commit's file failed: {error}"));
             return totals;
         }
         writing.clear();

@@ -16,7 +16,7 @@ use load_tests::children::{CountersignChild, RunDirectory};
 use load_tests::credentials::ReadyFile;
 use load_tests::echo::EchoServer;
 use load_tests::error::LoadError;
-use load_tests::output::{self, FOR_ALL, print, tell};
+use load_tests::output::{self, FOR_ALL, print, print_line};
 use load_tests::prepare::{Funds, prepare, started};
 use load_tests::progress::Progress;
 use load_tests::record::Record;
@@ -164,7 +164,7 @@ async fn main() -> ExitCode {
     match perform(Cli::parse().command).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tell(&format!("error: {error}"));
+            print_line(&format!("error: {error}"));
             ExitCode::FAILURE
         }
     }
@@ -223,7 +223,7 @@ async fn run(scenario: Scenario, args: RunArgs) -> Result<(), LoadError> {
     // What was measured before something failed may tell why it did.
     let reported = report(&record, before.as_ref(), &args);
     if let (Err(_), Err(error)) = (&judged, &reported) {
-        tell(&format!("error: {error}"));
+        print_line(&format!("error: {error}"));
     }
     judged.and(reported)
 }
@@ -297,7 +297,7 @@ async fn set(scenario: Scenario, args: &RunArgs) -> Result<Stage, LoadError> {
         None => record.checks.push(Check::skipped("no server was measured: give --server or --keys")),
     }
     let program = std::env::current_exe().map_err(LoadError::io("find this program"))?;
-    progress.tell(text::HEAD);
+    progress.print_line(text::HEAD);
     let (sessions, pin) = (BTreeMap::new(), !args.no_pin);
     Ok(Stage { scenario, program, directory, target, server, nonces, sessions, progress, pin, record })
 }

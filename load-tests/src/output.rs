@@ -84,7 +84,7 @@ pub fn print(text: &str) -> Result<(), LoadError> {
 }
 
 /// Prints a line on standard error. If that fails, there is nobody to tell.
-pub fn tell(line: &str) {
+pub fn print_line(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 

@@ -33,9 +33,9 @@ impl Progress {
     }
 
     /// Reports a measurement while the rest still runs.
-    pub fn tell(self, line: &str) {
+    pub fn print_line(self, line: &str) {
         if self.shown {
-            output::tell(line);
+            output::print_line(line);
         }
     }
 

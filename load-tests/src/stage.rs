@@ -118,7 +118,7 @@ impl Stage {
 
     /// Adds a measurement and reports it on a terminal.
     pub fn add(&mut self, series: Series) {
-        self.progress.tell(&crate::report::text::line(&series));
+        self.progress.print_line(&crate::report::text::line(&series));
         self.record.series.push(series);
     }
 

@@ -162,10 +162,10 @@ export class Connection extends EventTarget {
       if (frame.success) waiting.resolve(frame.result);
       else waiting.reject(new Error(spoken(frame.error)));
     } else if (frame.channel === "approvals") this.#take(frame);
-    else if (this.#channels.has(frame.channel)) this.#tell(frame.channel, frame.data);
+    else if (this.#channels.has(frame.channel)) this.#dispatch(frame.channel, frame.data);
     else if (frame.channel === "status") {
       this.system = frame.data[0].system;
-      this.#tell("status", frame.data[0]);
+      this.#dispatch("status", frame.data[0]);
     }
   }
 
@@ -177,9 +177,9 @@ export class Connection extends EventTarget {
       if (request.state === "pending") this.pending.set(request.request_id, request);
       else this.pending.delete(request.request_id);
       const fresh = frame.type === "update" && request.state === "pending" && !known;
-      this.#tell("request", { request, fresh });
+      this.#dispatch("request", { request, fresh });
     }
-    this.#tell("queue", frame.type);
+    this.#dispatch("queue", frame.type);
   }
 
   /** Gives a socket up at once: the browser waits a minute for the other side before it says that one is closed. */
@@ -210,10 +210,10 @@ export class Connection extends EventTarget {
 
   #say(state) {
     this.state = state;
-    this.#tell("state", state);
+    this.#dispatch("state", state);
   }
 
-  #tell(name, detail) {
+  #dispatch(name, detail) {
     this.dispatchEvent(new CustomEvent(name, { detail }));
   }
 }

@@ -70,7 +70,7 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<(),
     let address = server.address();
     let maker = maker::Maker::start(address, credentials.maker.clone()).await?;
     let played = if credentials.played {
-        tell("The world is there already; the story is not played again.");
+        print("The world is there already; the story is not played again.");
         Ok(())
     } else {
         // A story that breaks off cannot be replayed: part of it has happened.
@@ -95,7 +95,7 @@ fn at(file: &Path) -> impl Fn(io::Error) -> Failure {
 }
 
 /// Prints a line. If that fails, the demo continues all the same.
-fn tell(line: impl Display) {
+fn print(line: impl Display) {
     let _ = writeln!(io::stdout(), "{line}");
 }
 
@@ -109,7 +109,7 @@ async fn serve(
     if let Some(file) = ready_file {
         write_private(file, &(serde_json::to_string_pretty(&ready)? + "\n")).map_err(at(file))?;
     }
-    tell(credentials.guide(server.address()).trim_end());
+    print(credentials.guide(server.address()).trim_end());
     tokio::select! {
         // The stop that follows says why.
         _ = server.failed() => {}

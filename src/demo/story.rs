@@ -6,14 +6,14 @@ use serde_json::{Value, json};
 
 use super::client::{Client, code};
 use super::credentials::Credentials;
-use super::{Failure, tell};
+use super::{Failure, print};
 use crate::domain::decimal::Decimal;
 
 /// The refusal of a Service User that tries to decide on a request.
 const NOT_PERMITTED: &str = "EGeneral:Permission denied";
 
 fn say(who: &str, words: impl std::fmt::Display) {
-    tell(format_args!("{who:>13}  {words}"));
+    print(format_args!("{who:>13}  {words}"));
 }
 
 fn expect(holds: bool, what: &str, found: &Value) -> Result<(), Failure> {
@@ -32,7 +32,7 @@ fn units(amount: &Value) -> Result<i64, Failure> {
 
 /// Plays the story.
 pub async fn play(address: SocketAddr, credentials: &Credentials) -> Result<(), Failure> {
-    tell("Countersign: a service user signs, a member countersigns.\n");
+    print("Countersign: a service user signs, a member countersigns.\n");
     say("world", "Acme holds 1,000,000 USD, 10 BTC, 200 ETH, 1,000 SOL; Liquidity's market maker quotes.");
     say("world", "Withdrawals need one Member's approval, Execute is not allowed; nothing else is under a policy.");
     let mut bot = Client::signed(address, &credentials.service_users[0]).await?;
@@ -158,6 +158,6 @@ async fn books(bot: &mut Client) -> Result<(), Failure> {
         "Treasury Bot",
         format!("reads its ledger: BTC {} fee {} balance {}", entry["amount"], entry["fee"], entry["balance"]),
     );
-    tell("\nThe demo is complete; every step went as expected.");
+    print("\nThe demo is complete; every step went as expected.");
     Ok(())
 }

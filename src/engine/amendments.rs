@@ -9,13 +9,13 @@ use super::command::{AmendOrder, EditOrder, OrderRef};
 use super::event::{Event, QueuePosition};
 use super::fields::positive;
 use super::holds::wanted;
-use super::matching::{end, run, shown};
+use super::matching::{end, run, with_slice};
 use super::orders::held_asset;
 use super::reject::{Code, Reject};
 use super::reply::Reply;
 use super::trading::{check_status, launch, meets, ready, rests};
 use super::transition::Transition;
-use super::triggers::{armed, settle};
+use super::triggers::{armed, run_triggers};
 use crate::domain::decimal::Decimal;
 use crate::domain::ids::{AmendId, OrderId};
 use crate::domain::markets::Market;
@@ -63,7 +63,7 @@ pub fn amend(t: &mut Transition<'_>, caller: ServiceCaller, asked: &AmendOrder) 
     if place == QueuePosition::Off {
         run(t, &market, order);
     }
-    settle(t, seen);
+    run_triggers(t, seen);
     Ok(Reply::Amended { order: id, amend_id })
 }
 
@@ -109,7 +109,7 @@ fn redisplay(before: &Order, mut order: Order, size: Option<Decimal>, market: &M
         };
         let size = display(size, order.remaining(), market)?;
         // A smaller slice shows at once, a larger one when the current slice is used up.
-        order = shown(order, size);
+        order = with_slice(order, size);
         if let Some(display) = order.terms.as_mut().and_then(|terms| terms.display.as_mut()) {
             display.shown = display.shown.min(now.shown);
         }
@@ -234,7 +234,7 @@ pub fn edit(t: &mut Transition<'_>, caller: ServiceCaller, asked: &EditOrder) ->
     let order = Order { id: OrderId(t.next_seq().0), owner: caller.id, ..order };
     let id = order.id;
     launch(t, &market, order);
-    settle(t, seen);
+    run_triggers(t, seen);
     Ok(Reply::Edited { order: Some(id), original })
 }
 
@@ -273,13 +273,13 @@ fn edited(t: &Transition<'_>, before: &Order, asked: &EditOrder, market: &Market
     match (size, asked.display_qty) {
         (Some(_), Some(asked)) => {
             let size = display(asked, qty, market)?;
-            order = shown(order, size);
+            order = with_slice(order, size);
         }
         (Some(size), None) => {
             if qty > before.qty {
                 check_slice(size, qty)?;
             }
-            order = shown(order, size);
+            order = with_slice(order, size);
         }
         (None, Some(_)) => return Err(Reject::invalid("display_qty", "only an iceberg order has one")),
         (None, None) => {}

@@ -352,7 +352,7 @@ pub fn digest(organization: &str, request: &Request) -> String {
         Initiator::ServiceUser(..) => "service_user",
     };
     let id = request.initiator.id();
-    let policy = request.policy.as_ref().map_or(Canonical::Null, Verdict::shown);
+    let policy = request.policy.as_ref().map_or(Canonical::Null, Verdict::canonical);
     Canonical::object([
         ("organization", Canonical::text(organization)),
         ("request_id", Canonical::text(request.id)),

@@ -78,11 +78,11 @@ fn trade(t: &mut Transition<'_>, market: &Market, mut order: Order) -> Option<Or
 /// An iceberg whose current slice is used up, with its next one showing.
 fn refilled(order: &Order) -> Option<Order> {
     let display = order.terms.as_ref()?.display?;
-    (order.is_open() && display.shown == Quantity::ZERO).then(|| shown(order.clone(), display.size))
+    (order.is_open() && display.shown == Quantity::ZERO).then(|| with_slice(order.clone(), display.size))
 }
 
 /// The order, showing a new slice of at most `size`.
-pub(super) fn shown(mut order: Order, size: Quantity) -> Order {
+pub(super) fn with_slice(mut order: Order, size: Quantity) -> Order {
     let display = Display { size, shown: size.min(order.remaining()) };
     order.terms.get_or_insert_default().display = Some(display);
     order
@@ -100,7 +100,7 @@ fn fill(t: &Transition<'_>, market: &Market, maker: Order, taker: Order, price: 
         display.shown = display.shown.minus(qty);
     }
     if let Some(display) = taker.order.terms.as_ref().and_then(|terms| terms.display) {
-        taker.order = shown(taker.order, display.size);
+        taker.order = with_slice(taker.order, display.size);
     }
     let mut movement = Movement::new(&t.state().ledger);
     let mut fees = (Amount::ZERO, Amount::ZERO);

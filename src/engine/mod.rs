@@ -2,7 +2,7 @@
 //! the same bytes on every machine.
 //!
 //! A command passes three gates in order: is the caller valid now, may the caller do this
-//! ([`permit`](crate::access::permit)), and is it sound (the topic's file)? Only then are events emitted.
+//! ([`permit`]), and is it sound (the topic's file)? Only then are events emitted.
 #![deny(clippy::disallowed_types, clippy::disallowed_methods)]
 
 mod admission;

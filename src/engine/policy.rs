@@ -188,7 +188,7 @@ impl Verdict {
     }
 
     /// What an approver is shown of it, and what the digest covers (rule 24).
-    pub fn shown(&self) -> Canonical {
+    pub fn canonical(&self) -> Canonical {
         let terms = [("version", Some(self.version)), ("quorum", Some(self.quorum)), ("rule", self.rule)];
         Canonical::object(terms.into_iter().filter_map(|(name, term)| Some((name, Canonical::count(term?.into())))))
     }

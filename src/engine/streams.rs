@@ -43,61 +43,61 @@ impl Route {
     }
 }
 
-/// Passes every item that an event yields to `tell`, in order.
-pub fn routes(seq: Seq, at: Moment, event: &Event, tell: &mut dyn FnMut(Route)) {
+/// Passes every item that an event yields to `emit`, in order.
+pub fn routes(seq: Seq, at: Moment, event: &Event, emit: &mut dyn FnMut(Route)) {
     match event {
         Event::OrderPlaced { order, .. } => {
             let route = Route::of(Owner::Account(order.account), Operation::Executions, 0);
-            tell(Route { is_step: true, ..route });
+            emit(Route { is_step: true, ..route });
             if order.status != OrderStatus::PendingNew {
-                tell(Route { index: 1, ..route });
+                emit(Route { index: 1, ..route });
             }
         }
         Event::OrderActivated { order, .. } => {
             let is_step = order.trigger().is_some_and(|trigger| trigger.fired.is_some());
-            tell(Route { is_step, ..Route::of(Owner::Account(order.account), Operation::Executions, 0) });
+            emit(Route { is_step, ..Route::of(Owner::Account(order.account), Operation::Executions, 0) });
         }
         Event::OrderAmended { order, .. } | Event::OrderRefilled(order) | Event::TriggerMoved(order) => {
-            tell(Route { is_step: true, ..Route::of(Owner::Account(order.account), Operation::Executions, 0) });
+            emit(Route { is_step: true, ..Route::of(Owner::Account(order.account), Operation::Executions, 0) });
         }
         Event::Traded(trade) => {
-            sides(&trade.maker, 0, tell);
-            sides(&trade.taker, TAKER_TRADE, tell);
+            sides(&trade.maker, 0, emit);
+            sides(&trade.taker, TAKER_TRADE, emit);
         }
-        Event::OrderCanceled { order, .. } => tell(Route::of(Owner::Account(order.account), Operation::Executions, 0)),
+        Event::OrderCanceled { order, .. } => emit(Route::of(Owner::Account(order.account), Operation::Executions, 0)),
         Event::WithdrawalChanged { withdrawal, .. } => {
-            tell(Route::of(Owner::Account(withdrawal.account), Operation::Withdrawals, 0));
+            emit(Route::of(Owner::Account(withdrawal.account), Operation::Withdrawals, 0));
             let status = withdrawal.status;
             if !matches!(status, WithdrawalStatus::Initial | WithdrawalStatus::Canceled) {
-                tell(Route::of(Owner::Venue, Operation::Custody, 0));
+                emit(Route::of(Owner::Venue, Operation::Custody, 0));
             }
         }
         Event::DepositChanged { deposit, .. } => {
-            tell(Route::of(Owner::Account(deposit.account), Operation::Deposits, 0))
+            emit(Route::of(Owner::Account(deposit.account), Operation::Deposits, 0))
         }
         // The pool needs new addresses soon.
         Event::DepositAddressAssigned { left, .. } if (*left as usize) < DEPOSIT_POOL_LOW => {
-            tell(Route::of(Owner::Venue, Operation::Custody, 0));
+            emit(Route::of(Owner::Venue, Operation::Custody, 0));
         }
-        Event::Earned { operation, .. } => tell(Route::of(Owner::Account(operation.account), Operation::Earn, 0)),
+        Event::Earned { operation, .. } => emit(Route::of(Owner::Account(operation.account), Operation::Earn, 0)),
         Event::RequestChanged { request, .. } => {
             let owner = Owner::Organization(request.organization);
             let workflow = Some(request.workflow);
-            tell(Route { workflow, ..Route::of(owner, Operation::Approvals, 0) });
+            emit(Route { workflow, ..Route::of(owner, Operation::Approvals, 0) });
         }
         _ => {}
     }
     for entry in entries(seq, at, event) {
         let (_, index) = Seq::of_offset(entry.id.0);
-        tell(Route::of(Owner::Account(entry.account), Operation::Balances, index));
-        tell(Route::of(Owner::Account(entry.account), Operation::Ledger, index));
+        emit(Route::of(Owner::Account(entry.account), Operation::Balances, index));
+        emit(Route::of(Owner::Account(entry.account), Operation::Ledger, index));
     }
 }
 
-fn sides(fill: &Fill, first: u8, tell: &mut dyn FnMut(Route)) {
+fn sides(fill: &Fill, first: u8, emit: &mut dyn FnMut(Route)) {
     let route = Route::of(Owner::Account(fill.order.account), Operation::Executions, first);
-    tell(Route { is_fill: true, is_step: true, ..route });
+    emit(Route { is_fill: true, is_step: true, ..route });
     if fill.order.status == OrderStatus::Filled {
-        tell(Route { index: first + 1, ..route });
+        emit(Route { index: first + 1, ..route });
     }
 }

@@ -11,7 +11,7 @@ use super::orders::held_asset;
 use super::reject::{Code, Reject};
 use super::reply::{Placed, Reply};
 use super::transition::Transition;
-use super::triggers::{armed, settle};
+use super::triggers::{armed, run_triggers};
 use crate::domain::ids::{AccountId, OrderId, ServiceUserId};
 use crate::domain::limits::OPEN_ORDERS_MAX;
 use crate::domain::markets::{Market, MarketStatus};
@@ -44,7 +44,7 @@ pub fn place(t: &mut Transition<'_>, caller: ServiceCaller, asked: &PlaceOrder) 
     }
     let (id, seen) = (ready.id, t.emitted());
     launch(t, &market, ready);
-    settle(t, seen);
+    run_triggers(t, seen);
     Ok(Placed { order: Some(id), repeated: false })
 }
 

@@ -1,5 +1,5 @@
 //! Orders that wait for a price or a start. The price of each trade moves trailing stops and reaches triggers, and
-//! orders that go live trade in turn. [`settle`] repeats this until nothing more happens; it ends, since every order
+//! orders that go live trade in turn. `run_triggers` repeats this until nothing more happens; it ends, since every order
 //! goes live once.
 
 use super::conditional_closes::close;
@@ -54,7 +54,7 @@ fn with_trigger(order: &Order, trigger: Trigger) -> Order {
 }
 
 /// Carries out everything that the events from index `seen` on cause.
-pub(super) fn settle(t: &mut Transition<'_>, mut seen: usize) {
+pub(super) fn run_triggers(t: &mut Transition<'_>, mut seen: usize) {
     while let Some(event) = t.event(seen) {
         seen += 1;
         let mut closing = Vec::new();
@@ -172,7 +172,7 @@ pub fn tick(t: &mut Transition<'_>) {
             start(t, &market, order);
         }
         // Before the next order starts: trades before its start must not move or reach its trigger.
-        settle(t, seen);
+        run_triggers(t, seen);
     }
 }
 

@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::audit::SeenVotes;
-use super::streams::Noted;
+use super::streams::BlockStreams;
 use super::{History, Incoming, queries, rows};
 use crate::domain::ids::Seq;
 use crate::domain::prints::MarketPast;
@@ -42,7 +42,7 @@ struct Projector {
     reader: HistoryReader,
     journal: JournalReader,
     seen: SeenVotes,
-    noted: Noted,
+    noted: BlockStreams,
     /// How long the positions of private streams' items are kept, in µs, and the stamp of the last event when old ones
     /// were last deleted.
     kept_us: u64,
@@ -106,7 +106,7 @@ impl Projector {
             reader,
             journal,
             seen,
-            noted: Noted::default(),
+            noted: BlockStreams::default(),
             kept_us: u64::try_from(kept.as_micros()).unwrap_or(u64::MAX),
             forgot_us: 0,
             seq,
@@ -299,7 +299,7 @@ impl Projector {
                 Err(error) => tracing::warn!(%error, "history cannot be opened; trying again"),
             }
         }
-        self.noted = Noted::default();
+        self.noted = BlockStreams::default();
         self.seq = self.writer.checkpoint().seq;
         self.reached.send_replace(self.seq);
     }

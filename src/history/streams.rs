@@ -38,12 +38,12 @@ pub struct StreamPage {
 
 /// The streams of which the current block has items, so that each is recorded once.
 #[derive(Debug, Default)]
-pub(super) struct Noted {
+pub(super) struct BlockStreams {
     block: u64,
     streams: HashSet<Stream>,
 }
 
-impl Noted {
+impl BlockStreams {
     /// Adds to a batch the streams that have their first item of the block in this event.
     pub(super) fn add(&mut self, batch: &mut HistoryBatch, stamped: &Stamped) {
         let block = stamped.seq.0 / BLOCK_EVENTS;

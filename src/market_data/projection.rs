@@ -255,7 +255,7 @@ impl Projection {
         }
         if !assets.is_empty() || !markets.is_empty() {
             let text = frames::instrument(&self.reference, false, &assets, &markets);
-            self.tell(Topic::Instrument, text).await;
+            self.send(Topic::Instrument, text).await;
         }
         for market in touched {
             self.publish(market).await;
@@ -310,7 +310,7 @@ impl Projection {
                 Channel::Trade => {
                     for some in traded.chunks(PRINTS_MAX) {
                         let text = frames::trades(self.reference.market(id), false, some.iter());
-                        self.tell(topic, text).await;
+                        self.send(topic, text).await;
                     }
                     None
                 }
@@ -320,7 +320,7 @@ impl Projection {
                 Channel::Ohlc { .. } | Channel::Ticker { .. } => None,
             };
             if let Some(text) = text {
-                self.tell(topic, text).await;
+                self.send(topic, text).await;
             }
         }
     }
@@ -438,7 +438,7 @@ impl Projection {
         self.yield_periodically().await;
     }
 
-    async fn tell(&mut self, topic: Topic, text: String) {
+    async fn send(&mut self, topic: Topic, text: String) {
         let frame = (self.frame)(&text);
         let Some(mut followers) = self.followers.remove(&topic) else { return };
         let mut reported = Vec::with_capacity(followers.current.len());

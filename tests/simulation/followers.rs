@@ -52,7 +52,7 @@ impl Followers {
     }
 
     /// The next event: added to the rings, and sent to the followers.
-    pub fn tell(&mut self, stamped: &Arc<Stamped>, reference: &Reference, coverage: &mut Coverage) {
+    pub fn observe(&mut self, stamped: &Arc<Stamped>, reference: &Reference, coverage: &mut Coverage) {
         routes(stamped.seq, stamped.at, &stamped.event, &mut |route| {
             let (address, offset) = ((route.owner, route.channel), route.offset(stamped.seq));
             let told = self.told.entry(address).or_default();

@@ -356,7 +356,7 @@ impl Run {
 
     fn show(&mut self, event: &Arc<Stamped>) {
         self.laws.see(event, self.model.state());
-        self.followers.tell(event, &self.model.state().reference, &mut self.coverage);
+        self.followers.observe(event, &self.model.state().reference, &mut self.coverage);
         self.coverage.event(&event.event);
         if self.laws.keys.lost_scope(&event.event) {
             self.coverage.hit("scope lost with requests pending");

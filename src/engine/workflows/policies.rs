@@ -128,20 +128,20 @@ impl PolicyChange {
 
     fn payload(&self, state: &State, organization: OrganizationId) -> Result<Canonical, Reject> {
         let (workflow, to) = match self {
-            PolicyChange::Set { workflow, terms } => (*workflow, shown(terms)),
+            PolicyChange::Set { workflow, terms } => (*workflow, canonical_terms(terms)),
             PolicyChange::Remove { workflow } => (*workflow, Canonical::Null),
         };
         let present = state.policies.get(organization, workflow);
         if present.is_none() && to == Canonical::Null {
             return Err(Reject::field(Code::UnknownSubject, "workflow", "no policy governs it"));
         }
-        let from = present.map_or(Canonical::Null, |policy| shown(&policy.terms));
+        let from = present.map_or(Canonical::Null, |policy| canonical_terms(&policy.terms));
         Ok(Canonical::object([("workflow", Canonical::text(workflow.name())), ("from", from), ("to", to)]))
     }
 }
 
 /// Terms as approvers are shown them; `set_policy` takes the same members.
-fn shown(terms: &PolicyTerms) -> Canonical {
+fn canonical_terms(terms: &PolicyTerms) -> Canonical {
     Canonical::object([
         ("quorum", Canonical::count(terms.quorum.into())),
         ("reject_quorum", Canonical::count(terms.reject_quorum.into())),
