@@ -14,6 +14,9 @@ pub const VOTES_MAX: usize = 50;
 pub const NONCES_MAX: usize = 1_024;
 /// Pending requests of one Organization.
 pub const REQUESTS_OPEN_MAX: usize = 10_000;
+/// Pending requests that the Service Users of one Organization may have asked for; the rest of the queue is the
+/// Members', who govern them.
+pub const SERVICE_USER_REQUESTS_OPEN_MAX: usize = REQUESTS_OPEN_MAX / 2;
 /// Ended requests of one Organization that can still be looked up; the audit log has all of them.
 pub const REQUESTS_ENDED_MAX: usize = 10_000;
 /// Service Users of one Organization.

@@ -15,7 +15,7 @@ use super::workflows::{Change, GeneratedCredential};
 use crate::access::workflow::{Permission, Workflow};
 use crate::domain::canonical::Canonical;
 use crate::domain::ids::{AccountId, MemberId, OrganizationId, RequestId, ServiceUserId, WithdrawalId};
-use crate::domain::limits::REQUESTS_ENDED_MAX;
+use crate::domain::limits::{REQUESTS_ENDED_MAX, REQUESTS_OPEN_MAX, SERVICE_USER_REQUESTS_OPEN_MAX};
 use crate::domain::named::named;
 use crate::domain::text::ClientId;
 use crate::domain::time::Moment;
@@ -54,6 +54,10 @@ impl Initiator {
             Initiator::Member(id, _) => InitiatorId::Member(*id),
             Initiator::ServiceUser(id, _) => InitiatorId::ServiceUser(*id),
         }
+    }
+
+    fn is_service_user(&self) -> bool {
+        matches!(self, Initiator::ServiceUser(..))
     }
 }
 
@@ -168,6 +172,7 @@ impl Request {
 /// The queue, and the last [`REQUESTS_ENDED_MAX`] ended requests of each Organization. Requests to which a Member gave
 /// a `client_id` are kept for ever, as the id is (rule 30).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Stored")]
 pub struct Approvals {
     all: BTreeMap<RequestId, Request>,
     by_organization: BTreeMap<OrganizationId, BTreeSet<RequestId>>,
@@ -176,6 +181,31 @@ pub struct Approvals {
     by_client_id: BTreeMap<(MemberId, ClientId), RequestId>,
     /// Ended ones without a `client_id`, in the order in which they ended.
     ended: BTreeMap<OrganizationId, VecDeque<RequestId>>,
+    /// How many of the pending ones Service Users asked for.
+    #[serde(skip_serializing)]
+    pending_of_service_users: BTreeMap<OrganizationId, usize>,
+}
+
+/// The stored form: without what is counted again.
+#[derive(Deserialize)]
+struct Stored {
+    all: BTreeMap<RequestId, Request>,
+    by_organization: BTreeMap<OrganizationId, BTreeSet<RequestId>>,
+    pending: BTreeMap<OrganizationId, BTreeSet<RequestId>>,
+    expiries: BTreeSet<(Moment, RequestId)>,
+    by_client_id: BTreeMap<(MemberId, ClientId), RequestId>,
+    ended: BTreeMap<OrganizationId, VecDeque<RequestId>>,
+}
+
+impl From<Stored> for Approvals {
+    fn from(stored: Stored) -> Approvals {
+        let Stored { all, by_organization, pending, expiries, by_client_id, ended } = stored;
+        let by_service_user = |id: &&RequestId| all.get(id).is_some_and(|of| of.initiator.is_service_user());
+        let of_service_users = |ids: &BTreeSet<RequestId>| ids.iter().filter(by_service_user).count();
+        let counted = pending.iter().map(|(organization, ids)| (*organization, of_service_users(ids)));
+        let pending_of_service_users = counted.collect();
+        Approvals { all, by_organization, pending, expiries, by_client_id, ended, pending_of_service_users }
+    }
 }
 
 impl Approvals {
@@ -190,11 +220,17 @@ impl Approvals {
                 self.by_client_id.insert(name, request.id);
             }
         }
+        let of_service_users = self.pending_of_service_users.entry(request.organization).or_default();
+        let counted = usize::from(request.initiator.is_service_user());
         if request.state == RequestState::Pending {
-            pending.insert(request.id);
+            if pending.insert(request.id) {
+                *of_service_users += counted;
+            }
             self.expiries.insert((request.expires_at, request.id));
         } else {
-            pending.remove(&request.id);
+            if pending.remove(&request.id) {
+                *of_service_users -= counted;
+            }
             self.end(request);
         }
     }
@@ -234,6 +270,22 @@ impl Approvals {
     /// How many requests of an Organization are pending.
     pub fn pending_count(&self, organization: OrganizationId) -> usize {
         self.pending.get(&organization).map_or(0, BTreeSet::len)
+    }
+
+    /// Refuses another pending request of an initiator for whom the queue is full.
+    pub fn admit(&self, organization: OrganizationId, initiator: &Initiator) -> Result<(), Reject> {
+        let of_service_users = self.pending_of_service_users.get(&organization).copied().unwrap_or(0);
+        let full = |whose: &str, max: usize| {
+            let advice = format!("at most {max} pending requests{whose}; decide or cancel some first");
+            Err(Reject::advised(Code::LimitReached, advice))
+        };
+        if self.pending_count(organization) >= REQUESTS_OPEN_MAX {
+            full("", REQUESTS_OPEN_MAX)
+        } else if initiator.is_service_user() && of_service_users >= SERVICE_USER_REQUESTS_OPEN_MAX {
+            full(" of Service Users", SERVICE_USER_REQUESTS_OPEN_MAX)
+        } else {
+            Ok(())
+        }
     }
 
     /// Pending requests whose time has run out, the earliest first.

@@ -20,7 +20,7 @@ use super::withdrawals::{self, Withdrawal};
 use super::workflows::{self, Change, Draft, InitiationContext};
 use crate::access::workflow::Permission;
 use crate::domain::ids::{MemberId, OrganizationId, RequestId};
-use crate::domain::limits::{REQUEST_EXPIRY_US, REQUESTS_OPEN_MAX, VOTES_MAX};
+use crate::domain::limits::{REQUEST_EXPIRY_US, VOTES_MAX};
 
 /// A governed change asked for by a Member.
 pub fn initiate(
@@ -44,8 +44,7 @@ pub fn initiate(
         generated: initiation.generated.clone(),
         strand_pending: initiation.strand_pending,
     };
-    let draft = change.governed().check(t, &asking)?;
-    let judged = judge(state, change, caller.organization, &draft, initiation.execute)?;
+    let (draft, judged) = judge(t, change, &asking, initiation.execute)?;
     if let Some((_, verdict)) = judged.as_ref().filter(|_| initiation.execute) {
         if !verdict.allow_execute {
             return Err(Reject::field(Code::ExecuteNotAllowed, "execute", "it is completed by votes"));
@@ -63,23 +62,25 @@ pub fn initiate(
 /// The policy that governs a change and its verdict; `None` when none does.
 pub type Judged = Option<(Policy, Verdict)>;
 
-/// Judges a change that was checked, and refuses one that would have to wait while the queue is full.
+/// Checks a change and judges it. One that would have to wait while the queue is full is refused before its check, which
+/// may go through all that is pending.
 pub fn judge(
-    state: &State,
+    t: &Transition<'_>,
     change: &Change,
-    organization: OrganizationId,
-    draft: &Draft,
+    asking: &InitiationContext,
     execute: bool,
-) -> Result<Judged, Reject> {
-    let Some(policy) = change.governed().governing(&state.policies, organization) else { return Ok(None) };
-    if !execute && state.approvals.pending_count(organization) >= REQUESTS_OPEN_MAX {
-        return Err(Reject::advised(
-            Code::LimitReached,
-            format!("at most {REQUESTS_OPEN_MAX} pending requests; decide or cancel some first"),
-        ));
+) -> Result<(Draft, Judged), Reject> {
+    let (state, change) = (t.state(), change.governed());
+    let policy = change.governing(&state.policies, asking.organization);
+    if policy.is_some() && !execute {
+        state.approvals.admit(asking.organization, &asking.initiator)?;
     }
-    let verdict = policy.verdict(draft.subject.as_ref());
-    Ok(Some((policy, verdict)))
+    let draft = change.check(t, asking)?;
+    let judged = policy.map(|policy| {
+        let verdict = policy.verdict(draft.subject.as_ref());
+        (policy, verdict)
+    });
+    Ok((draft, judged))
 }
 
 /// Checks the action code that something needs, without spending it, and returns its step (rule 15).

@@ -295,9 +295,8 @@ pub fn withdraw(t: &mut Transition<'_>, caller: ServiceCaller, asked: &Withdraw)
         generated: None,
         strand_pending: false,
     };
-    let draft = change.check(t, &asking)?;
     let change = Change::Withdrawal(change.clone());
-    let judged = decisions::judge(state, &change, caller.organization, &draft, false)?;
+    let (draft, judged) = decisions::judge(t, &change, &asking, false)?;
     let request = decisions::open(t, change, asking, draft, judged, false);
     let made = request.withdrawal.and_then(|id| t.state().withdrawals.summary(id));
     made.map(|summary| Reply::Withdrawal(Box::new(summary))).ok_or_else(|| Reject::of(Code::UnknownReference))

@@ -11,6 +11,7 @@ mod ended_by;
 mod exports;
 mod fees;
 mod freezes;
+mod full_queue;
 mod funding;
 #[path = "../support/genesis.rs"]
 mod genesis;
