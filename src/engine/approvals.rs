@@ -262,9 +262,9 @@ impl Approvals {
     }
 
     /// Pending requests of an Organization, oldest first.
-    pub fn pending(&self, organization: OrganizationId) -> Vec<Request> {
+    pub fn pending(&self, organization: OrganizationId) -> impl Iterator<Item = &Request> {
         let ids = self.pending.get(&organization).into_iter().flatten();
-        ids.filter_map(|id| self.all.get(id).cloned()).collect()
+        ids.filter_map(|id| self.all.get(id))
     }
 
     /// How many requests of an Organization are pending.

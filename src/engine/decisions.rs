@@ -78,7 +78,7 @@ pub fn judge(
     let draft = change.check(t, asking)?;
     let judged = policy.map(|policy| {
         let verdict = policy.verdict(draft.subject.as_ref());
-        (policy, verdict)
+        (policy.into_owned(), verdict)
     });
     Ok((draft, judged))
 }
@@ -326,26 +326,28 @@ pub fn cancel_of(
     by: Option<RequestId>,
     why: &str,
 ) {
-    for request in t.state().approvals.pending(organization) {
-        if Some(request.id) != by && request.initiator.id() == asker {
-            finish(t, request, RequestState::Canceled, why.to_owned());
-        }
+    let asked = |request: &&Request| Some(request.id) != by && request.initiator.id() == asker;
+    let pending: Vec<Request> = t.state().approvals.pending(organization).filter(asked).cloned().collect();
+    for request in pending {
+        finish(t, request, RequestState::Canceled, why.to_owned());
     }
 }
 
 /// Strikes the votes of Members who may no longer vote; struck votes do not come back (rule 22).
 pub fn strike_votes(t: &mut Transition<'_>, organization: OrganizationId) {
-    for mut request in t.state().approvals.pending(organization) {
-        let Some(workflow) = request.policy.as_ref().map(|policy| policy.workflow) else { continue };
-        let members = &t.state().members;
-        let mut struck = false;
-        for vote in request.votes.iter_mut().filter(|vote| !vote.struck) {
-            vote.struck = !members.may(vote.member, workflow, Permission::Approve);
-            struck |= vote.struck;
-        }
-        if struck {
-            changed(t, request);
-        }
+    let members = &t.state().members;
+    let with_struck = |request: &Request| {
+        let workflow = request.policy.as_ref()?.workflow;
+        let lost = |vote: &Vote| !vote.struck && !members.may(vote.member, workflow, Permission::Approve);
+        request.votes.iter().any(lost).then(|| {
+            let mut request = request.clone();
+            request.votes.iter_mut().filter(|vote| lost(vote)).for_each(|vote| vote.struck = true);
+            request
+        })
+    };
+    let pending: Vec<Request> = t.state().approvals.pending(organization).filter_map(with_struck).collect();
+    for request in pending {
+        changed(t, request);
     }
 }
 
@@ -363,7 +365,8 @@ pub fn verdict_under(request: &Request, policies: &Policies) -> Option<Verdict> 
 /// digest (rules 20, 24). One with enough votes against it now ends; one with enough votes for it waits for one more,
 /// because nobody gave a code for it in its new form. `by` is the request that changed the policy.
 pub fn reevaluate_pending(t: &mut Transition<'_>, organization: OrganizationId, by: RequestId) {
-    for mut request in t.state().approvals.pending(organization) {
+    let pending: Vec<Request> = t.state().approvals.pending(organization).cloned().collect();
+    for mut request in pending {
         // A request whose time is over ends with the next tick, whatever the policy says by then.
         let stands = request.id != by && request.is_open(t.now());
         let Some(verdict) = verdict_under(&request, &t.state().policies).filter(|_| stands) else { continue };

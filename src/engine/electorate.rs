@@ -1,5 +1,7 @@
 //! Who could vote on a request: now, or after a change of a Member that is only being considered.
 
+use std::collections::BTreeMap;
+
 use super::approvals::{Decision, InitiatorId, Request, Vote, not_eligible};
 use super::members::Member;
 use super::policy::{Policy, Verdict};
@@ -18,6 +20,17 @@ pub struct Electorate<'a> {
     key: Option<&'a ServiceUser>,
 }
 
+/// What decides whose votes on a request count. Most pending requests of an Organization are alike in it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Criteria<'a> {
+    organization: OrganizationId,
+    workflow: Workflow,
+    initiator: InitiatorId,
+    exclude_key_managers: bool,
+    about: Option<MemberId>,
+    last_resort: &'a [MemberId],
+}
+
 impl<'a> Electorate<'a> {
     /// The Members as they are.
     pub fn now(state: &'a State) -> Electorate<'a> {
@@ -34,23 +47,37 @@ impl<'a> Electorate<'a> {
         all.filter(|id| self.record(*id).may(workflow, Permission::Approve)).collect()
     }
 
+    fn criteria(&self, request: &Request, verdict: &Verdict) -> Criteria<'a> {
+        let (organization, change) = (request.organization, request.change.governed());
+        Criteria {
+            organization,
+            workflow: verdict.workflow,
+            initiator: request.initiator.id(),
+            exclude_key_managers: verdict.exclude_key_managers,
+            about: change.about(),
+            last_resort: change.last_resort(self.state, organization),
+        }
+    }
+
     /// Whether a Member's vote on a request counts, and if not, why (rules 22, 23, 27).
     pub fn admits(&self, request: &Request, verdict: &Verdict, member: MemberId) -> Result<(), Reject> {
-        if request.is_by(member) {
+        self.admits_by(&self.criteria(request, verdict), member)
+    }
+
+    fn admits_by(&self, criteria: &Criteria<'_>, member: MemberId) -> Result<(), Reject> {
+        if criteria.initiator == InitiatorId::Member(member) {
             return Err(Reject::field(Code::OwnRequest, "request_id", "another Member must decide"));
         }
-        if !self.record(member).may(verdict.workflow, Permission::Approve) {
+        if !self.record(member).may(criteria.workflow, Permission::Approve) {
             return Err(not_eligible("Approve on the workflow and verified KYC are needed"));
         }
-        let change = request.change.governed();
-        if change.about() == Some(member) {
+        if criteria.about == Some(member) {
             return Err(not_eligible("a Member cannot decide on a request about themselves"));
         }
-        if verdict.exclude_key_managers && self.manages(request.initiator.id(), member) {
+        if criteria.exclude_key_managers && self.manages(criteria.initiator, member) {
             return Err(not_eligible("a Member who manages the asking key cannot decide on its requests"));
         }
-        let last = change.last_resort(self.state, request.organization);
-        if last.contains(&member) && self.others(request, verdict, last) {
+        if criteria.last_resort.contains(&member) && self.others(criteria) {
             return Err(not_eligible(
                 "a Member who froze, or widened the freeze, cannot decide while another approver exists",
             ));
@@ -68,11 +95,19 @@ impl<'a> Electorate<'a> {
         }
     }
 
-    /// Whether an approver exists besides these.
-    fn others(&self, request: &Request, verdict: &Verdict, these: &[MemberId]) -> bool {
-        let asker = request.initiator.id();
-        let approvers = self.approvers(request.organization, verdict.workflow);
-        approvers.into_iter().any(|other| !these.contains(&other) && InitiatorId::Member(other) != asker)
+    /// Whether an approver exists besides those whose votes are the last resort.
+    fn others(&self, criteria: &Criteria<'_>) -> bool {
+        let approvers = self.approvers(criteria.organization, criteria.workflow);
+        let besides =
+            |id: &MemberId| !criteria.last_resort.contains(id) && criteria.initiator != InitiatorId::Member(*id);
+        approvers.iter().any(besides)
+    }
+
+    /// The Members whose votes count under these criteria.
+    fn admitted(&self, criteria: &Criteria<'_>) -> Vec<MemberId> {
+        let mut all = self.approvers(criteria.organization, criteria.workflow);
+        all.retain(|member| self.admits_by(criteria, *member).is_ok());
+        all
     }
 
     /// The Members who could vote on a withdrawal not asked for yet.
@@ -129,15 +164,32 @@ impl<'a> Electorate<'a> {
     /// The Members who have not voted on a request and whose votes would count.
     pub fn voters(&self, request: &Request, verdict: &Verdict) -> Vec<MemberId> {
         let voted = |member: &MemberId| request.votes.iter().any(|vote| vote.member == *member && !vote.struck);
-        let mut all = self.approvers(request.organization, verdict.workflow);
-        all.retain(|member| !voted(member) && self.admits(request, verdict, *member).is_ok());
+        let mut all = self.admitted(&self.criteria(request, verdict));
+        all.retain(|member| !voted(member));
         all
     }
+}
 
-    /// Whether a request can still reach its quorum.
-    pub fn can_pass(&self, request: &Request, verdict: &Verdict) -> bool {
-        let open = u32::try_from(self.voters(request, verdict).len()).unwrap_or(u32::MAX);
-        open.saturating_add(self.counted(request, verdict, Decision::Approve)) >= verdict.quorum
+/// Which requests can still reach their quorums. Thousands may be pending, so whose votes count is found out once for
+/// all that are alike in what decides it.
+pub struct Prospects<'a> {
+    electorate: Electorate<'a>,
+    admitted: BTreeMap<Criteria<'a>, u32>,
+}
+
+impl<'a> Prospects<'a> {
+    /// With the votes of this electorate.
+    pub fn new(electorate: Electorate<'a>) -> Prospects<'a> {
+        Prospects { electorate, admitted: BTreeMap::new() }
+    }
+
+    /// Whether a request can still reach its quorum: if all approve whose votes count, except those who voted against it.
+    pub fn can_pass(&mut self, request: &Request, verdict: &Verdict) -> bool {
+        let electorate = self.electorate;
+        let criteria = electorate.criteria(request, verdict);
+        let count = || u32::try_from(electorate.admitted(&criteria).len()).unwrap_or(u32::MAX);
+        let admitted = *self.admitted.entry(criteria).or_insert_with(count);
+        admitted.saturating_sub(electorate.counted(request, verdict, Decision::Reject)) >= verdict.quorum
     }
 }
 
@@ -156,13 +208,14 @@ pub fn keeps_quorums(state: &State, changed: &Member, strand_pending: bool) -> R
             return Err(Reject::field(Code::ImpossibleQuorum, "member_id", advice));
         }
     }
+    let mut after = Prospects::new(after);
     strands_nothing(state, changed.organization, strand_pending, |request, verdict| after.can_pass(request, verdict))
 }
 
 /// As [`keeps_quorums`], for a Member becoming a manager of a key, whose record would be `key`: from then on the
 /// Member's votes on its requests do not count (rule 22).
 pub fn keeps_approvers(state: &State, key: &ServiceUser, strand_pending: bool) -> Result<(), Reject> {
-    let after = Electorate { key: Some(key), ..Electorate::now(state) };
+    let mut after = Prospects::new(Electorate { key: Some(key), ..Electorate::now(state) });
     strands_nothing(state, key.organization, strand_pending, |request, verdict| after.can_pass(request, verdict))
 }
 
@@ -172,14 +225,14 @@ pub fn strands_nothing(
     state: &State,
     organization: OrganizationId,
     strand_pending: bool,
-    passes: impl Fn(&Request, &Verdict) -> bool,
+    mut passes: impl FnMut(&Request, &Verdict) -> bool,
 ) -> Result<(), Reject> {
     if strand_pending {
         return Ok(());
     }
-    let now = Electorate::now(state);
+    let mut now = Prospects::new(Electorate::now(state));
     for request in state.approvals.pending(organization) {
-        let strands = |verdict: &Verdict| now.can_pass(&request, verdict) && !passes(&request, verdict);
+        let strands = |verdict: &Verdict| !passes(request, verdict) && now.can_pass(request, verdict);
         if request.policy.as_ref().is_some_and(strands) {
             let advice = format!("request {} would lack approvers; decide it first or set strand_pending", request.id);
             return Err(Reject::field(Code::ImpossibleQuorum, "strand_pending", advice));

@@ -1,9 +1,10 @@
-//! Thousands of pending requests: who may fill the queue.
+//! Thousands of pending requests: who may fill the queue, and that those alike are told apart by their votes (rules 22,
+//! 23).
 
 use countersign::access::key::SettingsChange;
 use countersign::access::scope::ScopeSet;
-use countersign::access::workflow::Workflow;
-use countersign::domain::ids::{OrganizationId, RequestId, ServiceUserId};
+use countersign::access::workflow::{Permission, Workflow};
+use countersign::domain::ids::{MemberId, OrganizationId, RequestId, ServiceUserId};
 use countersign::domain::limits::{REQUESTS_OPEN_MAX, SERVICE_USER_REQUESTS_OPEN_MAX};
 use countersign::engine::Engine;
 use countersign::engine::approvals::{Decision, Request, RequestState};
@@ -13,9 +14,10 @@ use countersign::engine::reject::Code;
 use countersign::engine::state::State;
 use countersign::engine::workflows::Change;
 use countersign::engine::workflows::keys::KeyChange;
+use countersign::engine::workflows::members::MemberChange;
 
 use super::genesis::key;
-use super::governance::set;
+use super::governance::{joined, set};
 use super::world::{Stage, bot, member, withdraw};
 
 fn disable(service_user: u32) -> Change {
@@ -55,4 +57,20 @@ fn service_users_fill_half_of_the_queue_and_members_can_still_stop_them() {
     stage.withdrawal(&bot(2), withdraw("1", None));
     let left = stage.state().approvals.pending_count(OrganizationId(1));
     assert_eq!(left, REQUESTS_OPEN_MAX - SERVICE_USER_REQUESTS_OPEN_MAX - 1 + 2, "of Members, and of the other key");
+}
+
+#[test]
+fn rule_23_of_requests_alike_one_with_a_vote_against_it_lacks_an_approver_first() {
+    let mut stage = Stage::new(&[key(ScopeSet::ALL)], false);
+    let dora = joined(&mut stage, "dora", &[Permission::Approve]);
+    let terms = PolicyTerms { reject_quorum: 2, ..PolicyTerms::of(2) };
+    stage.initiate(&member(1), set(Workflow::InitiateWithdrawal, terms)).unwrap();
+    let asked = [(); 3].map(|()| stage.withdrawal(&bot(1), withdraw("1", None)).request.unwrap());
+    assert_eq!(stage.vote(&member(2), Decision::Reject, asked[1]).unwrap().state, RequestState::Pending);
+    let remove = Change::Members(MemberChange::Remove { member: MemberId(dora) });
+    let refusal = stage.initiate(&member(1), remove.clone()).unwrap_err();
+    assert_eq!((refusal.code, refusal.field), (Code::ImpossibleQuorum, Some("strand_pending")));
+    assert!(refusal.text().contains(&asked[1].to_string()), "{}", refusal.text());
+    assert_eq!(stage.vote(&member(1), Decision::Reject, asked[1]).unwrap().state, RequestState::Rejected);
+    stage.initiate(&member(1), remove).expect("two are left for the others");
 }

@@ -110,8 +110,9 @@ fn play(stage: &mut Stage, step: &Step) {
             let _ = stage.run(&member(1), Command::Initiate(Box::new(change), Initiation::default()));
         }
         Step::Vote { member: number, approve, which } => {
-            let pending = stage.state().approvals.pending(countersign::domain::ids::OrganizationId(1));
-            let Some(request) = pending.get(*which) else { return };
+            let pending =
+                stage.state().approvals.pending(countersign::domain::ids::OrganizationId(1)).nth(*which).cloned();
+            let Some(request) = pending else { return };
             let ballots = vec![Ballot { request: request.id, digest: request.digest.clone() }];
             let decision = if *approve { Decision::Approve } else { Decision::Reject };
             let step = Some(stage.step()).filter(|_| *approve);

@@ -6,7 +6,7 @@ use super::{Draft, Governed, InitiationContext, unchanged};
 use crate::access::operation::Operation;
 use crate::access::workflow::Workflow;
 use crate::domain::canonical::Canonical;
-use crate::domain::ids::OrganizationId;
+use crate::domain::ids::{OrganizationId, RequestId};
 use crate::domain::limits::ADDRESSES_MAX;
 use crate::domain::text::AssetCode;
 use crate::domain::time::Moment;
@@ -70,11 +70,14 @@ impl Governed for AddressChange {
             AddressChange::Remove { asset, key } => {
                 let Ok(asset) = t.state().reference.find_asset(asset).map(|asset| asset.id) else { return };
                 t.emit(Event::AddressRemoved { organization, asset, key: key.clone() });
-                for pending in t.state().approvals.pending(organization) {
-                    let withdrawal = pending.withdrawal.and_then(|id| t.state().withdrawals.get(id));
-                    if withdrawal.is_some_and(|to| to.asset == asset && to.address.key == *key) {
-                        decisions::end(t, organization, pending.id, RequestState::Failed, "its address was removed");
-                    }
+                let state = t.state();
+                let goes_there = |pending: &&Request| {
+                    let withdrawal = pending.withdrawal.and_then(|id| state.withdrawals.get(id));
+                    withdrawal.is_some_and(|to| to.asset == asset && to.address.key == *key)
+                };
+                let failed = state.approvals.pending(organization).filter(goes_there).map(|pending| pending.id);
+                for id in failed.collect::<Vec<RequestId>>() {
+                    decisions::end(t, organization, id, RequestState::Failed, "its address was removed");
                 }
             }
         }

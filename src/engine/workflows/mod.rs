@@ -1,6 +1,8 @@
 //! The governed workflows. Each kind of change has a file that defines its parameters, its checks, what an approver is
 //! shown and which events it emits; the queue knows them only as [`Governed`].
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 pub mod addresses;
@@ -145,8 +147,8 @@ pub trait Governed {
     }
 
     /// The one of these policies that governs it, if any (rules 18, 23).
-    fn governing(&self, policies: &Policies, organization: OrganizationId) -> Option<Policy> {
-        policies.get(organization, self.workflow()).cloned()
+    fn governing<'p>(&self, policies: &'p Policies, organization: OrganizationId) -> Option<Cow<'p, Policy>> {
+        policies.get(organization, self.workflow()).map(Cow::Borrowed)
     }
 
     /// Whether it may be asked for and decided at all right now; a freeze says no (rule 27).

@@ -1,5 +1,7 @@
 //! Manage Policies: how many Members a workflow's requests need.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Draft, Governed, InitiationContext, unchanged};
@@ -11,7 +13,7 @@ use crate::domain::limits::{POLICY_PERIOD_MAX_S, RULE_NAMES_MAX, RULES_MAX};
 use crate::domain::time::Moment;
 use crate::engine::approvals::Request;
 use crate::engine::decisions;
-use crate::engine::electorate::{Electorate, strands_nothing};
+use crate::engine::electorate::{Electorate, Prospects, strands_nothing};
 use crate::engine::event::Event;
 use crate::engine::policy::{Policies, Policy, PolicyTerms, Rule};
 use crate::engine::reject::{Code, Reject};
@@ -49,18 +51,18 @@ impl Governed for PolicyChange {
 
     /// While Manage Policies has no policy of its own, removing or loosening the Initiate Withdrawal policy is judged
     /// under that policy, without Execute (rule 23).
-    fn governing(&self, policies: &Policies, organization: OrganizationId) -> Option<Policy> {
+    fn governing<'p>(&self, policies: &'p Policies, organization: OrganizationId) -> Option<Cow<'p, Policy>> {
         if let Some(own) = policies.get(organization, Workflow::ManagePolicies) {
-            return Some(own.clone());
+            return Some(Cow::Borrowed(own));
         }
-        let mut policy = policies.get(organization, Workflow::InitiateWithdrawal)?.clone();
+        let policy = policies.get(organization, Workflow::InitiateWithdrawal)?;
         let loosens = match self {
             PolicyChange::Set { workflow: Workflow::InitiateWithdrawal, terms } => policy.terms.loosened_by(terms),
             PolicyChange::Remove { workflow: Workflow::InitiateWithdrawal } => true,
             PolicyChange::Set { .. } | PolicyChange::Remove { .. } => false,
         };
-        policy.terms.allow_execute = false;
-        loosens.then_some(policy)
+        let terms = || PolicyTerms { allow_execute: false, ..policy.terms.clone() };
+        loosens.then(|| Cow::Owned(Policy { terms: terms(), ..*policy }))
     }
 
     fn check(&self, t: &Transition<'_>, asking: &InitiationContext) -> Result<Draft, Reject> {
@@ -119,10 +121,10 @@ impl PolicyChange {
         strand_pending: bool,
         by: Option<RequestId>,
     ) -> Result<(), Reject> {
-        let (electorate, policies) = (Electorate::now(state), self.applied(state, organization));
+        let (mut prospects, policies) = (Prospects::new(Electorate::now(state)), self.applied(state, organization));
         strands_nothing(state, organization, strand_pending, |request, _| {
             by == Some(request.id)
-                || decisions::verdict_under(request, &policies).is_none_or(|after| electorate.can_pass(request, &after))
+                || decisions::verdict_under(request, &policies).is_none_or(|after| prospects.can_pass(request, &after))
         })
     }
 

@@ -1,5 +1,7 @@
 //! Manage Access: the end of a freeze, never by one Member alone (rule 27).
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Draft, Governed, InitiationContext, unchanged};
@@ -37,12 +39,12 @@ impl Governed for Unfreeze {
     }
 
     /// Needs votes even if no policy governs, and never allows Execute.
-    fn governing(&self, policies: &Policies, organization: OrganizationId) -> Option<Policy> {
+    fn governing<'p>(&self, policies: &'p Policies, organization: OrganizationId) -> Option<Cow<'p, Policy>> {
         let workflow = Workflow::ManageAccess;
         let own = policies.get(organization, workflow).cloned();
         let mut policy = own.unwrap_or(Policy { organization, workflow, version: 0, terms: PolicyTerms::of(1) });
         policy.terms.allow_execute = false;
-        Some(policy)
+        Some(Cow::Owned(policy))
     }
 
     fn check(&self, t: &Transition<'_>, asking: &InitiationContext) -> Result<Draft, Reject> {
