@@ -4,7 +4,6 @@
 use super::caller::MemberCaller;
 use super::decisions::spend_code;
 use super::event::Event;
-use super::members::{MemberStatus, Members};
 use super::reject::{Code, Reject};
 use super::reply::Reply;
 use super::service_users::{KeyStatus, PreviousKey, Rotation, ServiceUser, ServiceUserChange};
@@ -33,7 +32,7 @@ pub fn claim_secret(
     };
     let mut user = claimable.ok_or_else(nothing)?.clone();
     spend_code(t, caller.id, step, "claiming needs a one-time code")?;
-    user.managers = managed_by(&t.state().members, &user, caller.id);
+    user.managers = managed_by(&user, caller.id);
     user = match user.rotation.is_some() {
         true => rotated(user, now),
         false => {
@@ -70,10 +69,9 @@ pub fn rotated(user: ServiceUser, now: Moment) -> ServiceUser {
     }
 }
 
-/// The managers of a key once `member` has rotated or claimed it (rule 22). Removed Members never vote: not kept.
-pub fn managed_by(members: &Members, user: &ServiceUser, member: MemberId) -> Vec<MemberId> {
-    let here = |id: &&MemberId| members.member(**id).status != MemberStatus::Removed;
-    let mut managers: Vec<MemberId> = user.managers.iter().filter(here).copied().collect();
+/// The managers of a key once `member` has rotated or claimed it (rule 22).
+pub fn managed_by(user: &ServiceUser, member: MemberId) -> Vec<MemberId> {
+    let mut managers = user.managers.clone();
     if !managers.contains(&member) {
         managers.push(member);
     }

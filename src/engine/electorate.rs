@@ -89,7 +89,7 @@ impl<'a> Electorate<'a> {
         match initiator {
             InitiatorId::ServiceUser(id) => {
                 let key = self.key.filter(|key| key.id == id);
-                key.unwrap_or_else(|| self.state.keys.service_user(id)).is_managed_by(member)
+                key.unwrap_or_else(|| self.state.keys.service_user(id)).is_managed_by(&self.state.members, member)
             }
             InitiatorId::Member(_) => false,
         }

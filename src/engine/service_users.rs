@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::approvals::InitiatorId;
 use super::caller::{Caller, ServiceCaller};
 use super::event::Event;
+use super::members::Members;
 use super::nonces::Nonces;
 use super::reject::{Code, Reject};
 use super::reply::{Bound, Reply};
@@ -61,7 +62,7 @@ pub struct ServiceUser {
     pub scopes: ScopeSet,
     /// Its settings.
     pub settings: KeySettings,
-    /// The Members who created, rotated or claimed it; none for keys made at genesis (rule 22).
+    /// The Members who created, rotated or claimed it, removed ones too; none for keys made at genesis (rule 22).
     pub managers: Vec<MemberId>,
     /// The Member who edited it last.
     pub editor: Option<MemberId>,
@@ -334,9 +335,11 @@ impl ServiceUser {
         self.scopes.holds(Scope::Withdraw) && !self.has_stopped()
     }
 
-    /// Whether a Member manages it, and so may be kept from voting on its requests (rule 22).
-    pub fn is_managed_by(&self, member: MemberId) -> bool {
-        self.editor == Some(member) || self.managers.contains(&member)
+    /// Whether a Member manages it, and so may be kept from voting on its requests (rule 22). Members are compared by
+    /// e-mail: who was removed and invited again has another number, and may still have the secret.
+    pub fn is_managed_by(&self, members: &Members, member: MemberId) -> bool {
+        let email = |id: MemberId| &members.member(id).email;
+        self.editor.iter().chain(&self.managers).any(|manager| email(*manager) == email(member))
     }
 
     /// Whether a credential is still stored, even if its time is over.

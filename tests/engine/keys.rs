@@ -290,15 +290,25 @@ fn rule_25_two_keys_that_were_asked_for_do_not_both_come_into_the_last_place() {
 }
 
 #[test]
-fn rule_22_who_has_left_manages_no_key_any_more_from_its_next_change_on() {
-    let mut stage = Stage::new(&[key(ScopeSet::ALL)], false);
-    let dora = joined(&mut stage, "dora", &Permission::ALL);
-    let managers = |stage: &Stage| stage.state().keys.service_user(ServiceUserId(1)).managers.clone();
-    stage.initiate(&member(dora), rotate(1)).unwrap();
-    assert_eq!(managers(&stage), [MemberId(dora)]);
-    stage.initiate(&member(1), Change::Members(MemberChange::Remove { member: MemberId(dora) })).unwrap();
-    stage.initiate(&member(1), rotate(1)).unwrap();
-    assert_eq!(managers(&stage), [MemberId(1)]);
+fn rule_22_who_was_removed_and_invited_again_still_manages_their_keys() {
+    let rotate = || Change::Keys(KeyChange::Rotate { service_user: ServiceUserId(1), overlap_s: 3_600 });
+    // A secret that she knows stays good for the overlap when another Member has rotated the key since.
+    for (hers, credential, since) in [(rename(1, "Hers"), 1, None), (rotate(), 2, None), (rotate(), 2, Some(rotate()))]
+    {
+        let mut stage = Stage::new(&[key(ScopeSet::ALL)], true);
+        let dora = joined(&mut stage, "dora", &Permission::ALL);
+        stage.initiate(&member(dora), hers).unwrap();
+        stage.initiate(&member(1), Change::Members(MemberChange::Remove { member: MemberId(dora) })).unwrap();
+        if let Some(since) = since {
+            stage.initiate(&member(1), since).unwrap();
+        }
+        let again = joined(&mut stage, "dora", &Permission::ALL);
+        assert_ne!(again, dora);
+        let bot = Principal { credential: Credential::Key(credential), ..bot(1) };
+        let asked = stage.withdrawal(&bot, withdraw("1", None)).request.unwrap();
+        assert_eq!(stage.vote(&member(again), Decision::Approve, asked).unwrap_err().code, Code::NotEligible);
+        assert_eq!(stage.vote(&member(2), Decision::Approve, asked).unwrap().state, RequestState::Approved);
+    }
 }
 
 #[test]

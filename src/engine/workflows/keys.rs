@@ -186,7 +186,7 @@ fn with_new_key(
     else {
         return None;
     };
-    let managers = managed_by(&t.state().members, &before, *member);
+    let managers = managed_by(&before, *member);
     let rotation = Some(Rotation { api_key: api_key.clone(), secret_sealed: secret_sealed.clone(), overlap_s });
     let user = ServiceUser { managers, rotation, claim: claim(t, request, *member, at_once), ..before };
     Some(if at_once { rotated(user, t.now()) } else { user })
@@ -229,7 +229,7 @@ impl KeyChange {
             return Ok(());
         }
         let in_hand = match self {
-            KeyChange::Rotate { .. } => ServiceUser { managers: managed_by(&state.members, before, member), ..after },
+            KeyChange::Rotate { .. } => ServiceUser { managers: managed_by(before, member), ..after },
             _ => ServiceUser { editor: Some(member), ..after },
         };
         keeps_approvers(state, &in_hand, strand_pending)
