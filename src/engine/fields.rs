@@ -5,9 +5,14 @@ use crate::domain::decimal::{Decimal, DecimalError};
 use crate::domain::limits::{ADDRESS_BYTES_MAX, COMMENT_BYTES_MAX, NAME_BYTES_MAX, TXID_BYTES_MAX};
 use crate::domain::money::Amount;
 
-/// A name: not empty, printable, at most [`NAME_BYTES_MAX`] bytes.
+/// A name: not empty, printable, at most [`NAME_BYTES_MAX`] bytes, and without spaces that are easily overlooked, which
+/// would be all that two names differ in.
 pub(super) fn check_name(field: &'static str, text: &str) -> Result<(), Reject> {
-    check_text(field, text, NAME_BYTES_MAX)
+    check_text(field, text, NAME_BYTES_MAX)?;
+    match text.split(' ').any(str::is_empty) {
+        false => Ok(()),
+        true => Err(Reject::invalid(field, "leave no space at its ends, nor two in a row")),
+    }
 }
 
 /// An address that money goes to or comes from, and the tag that some chains need with it: printable ASCII, no spaces.

@@ -290,6 +290,20 @@ fn rule_25_two_keys_that_were_asked_for_do_not_both_come_into_the_last_place() {
 }
 
 #[test]
+fn names_that_others_could_differ_from_in_spaces_alone_are_refused() {
+    let mut stage = Stage::new(&[], false);
+    let create = |name: &str| {
+        let (name, settings) = (name.to_owned(), KeySettings::default());
+        Change::Keys(KeyChange::Create { name, scopes: ScopeSet::ALL, settings })
+    };
+    for name in ["", " ", " Treasury Bot", "Treasury Bot ", "Treasury  Bot"] {
+        let refused = stage.initiate(&member(1), create(name)).unwrap_err();
+        assert_eq!((refused.code, refused.field), (Code::InvalidArguments, Some("name")), "{name:?}");
+    }
+    stage.initiate(&member(1), create("Treasury Bot")).unwrap();
+}
+
+#[test]
 fn rule_22_who_was_removed_and_invited_again_still_manages_their_keys() {
     let rotate = || Change::Keys(KeyChange::Rotate { service_user: ServiceUserId(1), overlap_s: 3_600 });
     // A secret that she knows stays good for the overlap when another Member has rotated the key since.
