@@ -32,6 +32,7 @@ async fn what_is_typed_stays_while_others_vote() {
     browser.press("Approve").await;
     browser.wait("#state.approved").await;
     assert!(browser.text("main").await.contains("as planned"));
+    assert!(!browser.text("#toasts").await.contains("is now"), "they know what they did");
     assert_eq!(browser.eval("return document.activeElement.id").await, json!("main"));
     browser.close().await;
 }
@@ -130,6 +131,7 @@ async fn a_request_says_what_becomes_of_its_payment() {
         let request = bob.call("request_info", json!({"request_id": asked["request_id"]})).await;
         bob.call("approve", json!({"requests": ballot(&request), "otp": code(step)})).await;
         browser.until(&payment(&format!("pending at custody ({refid})"))).await;
+        browser.until("return document.querySelector('#toasts').textContent.includes('is now approved')").await;
         let mut params = result;
         params["refid"] = json!(refid);
         venue.call(method, params).await;

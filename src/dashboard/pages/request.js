@@ -128,10 +128,12 @@ export function request(app) {
     latest = found;
     stand();
     votes.replaceChildren(cast(found.votes));
-    const now = { terms: [found.digest, own], rest: [found.state, found.can, secret, stopped(app, found)] };
+    const now = { terms: [found.digest, own], state: found.state, rest: [found.can, secret, stopped(app, found)] };
     if (JSON.stringify(now) === JSON.stringify(drawn)) return;
     if (drawn && JSON.stringify(now.terms) !== JSON.stringify(drawn.terms))
       app.said("The terms of this request have changed. Look at it again.", "bad");
+    if (drawn && found.state !== drawn.state && found.ended_by?.member_id !== app.me.member.id)
+      app.said(`The request is now ${found.state}.`, found.state === "failed" ? "bad" : "good");
     if (!drawn && found.workflow === "initiate_withdrawal" && app.may(found.workflow, "view"))
       app.connection.listen("withdrawals", paid, app.gone);
     if (!drawn)
