@@ -15,9 +15,10 @@ export function h(name, attributes = {}, ...children) {
   return element;
 }
 
-// Controls, bidi marks, zero-width and other invisible characters, unassigned ones, and spaces that are not " ".
+// Spaces at the ends or in a row; controls, bidi marks, unassigned characters and others that cannot be seen; spaces that
+// are not " " and dashes that are not "-".
 const HIDDEN =
-  /[\p{Cc}\p{Cf}\p{Co}\p{Cn}\p{Cs}\p{Zl}\p{Zp}\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000\u115f\u1160\u3164\uffa0\u034f\u180b-\u180e\ufe00-\ufe0f]/u;
+  /(^ +| +$| {2,}|(?![ -])[\p{C}\p{Z}\p{Pd}\p{Default_Ignorable_Code_Point}\u02d7\u2043\u2212\u2800\u{1d159}])/u;
 const SCRIPTS = [
   "Cyrillic",
   "Greek",
@@ -33,6 +34,9 @@ const SCRIPTS = [
 const LETTERS = SCRIPTS.map((name) => [name, new RegExp(`\\p{Script=${name}}`, "u")]);
 const LATIN = /\p{Script=Latin}/u;
 const WIDE = /[\uff01-\uff5e\u{1d400}-\u{1d7ff}]/u;
+// Letters and digits of none of these.
+const KNOWN = SCRIPTS.map((name) => `\\p{Script_Extensions=${name}}`).join("");
+const OTHER = new RegExp(`(?![0-9\\p{Script=Latin}${KNOWN}]|${WIDE.source})[\\p{L}\\p{Nd}]`, "u");
 
 /** A character by its number, as in U+202E. */
 function numbered(symbol) {
@@ -43,9 +47,17 @@ function numbered(symbol) {
 function scriptsOf(text) {
   const scripts = LETTERS.filter(([, letters]) => letters.test(text)).map(([name]) => name);
   if (WIDE.test(text)) scripts.push("look-alike Latin");
+  if (OTHER.test(text)) scripts.push("another script");
   if (scripts.length === 0) return null;
   const mixed = LATIN.test(text) || scripts.length > 1;
   return { mixed, words: mixed ? `mixed: Latin and ${scripts.join(", ")}` : scripts.join(", ") };
+}
+
+/** The parts of a text, in which `mark` stands in for each hidden character. */
+function marked(text, mark) {
+  return String(text)
+    .split(HIDDEN)
+    .flatMap((part, at) => (at % 2 === 1 ? Array.from(part, (symbol) => mark(numbered(symbol))) : part));
 }
 
 /**
@@ -53,11 +65,8 @@ function scriptsOf(text) {
  * other scripts named, its direction kept to itself.
  */
 export function safe(text, attributes = {}) {
-  const span = h("bdi", { dir: "ltr", class: "foreign", ...attributes });
-  for (const symbol of String(text)) {
-    const hidden = HIDDEN.test(symbol);
-    span.append(hidden ? h("mark", { title: "a character that cannot be seen" }, numbered(symbol)) : symbol);
-  }
+  const mark = (number) => h("mark", { title: "a character that cannot be seen, or looks like another" }, number);
+  const span = h("bdi", { dir: "ltr", class: "foreign", ...attributes }, marked(text, mark));
   // A cell breaks what is long, as it is shown, wherever it must, and the rest between words.
   if (/\S{25}/.test(span.textContent)) span.classList.add("long");
   const scripts = scriptsOf(text);
@@ -67,7 +76,7 @@ export function safe(text, attributes = {}) {
 
 /** The same where only text can stand: in a choice, in a desktop notification. */
 export function plain(text) {
-  const shown = Array.from(String(text), (symbol) => (HIDDEN.test(symbol) ? `[${numbered(symbol)}]` : symbol));
+  const shown = marked(text, (number) => `[${number}]`);
   const scripts = scriptsOf(text);
   return shown.join("") + (scripts ? ` (${scripts.words})` : "");
 }

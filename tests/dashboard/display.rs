@@ -69,6 +69,48 @@ async fn d3_45_headings_choices_and_notifications_show_names_as_the_lists_do() {
 }
 
 #[tokio::test]
+async fn d3_45_no_two_names_look_alike() {
+    let world = World::new(&[]).await;
+    let browser = Browser::open(world.address).await;
+    let (other, mixed) = ("another script", "mixed: Latin and another script");
+    for (name, shown) in [
+        ("Treasury Bot", "Treasury Bot".to_owned()),
+        ("Treasury Bot ", "Treasury Bot[U+0020]".to_owned()),
+        (" Treasury Bot", "[U+0020]Treasury Bot".to_owned()),
+        ("Treasury  Bot", "Treasury[U+0020][U+0020]Bot".to_owned()),
+        ("Treasury\u{a0}Bot", "Treasury[U+00A0]Bot".to_owned()),
+        ("Treasury Bot\u{e0100}", "Treasury Bot[U+E0100]".to_owned()),
+        ("Treasury\u{2800}Bot\u{1d159}", "Treasury[U+2800]Bot[U+1D159]".to_owned()),
+        ("Treasury Bot\u{180f}\u{17b4}", "Treasury Bot[U+180F][U+17B4]".to_owned()),
+        ("cold\u{2010}1", "cold[U+2010]1".to_owned()),
+        ("cold\u{2212}1", "cold[U+2212]1".to_owned()),
+        // Lisu, Coptic, Georgian, Thai, Osage, and a Bengali four.
+        ("\u{a4d0}\u{a4f3}", format!("\u{a4d0}\u{a4f3} ({other})")),
+        ("\u{2ca3}", format!("\u{2ca3} ({other})")),
+        ("\u{10d0}", format!("\u{10d0} ({other})")),
+        ("\u{e01}old", format!("\u{e01}old ({mixed})")),
+        ("\u{104b0}old", format!("\u{104b0}old ({mixed})")),
+        ("cold-\u{9ea}", format!("cold-\u{9ea} ({mixed})")),
+        // What its own script writes is none of another one.
+        ("\u{30b3}\u{30fc}\u{30d2}\u{30fc}", "\u{30b3}\u{30fc}\u{30d2}\u{30fc} (Katakana)".to_owned()),
+        ("Z\u{fc}rich 50 %", "Z\u{fc}rich 50 %".to_owned()),
+    ] {
+        let name = json!(name);
+        let script = format!("return (await import('/assets/dom.js')).plain({name})");
+        assert_eq!(browser.eval(&script).await, json!(shown));
+        let script = format!(
+            "const span = (await import('/assets/dom.js')).safe({name});
+             const marks = [...span.querySelectorAll('mark')].map((mark) => mark.textContent);
+             return [marks, span.querySelector('small')?.textContent ?? '']"
+        );
+        let marks: Vec<&str> = shown.split('[').skip(1).map(|rest| rest.split_once(']').unwrap().0).collect();
+        let script_named = shown.split_once('(').map_or("", |(_, rest)| rest.trim_end_matches(')'));
+        assert_eq!(browser.eval(&script).await, json!([marks, script_named]));
+    }
+    browser.close().await;
+}
+
+#[tokio::test]
 async fn d7_84_the_page_computes_the_digests_of_the_committed_examples() {
     let world = World::new(&[]).await;
     let browser = Browser::open(world.address).await;
