@@ -36,7 +36,7 @@ pub fn initiate(
             false => Err(Reject::field(Code::ClientIdNotUnique, "client_id", "it names another request")),
         };
     }
-    let asking = InitiationContext {
+    let context = InitiationContext {
         organization: caller.organization,
         account: caller.account,
         initiator: Initiator::Member(caller.id, state.members.member(caller.id).name.clone()),
@@ -44,7 +44,7 @@ pub fn initiate(
         generated: initiation.generated.clone(),
         strand_pending: initiation.strand_pending,
     };
-    let (draft, judged) = judge(t, change, &asking, initiation.execute)?;
+    let (draft, judged) = judge(t, change, &context, initiation.execute)?;
     if let Some((_, verdict)) = judged.as_ref().filter(|_| initiation.execute) {
         if !verdict.allow_execute {
             return Err(Reject::field(Code::ExecuteNotAllowed, "execute", "it is completed by votes"));
@@ -56,7 +56,7 @@ pub fn initiate(
     if initiation.execute || judged.is_none() {
         spend_code(t, caller.id, initiation.step, "it takes effect at once; give a one-time code")?;
     }
-    Ok(Reply::Request(Box::new(open(t, change.clone(), asking, draft, judged, initiation.execute))))
+    Ok(Reply::Request(Box::new(open(t, change.clone(), context, draft, judged, initiation.execute))))
 }
 
 /// The policy that governs a change and its verdict; `None` when none does.
@@ -67,15 +67,15 @@ pub type Judged = Option<(Policy, Verdict)>;
 pub fn judge(
     t: &Transition<'_>,
     change: &Change,
-    asking: &InitiationContext,
+    context: &InitiationContext,
     execute: bool,
 ) -> Result<(Draft, Judged), Reject> {
     let (state, change) = (t.state(), change.governed());
-    let policy = change.governing(&state.policies, asking.organization);
+    let policy = change.governing(&state.policies, context.organization);
     if policy.is_some() && !execute {
-        state.approvals.admit(asking.organization, &asking.initiator)?;
+        state.approvals.admit(context.organization, &context.initiator)?;
     }
-    let draft = change.check(t, asking)?;
+    let draft = change.check(t, context)?;
     let judged = policy.map(|policy| {
         let verdict = policy.verdict(draft.subject.as_ref());
         (policy.into_owned(), verdict)
@@ -106,7 +106,7 @@ pub(super) fn spend_code(
 pub fn open(
     t: &mut Transition<'_>,
     change: Change,
-    asking: InitiationContext,
+    context: InitiationContext,
     draft: Draft,
     judged: Judged,
     execute: bool,
@@ -116,18 +116,18 @@ pub fn open(
     let life = verdict.as_ref().map_or(REQUEST_EXPIRY_US, Verdict::life_us);
     let mut request = Request {
         id: RequestId(t.next_seq().0),
-        organization: asking.organization,
+        organization: context.organization,
         workflow: change.governed().workflow(),
-        account: asking.account,
+        account: context.account,
         change,
-        generated: asking.generated,
+        generated: context.generated,
         withdrawal: draft.withdrawal.as_ref().map(|withdrawal| withdrawal.id),
-        strand_pending: asking.strand_pending,
-        initiator: asking.initiator,
-        client_id: asking.client_id,
+        strand_pending: context.strand_pending,
+        initiator: context.initiator,
+        client_id: context.client_id,
         created_at: t.now(),
         expires_at: t.now().plus_us(life),
-        payload: workflows::shown(draft.payload, asking.strand_pending),
+        payload: workflows::shown(draft.payload, context.strand_pending),
         digest: String::new(),
         subject: draft.subject,
         pinned,

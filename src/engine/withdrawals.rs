@@ -287,7 +287,7 @@ pub fn withdraw(t: &mut Transition<'_>, caller: ServiceCaller, asked: &Withdraw)
     }
     let resolved = state.withdrawals.address(caller.organization, asset.id, &change.key, t.now())?;
     admits(asked, asset, asset.withdrawal_fee, &resolved.address)?;
-    let asking = InitiationContext {
+    let context = InitiationContext {
         organization: caller.organization,
         account: caller.account,
         initiator: Initiator::ServiceUser(caller.id, state.keys.service_user(caller.id).name.clone()),
@@ -296,8 +296,8 @@ pub fn withdraw(t: &mut Transition<'_>, caller: ServiceCaller, asked: &Withdraw)
         strand_pending: false,
     };
     let change = Change::Withdrawal(change.clone());
-    let (draft, judged) = decisions::judge(t, &change, &asking, false)?;
-    let request = decisions::open(t, change, asking, draft, judged, false);
+    let (draft, judged) = decisions::judge(t, &change, &context, false)?;
+    let request = decisions::open(t, change, context, draft, judged, false);
     let made = request.withdrawal.and_then(|id| t.state().withdrawals.summary(id));
     made.map(|summary| Reply::Withdrawal(Box::new(summary))).ok_or_else(|| Reject::of(Code::UnknownReference))
 }
@@ -324,11 +324,11 @@ fn admits(asked: &Withdraw, asset: &Asset, fee: Amount, to: &str) -> Result<(), 
 /// The record of a withdrawal about to be asked for, with its address resolved and its funds checked.
 pub fn planned(
     t: &Transition<'_>,
-    asking: &InitiationContext,
+    context: &InitiationContext,
     change: &WithdrawalChange,
 ) -> Result<Withdrawal, Reject> {
     let state = t.state();
-    let (organization, account) = (asking.organization, asking.account);
+    let (organization, account) = (context.organization, context.account);
     let asset = find_asset(state, &change.asset)?;
     let address = state.withdrawals.address(organization, asset.id, &change.key, t.now())?.clone();
     let amount = gross(change, asset)?;
@@ -339,7 +339,7 @@ pub fn planned(
         id: WithdrawalId(t.next_seq().0),
         organization,
         account,
-        service_user: match asking.initiator {
+        service_user: match context.initiator {
             Initiator::ServiceUser(id, _) => Some(id),
             Initiator::Member(..) => None,
         },
@@ -348,7 +348,7 @@ pub fn planned(
         fee: asset.withdrawal_fee,
         address,
         network: asset.network.clone(),
-        client_id: asking.client_id,
+        client_id: context.client_id,
         request: None,
         created_at: t.now(),
         status: WithdrawalStatus::Initial,

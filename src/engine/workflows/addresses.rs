@@ -50,8 +50,8 @@ impl Governed for AddressChange {
         }
     }
 
-    fn check(&self, t: &Transition<'_>, asking: &InitiationContext) -> Result<Draft, Reject> {
-        self.payload(t.state(), asking.organization).map(Draft::from)
+    fn check(&self, t: &Transition<'_>, context: &InitiationContext) -> Result<Draft, Reject> {
+        self.payload(t.state(), context.organization).map(Draft::from)
     }
 
     fn recheck(&self, state: &State, request: &Request, _now: Moment) -> Result<(), Reject> {

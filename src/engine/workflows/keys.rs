@@ -82,18 +82,18 @@ impl Governed for KeyChange {
         }
     }
 
-    fn check(&self, t: &Transition<'_>, asking: &InitiationContext) -> Result<Draft, Reject> {
+    fn check(&self, t: &Transition<'_>, context: &InitiationContext) -> Result<Draft, Reject> {
         let keys = &t.state().keys;
         if self.needs() == CredentialKind::Key {
-            let Some(GeneratedCredential::Key { api_key, .. }) = &asking.generated else {
+            let Some(GeneratedCredential::Key { api_key, .. }) = &context.generated else {
                 return Err(Reject::invalid("api_key", "a key must be drawn for it"));
             };
             if api_key.is_empty() || keys.is_taken(api_key) {
                 return Err(Reject::field(Code::Exists, "api_key", "draw another one"));
             }
         }
-        let draft = self.payload(t.state(), asking.organization).map(Draft::from)?;
-        self.strands_nothing(t.state(), asking.organization, asking.initiator.id(), asking.strand_pending, t.now())?;
+        let draft = self.payload(t.state(), context.organization).map(Draft::from)?;
+        self.strands_nothing(t.state(), context.organization, context.initiator.id(), context.strand_pending, t.now())?;
         Ok(draft)
     }
 

@@ -87,14 +87,14 @@ impl Governed for MemberChange {
         }
     }
 
-    fn check(&self, t: &Transition<'_>, asking: &InitiationContext) -> Result<Draft, Reject> {
+    fn check(&self, t: &Transition<'_>, context: &InitiationContext) -> Result<Draft, Reject> {
         if self.needs() == CredentialKind::Invitation
-            && !matches!(asking.generated, Some(GeneratedCredential::Invitation { .. }))
+            && !matches!(context.generated, Some(GeneratedCredential::Invitation { .. }))
         {
             return Err(Reject::invalid("invitation", "one must be drawn for it"));
         }
-        self.sound(t.state(), asking.organization, asking.initiator.id(), asking.strand_pending)?;
-        self.payload(t.state(), asking.organization).map(Draft::from)
+        self.sound(t.state(), context.organization, context.initiator.id(), context.strand_pending)?;
+        self.payload(t.state(), context.organization).map(Draft::from)
     }
 
     fn recheck(&self, state: &State, request: &Request, _now: Moment) -> Result<(), Reject> {

@@ -157,7 +157,7 @@ pub trait Governed {
     }
 
     /// Checks that it is sound now, and what it would do.
-    fn check(&self, t: &Transition<'_>, asking: &InitiationContext) -> Result<Draft, Reject>;
+    fn check(&self, t: &Transition<'_>, context: &InitiationContext) -> Result<Draft, Reject>;
 
     /// Whether what was approved still holds (rule 25).
     fn recheck(&self, state: &State, request: &Request, now: Moment) -> Result<(), Reject>;

@@ -65,13 +65,13 @@ impl Governed for PolicyChange {
         loosens.then(|| Cow::Owned(Policy { terms: terms(), ..*policy }))
     }
 
-    fn check(&self, t: &Transition<'_>, asking: &InitiationContext) -> Result<Draft, Reject> {
-        let (state, organization) = (t.state(), asking.organization);
+    fn check(&self, t: &Transition<'_>, context: &InitiationContext) -> Result<Draft, Reject> {
+        let (state, organization) = (t.state(), context.organization);
         if let PolicyChange::Set { workflow, terms } = self {
             check_terms(state, organization, *workflow, terms)?;
         }
         let payload = self.payload(state, organization)?;
-        self.strands_nothing(state, organization, asking.strand_pending, None)?;
+        self.strands_nothing(state, organization, context.strand_pending, None)?;
         Ok(Draft::from(payload))
     }
 

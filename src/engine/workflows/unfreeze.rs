@@ -47,9 +47,9 @@ impl Governed for Unfreeze {
         Some(Cow::Owned(policy))
     }
 
-    fn check(&self, t: &Transition<'_>, asking: &InitiationContext) -> Result<Draft, Reject> {
+    fn check(&self, t: &Transition<'_>, context: &InitiationContext) -> Result<Draft, Reject> {
         check_comment("reason", Some(&self.reason))?;
-        self.payload(t.state(), asking.organization).map(Draft::from)
+        self.payload(t.state(), context.organization).map(Draft::from)
     }
 
     fn recheck(&self, state: &State, request: &Request, _now: Moment) -> Result<(), Reject> {

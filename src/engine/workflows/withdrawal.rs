@@ -44,12 +44,12 @@ impl Governed for WithdrawalChange {
         state.freezes.admit_withdrawal(organization)
     }
 
-    fn check(&self, t: &Transition<'_>, asking: &InitiationContext) -> Result<Draft, Reject> {
-        self.allowed(t.state(), asking.organization)?;
-        let withdrawal = withdrawals::planned(t, asking, self)?;
+    fn check(&self, t: &Transition<'_>, context: &InitiationContext) -> Result<Draft, Reject> {
+        self.allowed(t.state(), context.organization)?;
+        let withdrawal = withdrawals::planned(t, context, self)?;
         let planned = (withdrawal.account, withdrawal.asset, withdrawal.amount);
         let key = &withdrawal.address.key;
-        let subject = withdrawals::subject(t.state(), planned, key, asking.initiator.id(), t.now());
+        let subject = withdrawals::subject(t.state(), planned, key, context.initiator.id(), t.now());
         let payload = payload(t.state(), &withdrawal);
         Ok(Draft { payload, subject: Some(subject), withdrawal: Some(Box::new(withdrawal)) })
     }
