@@ -12,7 +12,7 @@ use super::outgoing::{Outgoing, Started, StreamStart};
 use super::passwords::bearer_hash;
 use super::replay::Replay;
 use super::ring::Item;
-use super::session::{End, Session};
+use super::session::Session;
 use crate::access::operation::Operation;
 use crate::access::permit_past;
 use crate::access::principal::Actor;
@@ -43,7 +43,7 @@ pub(super) struct Group {
 
 impl Session {
     /// Renders a delivery.
-    pub(super) fn render(&mut self, delivery: Vec<Outgoing>, now: Moment) -> Option<End> {
+    pub(super) fn render(&mut self, delivery: Vec<Outgoing>, now: Moment) {
         // Reading either takes a lock, and answers to orders, the most common ones, need neither.
         let (mut reference, mut dates) = (None, None);
         let mut group: Option<Group> = None;
@@ -71,12 +71,11 @@ impl Session {
                 Outgoing::Batch(channel, number, batch) => self.batch((channel, number), &batch),
                 Outgoing::Frame(wanted, frame) if wanted.strong_count() > 0 => self.out.bytes.extend_from_slice(&frame),
                 Outgoing::Status(change) => self.status(Some(change)),
-                Outgoing::Close(why) => return Some(End::Close(why)),
+                Outgoing::Close(why) => self.close(why),
                 Outgoing::Item(..) | Outgoing::Frame(..) => {}
             }
         }
         self.end_group(&mut group);
-        None
     }
 
     /// Records that a call was answered, or was not accepted.
@@ -139,7 +138,7 @@ impl Session {
         if let Some(held) = subscription.held.as_mut().filter(|held| held.holds(item)) {
             // At most as many as are kept for clients that resume.
             if !held.keep(item, self.gateway.limits.replay_ring) {
-                self.ending = Some(End::Close(Close::FillsNotReady));
+                self.close(Close::FillsNotReady);
             }
             return;
         }
@@ -311,8 +310,7 @@ impl Session {
         let options = subscription.options.clone();
         if follow.acknowledged && !self.sees_past(channel) {
             // The right was lost while the last page was written; no more of the past may be sent.
-            self.ending = Some(End::Close(Close::ReplayBrokenOff));
-            return;
+            return self.close(Close::ReplayBrokenOff);
         }
         let fills = fills.filter(|_| options.snap_trades == Some(true));
         if follow.too_old {

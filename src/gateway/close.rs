@@ -1,5 +1,11 @@
-//! Why the server closes a socket: every close code with each reason that goes with it. `docs/bots.md` says what a
-//! client does about a code.
+//! Why the server closes a socket: every close code with each reason that goes with it, and what a session does until
+//! then. `docs/bots.md` says what a client does about a code.
+
+use std::mem;
+
+use tokio::time::Instant;
+
+use super::session::{End, Session, Subscription, WRITE_TIMEOUT};
 
 /// The code that stands for a client that left, and is never sent (RFC 6455, §7.4.1).
 pub const GONE: u16 = 1006;
@@ -88,6 +94,63 @@ closes! {
     TooManyRequests = (4009, "too many requests"),
     /// More sockets than a key or Member may have.
     TooManyConnections = (4009, "too many connections of this key"),
+}
+
+impl Close {
+    /// Whether the calls under way are answered before (law 9). Not if the peer takes nothing, nor if its key or Member
+    /// stopped: from then on the engine executes nothing for them.
+    pub const fn answers_first(self) -> bool {
+        !matches!(
+            self,
+            Close::KeyRotated
+                | Close::KeyRemoved
+                | Close::KeyDisabled
+                | Close::KeyNotClaimed
+                | Close::Frozen
+                | Close::KeyExpired
+                | Close::WebSocketOff
+                | Close::AddressOff
+                | Close::SessionEnded
+                | Close::MemberEnded
+                | Close::SlowConsumer
+        )
+    }
+}
+
+impl Session {
+    /// Begins to close the socket: nothing more is read, and of what it follows nothing more is shown.
+    pub(super) fn close(&mut self, why: Close) {
+        let (_, since) = self.closing.unwrap_or((why, Instant::now()));
+        self.closing = Some((why, since));
+        // A write must not take longer now than in a server that stops, and a direct one may be the last answer.
+        self.queue.stop();
+        self.queue.allow_direct(None);
+        self.topics.clear();
+        for subscription in self.subscriptions.values_mut() {
+            // Its options say whether to cancel on disconnect.
+            let options = mem::take(&mut subscription.options);
+            *subscription = Subscription { options, ..Subscription::default() };
+        }
+    }
+
+    /// How a session that is closing ends, once it need not wait any longer for calls and history.
+    pub(super) fn end(&self) -> Option<End> {
+        let (why, since) = self.closing?;
+        let (in_flight, goes_on) = (self.queue.in_flight() > 0, self.gateway.handle.is_open());
+        let waits = (in_flight || !self.history.is_empty()) && since.elapsed() < WRITE_TIMEOUT;
+        let why = match why {
+            _ if !why.answers_first() => why,
+            _ if waits => return None,
+            // The sequencer answers all that it accepted, unless it died.
+            _ if in_flight && !goes_on => Close::OutcomeUnknown,
+            // After 1012 a client would assume that unanswered calls were not executed.
+            Close::PlannedRestart if in_flight => return None,
+            // The sequencer outlasts the sessions, unless it died.
+            Close::PlannedRestart if !goes_on => Close::ServerFailed,
+            why => why,
+        };
+        Some(End::Close(why))
+    }
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use super::inbound::{self, Body, Request, SubscribeOptions, WireError};
 use super::outbound::{Envelope, items};
 use super::passwords::{bearer_hash, new_bearer_token};
 use super::release::Ticket;
-use super::session::{End, Session, Subscription};
+use super::session::{Session, Subscription};
 use super::token::TokenError;
 use crate::access::operation::Operation;
 use crate::access::principal::{Actor, Credential, Principal};
@@ -269,8 +269,7 @@ impl Session {
             self.subscriptions.remove(&call.operation);
             self.queue.unsubscribed(call.operation, follow.number);
             if follow.acknowledged {
-                self.ending = Some(End::Close(Close::ReplayBrokenOff));
-                return;
+                return self.close(Close::ReplayBrokenOff);
             }
         }
         tracing::debug!(connection = self.connection_id, who = %self.principal.actor, ?error, "refused");

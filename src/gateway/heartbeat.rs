@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::close::Close;
 use super::frame;
-use super::session::{End, Session, WRITE_TIMEOUT};
+use super::session::{End, Session};
 
 /// A socket without a message or a subscription is closed after this (rule 6).
 const IDLE: Duration = Duration::from_secs(60);
@@ -18,17 +18,8 @@ impl Session {
     pub(super) fn beat(&mut self) -> Option<End> {
         let follows = self.follows_status || !self.subscriptions.is_empty() || !self.topics.is_empty();
         let idle = self.last_message.elapsed();
-        if self.stopping && self.last_act.elapsed() >= WRITE_TIMEOUT {
-            match self.queue.in_flight() {
-                0 => return Some(self.restart()),
-                // The sequencer answers all that it accepted, unless it died.
-                _ if !self.gateway.handle.is_open() => return Some(End::Close(Close::OutcomeUnknown)),
-                // After 1012 a client would assume that unanswered calls were not executed.
-                _ => {}
-            }
-        }
-        // If the sequencer is gone or the server is stopping, calls under way decide how the socket ends (above).
-        let goes_on = !self.stopping && self.gateway.handle.is_open();
+        // If the sequencer is gone or the socket is being closed, calls under way decide how it ends (`Session::end`).
+        let goes_on = self.closing.is_none() && self.gateway.handle.is_open();
         if goes_on && !self.topics.is_empty() && !self.gateway.market_data.is_running() {
             return Some(End::Close(Close::MarketDataStopped));
         }
@@ -46,12 +37,6 @@ impl Session {
             frame::push_text(&mut self.out.bytes, br#"{"channel":"heartbeat"}"#);
         }
         None
-    }
-
-    /// How a session ends with its server once no call is under way.
-    pub(super) fn restart(&self) -> End {
-        // The sequencer outlasts the sessions, unless it died.
-        End::Close(if self.gateway.handle.is_open() { Close::PlannedRestart } else { Close::ServerFailed })
     }
 
     /// How long a peer may be silent before it is pinged, and again as long before it counts as gone.

@@ -31,7 +31,7 @@ pub enum Outgoing {
     Frame(Weak<()>, Bytes),
     /// A message on `status`.
     Status(StatusChange),
-    /// Close for this once everything before is written.
+    /// Close for this once everything before is written and, where it may be, every call answered.
     Close(Close),
 }
 

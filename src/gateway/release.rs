@@ -85,9 +85,11 @@ struct Slot {
 }
 
 impl Slot {
-    /// Keeps a message for the next delivery, unless the socket is closing; returns whether it is the first one.
+    /// Keeps a message for the next delivery, of a socket that is closing only an answer; returns whether it is the first
+    /// one.
     fn add(&mut self, outgoing: Outgoing) -> bool {
-        if self.closing {
+        let answers = matches!(outgoing, Outgoing::Answer(..) | Outgoing::Failed(..) | Outgoing::Started(..));
+        if self.closing && !answers {
             return false;
         }
         let first = self.delivery.is_empty();
@@ -95,7 +97,7 @@ impl Slot {
             // Most followers get a single item; the default room for four would be most of what a fan-out moves.
             self.delivery.reserve_exact(self.usual.max(1));
         }
-        self.closing = matches!(outgoing, Outgoing::Close(..));
+        self.closing |= matches!(outgoing, Outgoing::Close(..));
         self.delivery.push(outgoing);
         first
     }

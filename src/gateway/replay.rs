@@ -108,7 +108,7 @@ impl Session {
             }
         }
         replay.follow.from_offset = Some(page.until);
-        if self.stopping {
+        if self.closing.is_some() {
             // The client resumes from here after the restart.
             return None;
         }
@@ -141,7 +141,7 @@ impl Session {
     pub(super) fn ended_early(&mut self, call: &Call, follow: Follow, now: Moment) {
         self.queue.unsubscribed(call.operation, follow.number);
         if !follow.acknowledged {
-            let refusal = Reject::invalid("channel", "unsubscribed before it began");
+            let refusal = Reject::invalid("channel", "ended before it began");
             self.reply(call.envelope(now), Err(&refusal.text()));
         }
     }

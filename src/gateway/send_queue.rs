@@ -183,7 +183,7 @@ pub struct SendQueue {
     behind: AtomicBool,
     /// The socket is too slow for its queue.
     slow: AtomicBool,
-    /// The server stops.
+    /// The server stops, or the session closes its socket.
     stopping: AtomicBool,
     /// The release step refers to the socket, or is about to: it must be told when the socket leaves.
     kept: AtomicBool,
@@ -384,12 +384,12 @@ impl SendQueue {
         !self.gone.load(Ordering::SeqCst)
     }
 
-    /// Tells the session that the server is stopping.
+    /// Tells the session that the server is stopping; or from the session, that it ends once nothing is in flight.
     pub fn stop(&self) {
         self.alarm(&self.stopping);
     }
 
-    /// Waits until the session was told that the server is stopping. Only for that session.
+    /// Waits until the server is stopping, or the session closes its socket. Only for that session.
     pub async fn stopping(&self) {
         self.alarmed(|| self.stopping.load(Ordering::Acquire)).await;
     }

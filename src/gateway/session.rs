@@ -119,8 +119,8 @@ pub(super) struct Session {
     pub(super) history: JoinSet<HistoryResult>,
     /// The number of the last subscription.
     pub(super) last_subscription: u64,
-    /// Ends the session once what was rendered has been written.
-    pub(super) ending: Option<End>,
+    /// Why the socket is closed, and since when the session waits for what must be answered before ([`Session::end`]).
+    pub(super) closing: Option<(Close, Instant)>,
     /// What is left of a frame that was written directly in part; written before anything else.
     pub(super) unwritten: Vec<u8>,
     /// Frames to write.
@@ -138,10 +138,8 @@ pub(super) struct Session {
     pub(super) last_heard: Instant,
     /// Since when a ping of ours has waited for any sign of life.
     pub(super) pinged: Option<Instant>,
-    pub(super) last_act: Instant,
     /// Something was written since the last beat, other than what that beat wrote itself.
     pub(super) wrote: bool,
-    pub(super) stopping: bool,
 }
 
 /// The result of the handshake, and what the socket was given.
@@ -183,7 +181,7 @@ pub(super) fn run(
         long: 0,
         history: JoinSet::new(),
         last_subscription: 0,
-        ending: None,
+        closing: None,
         unwritten: Vec::new(),
         out: Frames::default(),
         items: String::new(),
@@ -192,9 +190,7 @@ pub(super) fn run(
         last_message: now,
         last_heard: now,
         pinged: None,
-        last_act: now,
         wrote: false,
-        stopping: false,
     };
     session.opened(origin.as_deref());
     // Memory of waiting sessions matters, so the arguments live on only in this block.
@@ -232,11 +228,8 @@ impl Session {
             if let Err(end) = self.write(socket).await {
                 return end;
             }
-            if let Some(end) = self.ending {
+            if let Some(end) = self.end() {
                 return end;
-            }
-            if self.stopping && self.queue.in_flight() == 0 && self.history.is_empty() {
-                return self.restart();
             }
             let next = {
                 let mut next = pin!(async {
@@ -249,7 +242,7 @@ impl Session {
                             Next::HistoryResult(told.unwrap_or_else(|failed| resume_unwind(failed.into_panic())))
                         }
                         message = socket.next(), if self.reads() => Next::Message(message),
-                        () = queue.stopping(), if !self.stopping => Next::Stopping,
+                        () = queue.stopping(), if self.closing.is_none() => Next::Stopping,
                         _ = beat.tick() => Next::Beat,
                     }
                 });
@@ -265,13 +258,13 @@ impl Session {
                     None
                 }
             };
-            if let Some(end) = end {
-                return match end {
-                    // No data may follow the answer to a close frame (RFC 6455 §5.5.1), which a flush would send.
-                    End::Closed => end,
-                    // What was rendered before the end is still written.
-                    _ => self.write(socket).await.err().unwrap_or(end),
-                };
+            match end {
+                None => {}
+                Some(End::Close(why)) => self.close(why),
+                // No data may follow the answer to a close frame (RFC 6455 §5.5.1), which a flush would send.
+                Some(End::Closed) => return End::Closed,
+                // What was rendered before the end is still written.
+                Some(end) => return self.write(socket).await.err().unwrap_or(end),
             }
         }
     }
@@ -294,8 +287,7 @@ impl Session {
             Next::HistoryResult(HistoryResult::Replay(page)) => return Box::pin(self.replayed(page, socket)).await,
             Next::Message(message) => return self.read(message, socket).await,
             Next::Stopping => {
-                self.stopping = true;
-                self.last_act = Instant::now();
+                self.closing = Some((Close::PlannedRestart, Instant::now()));
                 self.status(None);
             }
             Next::Beat => {
@@ -366,7 +358,7 @@ impl Session {
     pub(super) fn reads(&self) -> bool {
         let in_flight = self.queue.in_flight() + self.submissions.len();
         let long = self.long + self.history.len();
-        !self.stopping && !self.judging && in_flight < self.queue.in_flight_max() && long < LONG_MAX
+        self.closing.is_none() && !self.judging && in_flight < self.queue.in_flight_max() && long < LONG_MAX
     }
 
     /// Records that the peer is there; it may send more according to the time passed.
@@ -378,8 +370,7 @@ impl Session {
     }
 
     /// Records a message other than a ping; `false` when the Member's session was idle too long before it.
-    pub(super) fn acted(&mut self) -> bool {
-        self.last_act = self.last_message;
+    pub(super) fn acted(&self) -> bool {
         let Credential::Session(cookie_hash) = self.credential else { return true };
         self.gateway.activity.touch(cookie_hash, (self.gateway.clock)())
     }
@@ -393,14 +384,14 @@ impl Session {
     ) -> Option<End> {
         let now = (self.gateway.clock)();
         let mut weight = self.queue.weight(&first);
-        let mut end = self.render(first, now);
+        self.render(first, now);
         for _ in 1..TAKEN_MAX {
-            if end.is_some() || self.out.bytes.len() > RENDERED_MAX {
+            if self.out.bytes.len() > RENDERED_MAX {
                 break;
             }
             let Ok(delivery) = deliveries.try_recv() else { break };
             weight += self.queue.weight(&delivery);
-            end = self.render(delivery, now);
+            self.render(delivery, now);
         }
         if let Some(call) = self.admitted.take() {
             Box::pin(self.follow_orders(call, now)).await;
@@ -409,12 +400,13 @@ impl Session {
             return Some(failed);
         }
         self.queue.written(weight);
-        end
+        None
     }
 
     /// Sends a `status` frame (docs.kraken.com, `status`), for a Member with the announced `change`.
     pub(super) fn status(&mut self, change: Option<StatusChange>) {
-        let system = if self.stopping { "maintenance" } else { self.gateway.directory.system() };
+        let stopping = matches!(self.closing, Some((Close::PlannedRestart, _)));
+        let system = if stopping { "maintenance" } else { self.gateway.directory.system() };
         let status = Status {
             api_version: "v2",
             connection_id: self.connection_id,

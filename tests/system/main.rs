@@ -4,6 +4,7 @@
 mod books;
 mod broken_connections;
 mod checklist;
+mod closes;
 mod commands;
 mod conflation;
 mod dates;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::{Instant, advance, timeout};
 
+use super::super::session::WRITE_TIMEOUT;
 use super::super::test_gateway::{CLOCK, TestGateway, clock};
 use super::super::token::Claims;
 use super::BEAT;
@@ -159,6 +160,21 @@ async fn a_call_that_died_with_the_sequencer_is_not_taken_for_one_that_was_never
     (server.sequencer, server.market_feed) = (None, None);
     server.gateway.sockets.stop();
     assert_eq!(server.closed().await, 1011);
+}
+
+/// Law 9: the client has a right to the answer, but not to keep its socket until the disk responds.
+#[tokio::test]
+async fn a_socket_to_be_closed_waits_for_its_answers_as_long_as_a_stopping_server_waits_for_history() {
+    let mut server = following().await;
+    let token = server.token(clock());
+    server.send(json!({"method": "key_info", "params": {"token": token}})).await;
+    server.send(json!({"method": "ping"})).await;
+    server.frame("method", "pong").await;
+    let began = Instant::now();
+    // A binary frame that is no text.
+    server.send_raw(&[0x82, 0x81, 0, 0, 0, 0, 0xff]).await;
+    assert_eq!(server.closed().await, 1007);
+    assert!((WRITE_TIMEOUT..WRITE_TIMEOUT + 2 * BEAT).contains(&began.elapsed()), "{:?}", began.elapsed());
 }
 
 #[tokio::test]

@@ -133,6 +133,20 @@ async fn what_ended_before_a_socket_was_admitted_does_not_close_it() {
     }
 }
 
+/// Law 9, rule 8.
+#[tokio::test]
+async fn a_socket_that_is_closing_is_given_its_answers_and_nothing_that_it_followed() {
+    let (mut releaser, sockets) = releaser(&[]);
+    let (socket, mut deliveries) = socket(&sockets);
+    follow_custody(&mut releaser, &socket, Seq(0), None);
+    releaser.send_to(&socket.queue, Outgoing::Close(Close::ScopeLost));
+    let call = Call { operation: Operation::KeyInfo, req_id: None, time_in: Moment(0), then: Continuation::Reply };
+    let answers = vec![(Ticket::Call(Arc::clone(&socket.queue), call), Err(Reject::of(Code::Busy)))];
+    releaser.release(Released { answers, ..batch(1..=2) });
+    let sent: Vec<Outgoing> = std::iter::from_fn(|| deliveries.try_recv().ok()).flatten().collect();
+    assert!(matches!(sent[..], [Outgoing::Close(Close::ScopeLost), Outgoing::Answer(..)]), "{sent:?}");
+}
+
 /// Earlier items must come from history.
 #[tokio::test]
 async fn d4_51_after_a_start_a_stream_resumes_at_hand_over_what_was_read_back_and_no_more() {
