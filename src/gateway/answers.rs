@@ -216,30 +216,29 @@ impl Session {
             self.admitted = Some(call);
             return;
         }
-        let reference = self.gateway.directory.reference();
         let mut json = String::new();
         match (mem::replace(&mut call.then, Continuation::Reply), view) {
             (Continuation::Audit(page), View::Audit(grant)) => {
-                return self.audit(call, &page, grant, &reference, now);
+                return self.audit(call, &page, grant, now);
             }
             (Continuation::History(request), View::History(grant)) => {
-                return self.query_history(call, *request, grant, reference, now);
+                return self.query_history(call, *request, grant, now);
             }
             (Continuation::Find(refs), View::Found(open, grant)) => {
-                return self.find(call, refs, open, grant, reference);
+                return self.find(call, refs, open, grant);
             }
             (Continuation::Transfers(filter), View::OpenDeposits(open, grant)) => {
-                return self.transfers(call, *filter, grant, open, records::deposits_text, reference);
+                return self.transfers(call, *filter, grant, open, records::deposits_text);
             }
             (Continuation::Transfers(filter), View::OpenWithdrawals(open, grant)) => {
-                return self.transfers(call, *filter, grant, open, records::withdrawals_text, reference);
+                return self.transfers(call, *filter, grant, open, records::withdrawals_text);
             }
             (_, View::Exports(all)) => self.exports(&mut json, call.operation, &all, now),
             (_, View::ServiceUsers(all)) => {
                 let open = |id| self.gateway.sockets.held(Actor::ServiceUser(id));
                 results::service_users(&mut json, &all, open);
             }
-            (_, view) => results::view(&mut json, &reference, call.operation, &view),
+            (_, view) => results::view(&mut json, &self.gateway.directory.reference(), call.operation, &view),
         }
         self.reply(call.envelope(now), Ok(&json));
     }

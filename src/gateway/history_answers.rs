@@ -1,7 +1,5 @@
 //! Answers that wait for SQL: pages of history, orders by id, past fills, the audit log.
 
-use std::sync::Arc;
-
 use futures::FutureExt as _;
 use serde::de::DeserializeOwned;
 
@@ -28,7 +26,7 @@ use crate::engine::query::{AuditGrant, HistoryGrant};
 use crate::engine::reference::Reference;
 use crate::engine::reject::{Code, Reject};
 use crate::engine::transfers::{Transfer, TransferFilter};
-use crate::history::{Busy, ClosedOrder, HistoryFilter, PastFill};
+use crate::history::{Busy, ClosedOrder, History, HistoryFilter, PastFill};
 use crate::wire::results::{AuditLog, Ledgers};
 
 /// Fills in the snapshot that `snap_trades` asks for.
@@ -72,8 +70,12 @@ impl AwaitingFills {
 }
 
 impl Session {
-    fn spawn_history_query(&mut self, answered: impl Future<Output = Answered> + Send + 'static) {
-        self.history.spawn(answered.map(HistoryResult::Answered));
+    fn spawn_history_query<T>(&mut self, call: Call, ask: impl FnOnce(History) -> T)
+    where
+        T: Future<Output = Result<String, Busy>> + Send + 'static,
+    {
+        let text = ask(self.gateway.history.clone());
+        self.history.spawn(text.map(|text| HistoryResult::Answered((call, text))));
     }
 
     /// Queries history for the last fills; later items wait until they are written.
@@ -117,14 +119,8 @@ impl Session {
     }
 
     /// Answers with a page of history once SQL has it.
-    pub(super) fn query_history(
-        &mut self,
-        call: Call,
-        request: HistoryRequest,
-        grant: HistoryGrant,
-        reference: Arc<Reference>,
-        now: Moment,
-    ) {
+    pub(super) fn query_history(&mut self, call: Call, request: HistoryRequest, grant: HistoryGrant, now: Moment) {
+        let reference = self.gateway.directory.reference();
         let filter = match &request {
             HistoryRequest::ClosedOrders(page) | HistoryRequest::Trades(page) | HistoryRequest::Ledgers(page) => {
                 filter(page, &reference)
@@ -135,9 +131,8 @@ impl Session {
             Ok(filter) => filter,
             Err(reject) => return self.refused(&call, &reject, now),
         };
-        let history = self.gateway.history.clone();
-        self.spawn_history_query(async move {
-            let text = match request {
+        self.spawn_history_query(call, |history| async move {
+            match request {
                 HistoryRequest::ClosedOrders(_) => history
                     .closed_orders(&grant, &filter)
                     .await
@@ -153,8 +148,7 @@ impl Session {
                     .ledger_entries_named(&grant, &ids)
                     .await
                     .map(|entries| entries_text(&reference, &entries, None)),
-            };
-            (call, text)
+            }
         });
     }
 
@@ -166,49 +160,39 @@ impl Session {
         grant: HistoryGrant,
         open: Vec<T>,
         text: fn(&Reference, &[T], Option<Cursor>) -> String,
-        reference: Arc<Reference>,
     ) {
+        let reference = self.gateway.directory.reference();
         let asset = filter.asset.and_then(|code| reference.find_asset(&code).ok()).map(|asset| asset.id);
-        let history = self.gateway.history.clone();
-        self.spawn_history_query(async move {
+        self.spawn_history_query(call, move |history| async move {
             let page = history.transfers(&grant, &filter, asset, open).await;
-            (call, page.map(|(all, cursor)| text(&reference, &all, cursor)))
+            page.map(|(all, cursor)| text(&reference, &all, cursor))
         });
     }
 
     /// Answers with a page of the audit log once SQL has it.
-    pub(super) fn audit(&mut self, call: Call, page: &Page, grant: AuditGrant, reference: &Reference, now: Moment) {
-        let filter = match filter(page, reference) {
+    pub(super) fn audit(&mut self, call: Call, page: &Page, grant: AuditGrant, now: Moment) {
+        let filter = match filter(page, &self.gateway.directory.reference()) {
             Ok(filter) => filter,
             Err(reject) => return self.refused(&call, &reject, now),
         };
-        let history = self.gateway.history.clone();
-        self.spawn_history_query(async move {
-            let text = history.audit_log(&grant, &filter).await.map(|(entries, cursor)| {
+        self.spawn_history_query(call, |history| async move {
+            history.audit_log(&grant, &filter).await.map(|(entries, cursor)| {
                 let entries = entries.iter().map(records::audit).collect();
                 items::to_json(&AuditLog { entries, cursor: cursor.map(|cursor| cursor.to_string()) })
-            });
-            (call, text)
+            })
         });
     }
 
     /// Answers `query_orders`: the open ones, and the closed ones once SQL has them.
-    pub(super) fn find(
-        &mut self,
-        call: Call,
-        refs: Box<[OrderRef]>,
-        open: Vec<Order>,
-        grant: Option<HistoryGrant>,
-        reference: Arc<Reference>,
-    ) {
+    pub(super) fn find(&mut self, call: Call, refs: Box<[OrderRef]>, open: Vec<Order>, grant: Option<HistoryGrant>) {
+        let reference = self.gateway.directory.reference();
         let texts = open.iter().map(|order| {
             let mut text = String::new();
             items::open_order(&mut text, &reference, order, Seq(order.id.0).offset(0));
             (order.id, text)
         });
         let texts: Vec<(OrderId, String)> = texts.collect();
-        let history = self.gateway.history.clone();
-        self.spawn_history_query(async move {
+        self.spawn_history_query(call, |history| async move {
             let ids: Vec<OrderId> =
                 refs.iter().filter_map(|of| if let OrderRef::Id(id) = of { Some(*id) } else { None }).collect();
             let named: Vec<&str> = refs
@@ -219,8 +203,7 @@ impl Session {
                 Some(grant) => history.find(grant, &ids, &named).await,
                 None => Ok(Vec::new()),
             };
-            let text = closed.map(|closed| orders_text(&reference, texts, &closed, None));
-            (call, text)
+            closed.map(|closed| orders_text(&reference, texts, &closed, None))
         });
     }
 
