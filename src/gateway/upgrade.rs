@@ -193,15 +193,15 @@ fn subprotocol(headers: &HeaderMap) -> Option<HeaderValue> {
 
 /// Whether a header that holds a list names this token, in any case.
 fn names(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
-    let lines = headers.get_all(name).iter().filter_map(|direct_writer| direct_writer.to_str().ok());
-    lines.flat_map(|direct_writer| direct_writer.split(',')).any(|item| item.trim().eq_ignore_ascii_case(token))
+    let lines = headers.get_all(name).iter().filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| line.split(',')).any(|item| item.trim().eq_ignore_ascii_case(token))
 }
 
 /// The value of a header that occurs exactly once.
 fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     let mut lines = headers.get_all(name).iter();
-    let direct_writer = lines.next()?.to_str().ok()?;
-    lines.next().is_none().then_some(direct_writer)
+    let line = lines.next()?.to_str().ok()?;
+    lines.next().is_none().then_some(line)
 }
 
 #[cfg(test)]
