@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use axum::{Extension, Router};
@@ -14,12 +14,13 @@ use tokio::runtime::Handle;
 use super::admission::counted_as;
 use super::context::{Gateway, Unanswered};
 use super::credentials::Signed;
+use super::http_request::{check_origin, cookie, origin};
 use super::peer::Peer;
 use super::refusal::Refusal;
 use super::release::{Ticket, Waiting};
 use super::send_queue::SendQueue;
 use super::session::{self, Opened};
-use super::sign_in::{check_origin, cookie, session_hash};
+use super::sign_in::session_hash;
 use super::upgrade::Upgrade;
 use crate::access::principal::{Actor, Credential, Principal};
 use crate::engine::command::Command;
@@ -160,9 +161,4 @@ pub(super) async fn open_signed(
         }),
         Ok(_) | Err(Unanswered::Unavailable) => Err(Refusal::unavailable()),
     }
-}
-
-/// The origin of the page that made the request.
-pub(super) fn origin(headers: &HeaderMap) -> Option<&str> {
-    headers.get(header::ORIGIN).and_then(|value| value.to_str().ok())
 }

@@ -5,6 +5,7 @@ mod admission;
 mod deadline;
 pub mod handshake;
 pub mod health;
+mod http_request;
 pub mod listener;
 pub mod metrics;
 mod peer;

@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::context::Gateway;
+use super::http_request::is_json;
 use super::refusal::Refusal;
-use super::sign_in::is_json;
 use crate::domain::assets::Asset;
 use crate::domain::decimal::units_text;
 use crate::domain::markets::{Market, MarketStatus};

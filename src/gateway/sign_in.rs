@@ -16,13 +16,11 @@ use zeroize::Zeroizing;
 
 use super::admission::counted_as;
 use super::context::{Gateway, Unanswered};
-use super::handshake::origin;
-use super::inbound::{WireError, without_place};
+use super::http_request::{COOKIE, body, check_origin, cookie};
 use super::passwords::{bearer_hash, matching_step, new_bearer_token, new_totp_secret};
 use super::peer::Peer;
 use super::refusal::Refusal;
 use crate::access::principal::Principal;
-use crate::config::problem;
 use crate::domain::ids::MemberId;
 use crate::domain::limits::MEMBER_SESSION_US;
 use crate::domain::time::Moment;
@@ -32,8 +30,6 @@ use crate::engine::query::Query;
 use crate::engine::reject::{Code, Reject};
 use crate::sequencer::handle::{Answer, Work};
 
-/// The cookie's name.
-const COOKIE: &str = "countersign_session";
 /// Bytes of a password, least and most.
 const PASSWORD_BYTES: std::ops::RangeInclusive<usize> = 10..=256;
 
@@ -45,21 +41,6 @@ pub fn routes(gateway: Arc<Gateway>) -> Router {
         .with_state(gateway)
 }
 
-/// The session token of a request's cookie.
-pub(super) fn cookie(headers: &HeaderMap) -> Option<&str> {
-    let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
-    lines.flat_map(|line| line.split(';')).find_map(|pair| pair.trim().strip_prefix(COOKIE)?.strip_prefix('='))
-}
-
-/// Refuses a request whose Origin is missing or not exactly one of ours.
-pub(super) fn check_origin(gateway: &Gateway, headers: &HeaderMap) -> Result<(), Refusal> {
-    let refused = || Reject::field(Code::PermissionDenied, "origin", "it is not in the list");
-    match origin(headers).is_some_and(|origin| gateway.origins.iter().any(|ours| ours == origin)) {
-        true => Ok(()),
-        false => Err(Refusal::new(StatusCode::FORBIDDEN, refused())),
-    }
-}
-
 /// The hash of a request's cookie, unless its session was idle too long.
 pub(super) fn session_hash(gateway: &Gateway, token: &str) -> Result<[u8; 32], Refusal> {
     let hash = bearer_hash(token);
@@ -68,34 +49,6 @@ pub(super) fn session_hash(gateway: &Gateway, token: &str) -> Result<[u8; 32], R
 
 fn no_session() -> Refusal {
     Refusal::new(StatusCode::UNAUTHORIZED, Code::InvalidSession)
-}
-
-/// Whether a request says that its body is JSON; media types ignore case (RFC 9110, §8.3.1).
-pub(super) fn is_json(headers: &HeaderMap) -> bool {
-    let said = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    said.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
-}
-
-/// The JSON body of a request that says it is JSON.
-pub(super) fn body<'a, T: Deserialize<'a>>(headers: &HeaderMap, bytes: &'a Bytes) -> Result<T, Refusal> {
-    if !is_json(headers) {
-        return Err(Refusal::invalid(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send application/json"));
-    }
-    let malformed = || Refusal::new(StatusCode::BAD_REQUEST, Code::MalformedRequest);
-    // serde would take an array for a struct, member by member.
-    let text =
-        std::str::from_utf8(bytes).ok().filter(|text| text.trim_start().starts_with('{')).ok_or_else(malformed)?;
-    serde_json::from_str(text).map_err(|error| {
-        let message = error.to_string();
-        if !error.is_data() {
-            malformed()
-        } else if message.starts_with("unknown field") {
-            // Refusals are logged, and what was sent as a name may be a code or password.
-            Refusal::invalid(StatusCode::BAD_REQUEST, problem(without_place(&message)))
-        } else {
-            Refusal { error: WireError::shape::<T>(text, "").text, ..malformed() }
-        }
-    })
 }
 
 #[derive(Deserialize)]

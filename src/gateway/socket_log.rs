@@ -9,7 +9,7 @@ use axum::http::HeaderMap;
 use super::admission::counted_as;
 use super::close::GONE;
 use super::context::Gateway;
-use super::handshake::origin;
+use super::http_request::origin;
 use super::refusal::Refusal;
 use super::session::{End, Session};
 use crate::access::principal::Actor;

@@ -10,10 +10,11 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::context::Gateway;
-use super::handshake::{self, Signature, origin};
+use super::handshake::{self, Signature};
+use super::http_request::{body, cookie, origin};
 use super::rest_private;
 use super::session;
-use super::sign_in::{self, cookie};
+use super::sign_in::{Acceptance, SignIn};
 use super::socket::Socket;
 use super::upgrade::{self, WebSocket};
 
@@ -67,10 +68,10 @@ pub struct Bodies {
 }
 
 /// Parses a body as each of the routes that take one does.
-pub fn rest(headers: &HeaderMap, body: &Bytes) -> Bodies {
+pub fn rest(headers: &HeaderMap, bytes: &Bytes) -> Bodies {
     Bodies {
-        token: rest_private::nonce(headers, body).is_some(),
-        sign_in: sign_in::body::<sign_in::SignIn>(headers, body).is_ok(),
-        acceptance: sign_in::body::<sign_in::Acceptance>(headers, body).is_ok(),
+        token: rest_private::nonce(headers, bytes).is_some(),
+        sign_in: body::<SignIn>(headers, bytes).is_ok(),
+        acceptance: body::<Acceptance>(headers, bytes).is_ok(),
     }
 }
