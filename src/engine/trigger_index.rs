@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::domain::ids::{AccountId, MarketId, OrderId};
 use crate::domain::limits::{TRAILING_ACCOUNT_MAX, TRAILING_MAX};
 use crate::domain::money::Price;
-use crate::domain::orders::{Order, OrderStatus};
+use crate::domain::orders::{Order, OrderStatus, Side};
 use crate::domain::terms::TriggerDirection;
 use crate::domain::time::Moment;
 
@@ -16,7 +16,8 @@ use crate::domain::time::Moment;
 struct Triggers {
     rising: BTreeSet<(Price, OrderId)>,
     falling: BTreeSet<(Price, OrderId)>,
-    trailing: BTreeSet<OrderId>,
+    /// Trailing stops by their side and the best price since they began.
+    trailing: BTreeSet<(Side, Price, OrderId)>,
     /// How many trailing stops each account has.
     trailing_of: BTreeMap<AccountId, usize>,
 }
@@ -45,7 +46,9 @@ impl TriggerIndex {
             TriggerDirection::Rising => of.rising.insert((price, order.id)),
             TriggerDirection::Falling => of.falling.insert((price, order.id)),
         };
-        if order.order_type.trails() && of.trailing.insert(order.id) {
+        if let Some(stop) = trailing(order)
+            && of.trailing.insert(stop)
+        {
             *of.trailing_of.entry(order.account).or_default() += 1;
         }
     }
@@ -61,7 +64,8 @@ impl TriggerIndex {
             TriggerDirection::Rising => of.rising.remove(&(price, order.id)),
             TriggerDirection::Falling => of.falling.remove(&(price, order.id)),
         };
-        if of.trailing.remove(&order.id)
+        if let Some(stop) = trailing(order)
+            && of.trailing.remove(&stop)
             && let Entry::Occupied(mut count) = of.trailing_of.entry(order.account)
         {
             *count.get_mut() -= 1;
@@ -91,12 +95,18 @@ impl TriggerIndex {
     pub fn has_room_for(&self, order: &Order) -> bool {
         let of = &self.triggers[order.market.index()];
         let own = of.trailing_of.get(&order.account).copied().unwrap_or_default();
-        of.trailing.contains(&order.id) || of.trailing.len() < TRAILING_MAX && own < TRAILING_ACCOUNT_MAX
+        trailing(order).is_some_and(|stop| of.trailing.contains(&stop))
+            || of.trailing.len() < TRAILING_MAX && own < TRAILING_ACCOUNT_MAX
     }
 
-    /// The trailing stops of a market.
-    pub fn trailing(&self, market: MarketId) -> impl Iterator<Item = OrderId> + '_ {
-        self.triggers[market.index()].trailing.iter().copied()
+    /// The trailing stops of a side of a market for which `price` would be a new best price.
+    pub fn overtaken(&self, market: MarketId, side: Side, price: Price) -> impl Iterator<Item = OrderId> + '_ {
+        let (from, to) = match side {
+            Side::Buy => ((price, OrderId(u64::MAX)), (Price(i64::MAX), OrderId(u64::MAX))),
+            Side::Sell => ((Price(0), OrderId(0)), (price, OrderId(0))),
+        };
+        let stops = self.triggers[market.index()].trailing.range((side, from.0, from.1)..(side, to.0, to.1));
+        stops.map(|(.., id)| *id)
     }
 
     /// The orders whose start or end is due, earliest first.
@@ -110,6 +120,12 @@ fn price(order: &Order) -> Option<(TriggerDirection, Price)> {
     let trigger = order.trigger().filter(|trigger| trigger.fired.is_none())?;
     let waits = order.is_open() && order.status != OrderStatus::PendingNew;
     waits.then(|| (TriggerDirection::of(order.order_type, order.side), trigger.price))
+}
+
+/// Where the index has a trailing stop; `None` for other orders.
+fn trailing(order: &Order) -> Option<(Side, Price, OrderId)> {
+    let peak = order.trigger()?.peak?;
+    Some((order.side, peak, order.id))
 }
 
 /// The moment that an order waits for: first its start, then its end.

@@ -9,7 +9,7 @@ use super::reject::{Code, Reject};
 use super::state::State;
 use super::trading::{ready, rests};
 use super::transition::Transition;
-use crate::domain::ids::OrderId;
+use crate::domain::ids::{MarketId, OrderId};
 use crate::domain::markets::Market;
 use crate::domain::money::{Amount, Price};
 use crate::domain::orders::{CancelReason, Order, OrderStatus, Side};
@@ -79,27 +79,47 @@ pub(super) fn run_triggers(t: &mut Transition<'_>, mut seen: usize) {
         for (order, qty) in closing {
             close(t, &market, &order, price, qty);
         }
-        trail(t, &market, price);
+        trail(t, &market, price, next_price(t, id, seen));
         while let Some(order) = t.state().orders.triggers().reached(id, price) {
             fire(t, &market, order, price);
         }
     }
 }
 
-/// Moves the trailing stops of a market for which `price` is a new best price.
-fn trail(t: &mut Transition<'_>, market: &Market, price: Price) {
+/// The price of the market's next trade among the events from index `from` on; `None` if an order that waits comes first,
+/// for which the last price at that time counts.
+fn next_price(t: &Transition<'_>, market: MarketId, from: usize) -> Option<Price> {
+    let judged = |event: &&Event| match event {
+        Event::Traded(_) => true,
+        Event::OrderPlaced { order, .. } | Event::OrderAmended { order, .. } => order.waits(),
+        _ => false,
+    };
+    match (from..).map_while(|at| t.event(at)).find(judged)? {
+        Event::Traded(trade) if trade.market == market => Some(trade.price),
+        _ => None,
+    }
+}
+
+/// Moves the trailing stops of a market for which `price` is a new best price. Those for which the price of the `next`
+/// trade is as good or better are left for that trade, so that an order that sweeps the book moves each of them once, not
+/// at every level. Until then the price moves away from their triggers, so none is missed; only a percentage that shrinks
+/// to less than the price increment on the way down fires at the end of the run instead of within it.
+fn trail(t: &mut Transition<'_>, market: &Market, price: Price, next: Option<Price>) {
     let orders = &t.state().orders;
+    let waits = |side: &Side| match side {
+        Side::Buy => next.is_some_and(|next| next <= price),
+        Side::Sell => next.is_some_and(|next| next >= price),
+    };
+    let sides = [Side::Buy, Side::Sell].into_iter().filter(|side| !waits(side));
+    let mut stops: Vec<OrderId> = sides.flat_map(|side| orders.triggers().overtaken(market.id, side, price)).collect();
+    stops.sort_unstable();
     let moved = |id| {
         let order = orders.get(id)?;
         let trigger = order.trigger()?;
-        let further = match (trigger.peak?, order.side) {
-            (peak, Side::Sell) => price > peak,
-            (peak, Side::Buy) => price < peak,
-        };
-        let to = trigger_price(market, order, trigger.level, price).filter(|_| further)?;
+        let to = trigger_price(market, order, trigger.level, price)?;
         Some(with_trigger(order, Trigger { price: to, peak: Some(price), ..*trigger }))
     };
-    let moved: Vec<Order> = orders.triggers().trailing(market.id).filter_map(moved).collect();
+    let moved: Vec<Order> = stops.into_iter().filter_map(moved).collect();
     moved.into_iter().for_each(|order| t.emit(Event::TriggerMoved(order)));
 }
 

@@ -158,6 +158,38 @@ fn a_trailing_stop_follows_the_price_up_and_never_down() {
 }
 
 #[test]
+fn a_sweep_moves_a_trailing_stop_once_unless_it_turns() {
+    let mut floor = floor();
+    let (alice, bob, carol) = (floor.alice, floor.bob, floor.carol);
+    for _ in 0..20 {
+        floor.place(alice, &triggered(OrderType::TrailingStop, Side::Sell, "0.01", "500", None));
+    }
+    // It begins at 30000, and the first trade of the sweep is its lowest price.
+    let buy = floor.place(alice, &triggered(OrderType::TrailingStop, Side::Buy, "0.001", "500", None));
+    for at in 0..50 {
+        floor.place(bob, &limit(Side::Sell, "0.001", &(29_980 + at).to_string()));
+    }
+    floor.told();
+    floor.place(carol, &market(Side::Buy, "0.05"));
+    let told = floor.told();
+    let moved = told.iter().filter(|word| word.starts_with("moved")).map(String::as_str);
+    assert_eq!(moved.collect::<Vec<_>>(), [&["moved 30480"][..], &["moved 29529"; 20]].concat());
+    assert_eq!(floor.order(buy).trigger().unwrap().price.0, 30_480);
+    // The first of two trades fires an order that drops the price again.
+    floor.place(alice, &triggered(OrderType::TakeProfit, Side::Sell, "0.002", "30100", None));
+    floor.place(bob, &limit(Side::Buy, "0.002", "29700"));
+    for price in ["30100", "30150"] {
+        floor.place(bob, &limit(Side::Sell, "0.001", price));
+    }
+    floor.told();
+    floor.place(carol, &market(Side::Buy, "0.002"));
+    let told = floor.told();
+    let moved = told.iter().filter(|word| word.starts_with("moved")).map(String::as_str);
+    let expected = [&["moved 29650"; 20][..], &["moved 30200"]].concat();
+    assert_eq!(moved.collect::<Vec<_>>(), expected, "up with the second trade, and down with the third");
+}
+
+#[test]
 fn no_account_takes_the_room_that_a_market_has_for_trailing_stops() {
     let mut floor = floor();
     let alice = floor.alice;
