@@ -1,6 +1,6 @@
 //! Open orders of every market: applying events, and look-ups. New orders are judged in [`trading`](super::trading).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use arrayvec::ArrayVec;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -36,6 +36,8 @@ pub struct Orders {
     /// When an order was queued or amended in its queue, if that was after its acceptance; such an order has terms.
     requeued: Index<Moment>,
     by_account: Vec<Opened>,
+    /// The open orders that have an `order_userref`, by account and that group.
+    by_group: BTreeSet<(AccountId, i64, OrderId)>,
     client_ids: ClientIds,
 }
 
@@ -110,6 +112,9 @@ impl Orders {
         let opened = &mut self.by_account[account];
         opened.ids.push(id);
         *opened.open.entry(market).or_default() += 1;
+        if let Some(group) = order.userref {
+            self.by_group.insert((order.account, group, id));
+        }
         if order.terms.is_some() {
             self.triggers.insert(&order);
         }
@@ -187,11 +192,22 @@ impl Orders {
         let opened = self.by_account.get(account.index()).map_or(&[][..], |opened| &opened.ids);
         let first = filter.after.map_or(0, |after| opened.partition_point(|id| *id <= after));
         let of_market = |order: &&Order| market.is_none_or(|market| market == order.market);
-        let open = opened[first..].iter().filter_map(|id| self.get(*id)).filter(of_market);
+        let ids: Box<dyn Iterator<Item = OrderId> + '_> = match filter.order_userref {
+            // 0 also stands for orders without a group, which are in no index.
+            None | Some(0) => Box::new(opened[first..].iter().copied()),
+            Some(group) => Box::new(self.of_group(account, group, filter.after)),
+        };
+        let open = ids.filter_map(|id| self.get(id)).filter(of_market);
         let mut found = open.filter(|order| filter.admits(order));
         let page: Vec<Order> = found.by_ref().take(filter.limit.unwrap_or(usize::MAX)).cloned().collect();
         let next = found.next().and_then(|_| page.last()).map(|last| last.id);
         (page, next)
+    }
+
+    /// The open orders of a group of an account, oldest first, from the one after `after` on.
+    fn of_group(&self, account: AccountId, group: i64, after: Option<OrderId>) -> impl Iterator<Item = OrderId> + '_ {
+        let first = OrderId(after.map_or(0, |after| after.0.saturating_add(1)));
+        self.by_group.range((account, group, first)..=(account, group, OrderId(u64::MAX))).map(|(.., id)| *id)
     }
 
     fn open_orders(&self, account: AccountId) -> impl Iterator<Item = &Order> {
@@ -230,10 +246,7 @@ impl Orders {
         let id = match which {
             OrderRef::Id(id) => Some(*id),
             OrderRef::ClientId(id) => self.client_ids.last(caller.id, *id),
-            OrderRef::UserRef(group) => {
-                let all = self.open_orders(caller.account);
-                return all.filter(|order| order.userref == Some(*group)).map(|order| order.id).collect();
-            }
+            OrderRef::UserRef(group) => return self.of_group(caller.account, *group, None).collect(),
         };
         let own = |id: &OrderId| self.get(*id).is_some_and(|order| order.account == caller.account);
         id.filter(own).into_iter().collect()
@@ -261,6 +274,9 @@ impl Orders {
         }
         book.remove(slot);
         self.places.remove(order.id);
+        if let Some(group) = order.userref {
+            self.by_group.remove(&(order.account, group, order.id));
+        }
         if order.terms.is_some() {
             self.requeued.remove(order.id);
         }

@@ -6,6 +6,7 @@ use countersign::engine::caller::ServiceCaller;
 use countersign::engine::command::{OrderRef, PlaceOrder, RequestedTerms};
 use countersign::engine::event::Event;
 use countersign::engine::ledger::{Party, Posting, Wallet};
+use countersign::engine::query::OrderFilter;
 use countersign::engine::reject::{Code, Reject};
 use countersign::engine::reply::{Placed, Reply};
 use countersign::engine::state::State;
@@ -272,6 +273,31 @@ fn a_client_id_or_group_reaches_only_what_it_may() {
     let others = placed(&mut venue, bob, &limit(Side::Buy, "0.1", "20000"));
     assert_eq!(venue.run(|t| cancel_all(t, alice)), Ok(Reply::Canceled(Vec::new())));
     assert_eq!(venue.state.orders.open(bob.account)[0].id, others);
+}
+
+#[test]
+fn the_open_orders_of_a_group_are_found_oldest_first() {
+    let (mut venue, [alice, ..]) = funded();
+    let of = |group| PlaceOrder { order_userref: group, ..limit(Side::Buy, "0.01", "20000") };
+    let groups = [Some(7), Some(8), None, Some(7), Some(0), Some(7), Some(-7)];
+    let ids = groups.map(|group| placed(&mut venue, alice, &of(group)));
+    venue.run(|t| cancel(t, alice, &OrderRef::Id(ids[3]))).unwrap();
+    for state in [venue.replayed(), postcard::from_bytes(&postcard::to_allocvec(&venue.state).unwrap()).unwrap()] {
+        let page = |order_userref, after, limit| {
+            let filter = OrderFilter { order_userref, after, limit, ..OrderFilter::default() };
+            let (page, next) = state.orders.page(alice.account, None, &filter);
+            (page.iter().map(|order| order.id).collect::<Vec<_>>(), next)
+        };
+        assert_eq!(state.orders.find(alice, &OrderRef::UserRef(7)), [ids[0], ids[5]]);
+        assert_eq!(state.orders.find(alice, &OrderRef::UserRef(0)), [ids[4]]);
+        assert_eq!(page(Some(7), None, Some(1)), (vec![ids[0]], Some(ids[0])));
+        assert_eq!(page(Some(7), Some(ids[0]), Some(1)), (vec![ids[5]], None));
+        assert_eq!(page(Some(0), None, None), (vec![ids[2], ids[4]], None), "an order of no group shows 0");
+        assert_eq!(page(Some(9), None, None), (vec![], None));
+    }
+    let found = venue.run(|t| cancel(t, alice, &OrderRef::UserRef(7)));
+    assert_eq!(found, Ok(Reply::Canceled(vec![ids[0], ids[5]])));
+    assert_eq!(venue.run(|t| cancel(t, alice, &OrderRef::UserRef(7))), Err(Code::UnknownOrder.into()));
 }
 
 /// One step of a random run: who, buy or sell, quantity in 0.001, price, kind.
