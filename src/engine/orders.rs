@@ -46,6 +46,8 @@ pub struct Orders {
 #[derive(Clone, Debug, Default)]
 struct Opened {
     ids: Vec<OrderId>,
+    /// How many are open.
+    count: usize,
     /// How many are open in each market.
     open: BTreeMap<MarketId, usize>,
 }
@@ -111,6 +113,7 @@ impl Orders {
         }
         let opened = &mut self.by_account[account];
         opened.ids.push(id);
+        opened.count += 1;
         *opened.open.entry(market).or_default() += 1;
         if let Some(group) = order.userref {
             self.by_group.insert((order.account, group, id));
@@ -233,7 +236,7 @@ impl Orders {
 
     /// How many open orders an account has.
     pub fn open_count(&self, account: AccountId) -> usize {
-        self.by_account.get(account.index()).map_or(0, |opened| opened.open.values().sum())
+        self.by_account.get(account.index()).map_or(0, |opened| opened.count)
     }
 
     /// How many open orders an account has in one market.
@@ -280,7 +283,8 @@ impl Orders {
         if order.terms.is_some() {
             self.requeued.remove(order.id);
         }
-        let Opened { ids, open } = &mut self.by_account[order.account.index()];
+        let Opened { ids, count, open } = &mut self.by_account[order.account.index()];
+        *count -= 1;
         let left = open.get_mut(&market).map_or(0, |count| {
             *count -= 1;
             *count
@@ -288,7 +292,7 @@ impl Orders {
         if left == 0 {
             open.remove(&market);
         }
-        if ids.len() > 2 * open.values().sum::<usize>() + ENDED_KEPT {
+        if ids.len() > 2 * *count + ENDED_KEPT {
             ids.retain(|id| self.places.get(*id).is_some());
         }
         self.client_ids.ended(order, at);
