@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use arrayvec::ArrayVec;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::index::{KeyedSlab, PREFETCH_MAX, SlabIndex};
 use crate::domain::ids::{MarketId, OrderId, ServiceUserId};
@@ -14,6 +14,10 @@ use crate::domain::orders::{Order, OrderType, Side, TimeInForce};
 use crate::domain::terms::Terms;
 use crate::domain::text::ClientOrderId;
 use crate::domain::time::Moment;
+
+/// Ids that one order may forget. More than the one that it can add, so that a backlog shrinks; few, so that no order
+/// pays for all of them.
+const FORGOTTEN_PER_ORDER: usize = 8;
 
 /// A Service User, and the id that it chose.
 type Key = (ServiceUserId, ClientOrderId);
@@ -68,8 +72,11 @@ struct Given {
 #[derive(Clone, Debug, Default)]
 pub struct ClientIds {
     given: KeyedSlab<Key, Given>,
-    /// In the order in which they may be forgotten.
-    due: VecDeque<SlabIndex>,
+    /// From when an id may be forgotten, in this order, and its position, which a later id may have taken since.
+    due: VecDeque<(Moment, SlabIndex)>,
+    /// When the last order was placed. An id that was due by then counts only while its order is open, whether it has
+    /// been forgotten or not.
+    at: Moment,
 }
 
 impl ClientIds {
@@ -100,18 +107,20 @@ impl ClientIds {
         self.given.get(&(owner, id)).map(|given| given.order)
     }
 
-    /// Records a placed order, and forgets the ids that are due by then.
+    /// Records a placed order, and forgets a few of the ids that are due by then.
     pub fn placed(&mut self, order: &Order, now: Moment, is_open: impl Fn(OrderId) -> bool) {
-        let ClientIds { given, due } = self;
-        while let Some(index) = due.pop_front_if(|index| given.at(*index).is_none_or(|given| given.until <= now)) {
-            if given.at(index).is_some_and(|given| !is_open(given.order)) {
+        let ClientIds { given, due, at } = self;
+        *at = now;
+        for _ in 0..FORGOTTEN_PER_ORDER {
+            let Some((_, index)) = due.pop_front_if(|(until, _)| *until <= now) else { break };
+            if given.at(index).is_some_and(|given| given.until <= now && !is_open(given.order)) {
                 given.remove(index);
             }
         }
         if let Some(id) = order.cl_ord_id {
             let new = Given { order: order.id, asked: OrderBody::of(order), until: until(order) };
             let (index, _) = given.insert((order.owner, id), new);
-            due.push_back(index);
+            due.push_back((until(order), index));
         }
     }
 
@@ -125,12 +134,13 @@ impl ClientIds {
             self.given.remove(index);
         }
     }
-}
 
-/// Stored in the order in which they fall due, so that the layout in memory never shows.
-impl Serialize for ClientIds {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.given.sorted_by_key(|given| (given.until, given.order)).serialize(serializer)
+    /// The stored form: in the order in which they fall due, and without those that are due and not forgotten yet, so
+    /// that the layout in memory never shows.
+    pub fn stored(&self, is_open: impl Fn(OrderId) -> bool) -> impl Serialize {
+        let mut all = self.given.sorted_by_key(|given| (given.until, given.order));
+        all.retain(|(_, given)| given.until > self.at || is_open(given.order));
+        all
     }
 }
 
@@ -142,12 +152,13 @@ impl<'de> Deserialize<'de> for ClientIds {
             let some: ArrayVec<(Key, Given), PREFETCH_MAX> = all.by_ref().take(PREFETCH_MAX).collect();
             ids.prefetch(some.iter().map(|(key, _)| *key));
             for (key, given) in some {
+                let until = given.until;
                 let (index, before) = ids.given.insert(key, given);
                 if before.is_some() {
                     return Err(serde::de::Error::custom("two orders of one client id"));
                 }
-                // An id that was already due is handled with the next order, and stays as long as its order is open.
-                ids.due.push_back(index);
+                // An id that was already due is handled with the next orders, and stays as long as its order is open.
+                ids.due.push_back((until, index));
             }
         }
         Ok(ids)

@@ -340,7 +340,8 @@ struct Stored<O, T, C> {
 impl Serialize for Orders {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let orders: Vec<_> = self.queued().map(|order| (order, self.requeued.get(order.id))).collect();
-        Stored { orders, last_trades: &self.last_trades, client_ids: &self.client_ids }.serialize(serializer)
+        let client_ids = self.client_ids.stored(|id| self.places.get(id).is_some());
+        Stored { orders, last_trades: &self.last_trades, client_ids }.serialize(serializer)
     }
 }
 

@@ -5,6 +5,7 @@ mod agreement;
 mod amendments;
 mod approvals;
 mod checklist;
+mod client_ids;
 mod decimals;
 mod earn;
 mod ended_by;

@@ -9,7 +9,6 @@ use countersign::domain::terms::PriceType;
 use countersign::domain::text::ClientOrderId;
 use countersign::domain::time::Moment;
 use countersign::engine::Engine;
-use countersign::engine::client_ids::ClientIds;
 use countersign::engine::command::{
     AmendOrder, Command, EditOrder, OrderRef, PlaceOrder, RequestedConditional, RequestedTerms,
 };
@@ -137,7 +136,7 @@ fn stored_orders_that_cannot_be_are_refused() {
     let read = |orders: &[Order]| {
         let orders: Vec<_> = orders.iter().map(|order| (order, None::<Moment>)).collect();
         let market = (0_u64, None::<Price>);
-        let bytes = postcard::to_allocvec(&(orders, vec![market], ClientIds::default())).unwrap();
+        let bytes = postcard::to_allocvec(&(orders, vec![market], Vec::<ClientOrderId>::new())).unwrap();
         postcard::from_bytes::<Orders>(&bytes).is_ok()
     };
     assert!(read(std::slice::from_ref(&order)));
