@@ -41,6 +41,8 @@ pub enum Continuation {
     Reply,
     /// Nothing, but the answer may be long.
     List,
+    /// What this one says, but the engine may be busy with it for long.
+    Long(Box<Continuation>),
     /// `add_order`: the client's own ids, to echo them.
     Placed(Option<ClientOrderId>, Option<i64>),
     /// `batch_add`: the client's own ids, order by order.
@@ -72,7 +74,7 @@ pub enum Continuation {
 impl Continuation {
     /// What is needed to answer a command, unless a credential was generated for it.
     pub fn of(command: &Command) -> Continuation {
-        match command {
+        let then = match command {
             Command::PlaceOrder(order) => Continuation::Placed(order.cl_ord_id, order.order_userref),
             Command::PlaceBatch(orders) => {
                 let named = orders.iter().map(|order| (order.cl_ord_id, order.order_userref));
@@ -82,20 +84,36 @@ impl Continuation {
             Command::CancelOrder(order) => Continuation::Order(order.clone()),
             Command::CancelBatch(_) => Continuation::BatchCanceled,
             _ => Continuation::Reply,
-        }
+        };
+        if takes_long(command) { Continuation::Long(Box::new(then)) } else { then }
     }
 
-    /// Whether the answer may be long, like a page, or a list that history may have to complete.
+    /// Whether the answer may be long, like a page, or a list that history may have to complete, or long in coming.
     pub fn may_be_long(&self) -> bool {
         matches!(
             self,
             Continuation::List
+                | Continuation::Long(_)
                 | Continuation::Subscribe(_)
                 | Continuation::History(_)
                 | Continuation::Audit(_)
                 | Continuation::Find(_)
                 | Continuation::Transfers(_)
         )
+    }
+}
+
+/// Whether a command that no counter of the key ever refuses may take the longer, the more orders the book or the
+/// account has: a check that changes nothing, or a search for the orders of a group.
+fn takes_long(command: &Command) -> bool {
+    let group = |order: &OrderRef| matches!(order, OrderRef::UserRef(_));
+    match command {
+        Command::PlaceOrder(order) => order.validate,
+        Command::PlaceBatch(orders) => orders.iter().any(|order| order.validate),
+        Command::EditOrder(asked) => asked.validate,
+        Command::CancelOrder(order) => group(order),
+        Command::CancelBatch(orders) => orders.iter().any(group),
+        _ => false,
     }
 }
 

@@ -106,8 +106,8 @@ impl Slot {
     /// when they must be sent instead.
     fn write_direct(&mut self, out: &mut Frames, now: Moment) -> bool {
         let Slot { queue: Some(queue), delivery, .. } = self else { return false };
-        // Checked before rendering, which the session would have to repeat.
-        let short = |outgoing: &Outgoing| matches!(outgoing, Outgoing::Answer(_, Ok(answer)) if orders::canceled(answer) <= DIRECT_EACH);
+        // Checked before rendering, which the session would have to repeat. Those that may be long it counts itself.
+        let short = |outgoing: &Outgoing| matches!(outgoing, Outgoing::Answer(call, Ok(answer)) if !call.then.may_be_long() && orders::canceled(answer) <= DIRECT_EACH);
         if delivery.len() > DIRECT_EACH || !delivery.iter().all(short) {
             return false;
         }

@@ -40,7 +40,8 @@ use crate::wire::market_data::Status;
 
 /// Messages read from the socket before they are submitted.
 const DRAIN_MAX: usize = 256;
-/// Requests in progress on one socket whose answers may be long, such as history; at this many, reading waits for one.
+/// Requests in progress on one socket whose answers may be long, such as history, or long in coming; at this many,
+/// reading waits for one.
 const LONG_MAX: usize = 8;
 /// Bytes that may be rendered from messages or deliveries before they are written.
 const RENDERED_MAX: usize = 256 * 1024;
@@ -112,7 +113,7 @@ pub(super) struct Session {
     /// The `level3` request that it admitted.
     pub(super) admitted: Option<Call>,
     pub(super) submissions: Vec<Submission<Ticket>>,
-    /// Of the calls in flight, or about to be, those whose answers may be long.
+    /// Of the calls in flight, or about to be, those whose answers may be long, or long in coming.
     pub(super) long: usize,
     /// Queries to history. They are tasks of their own, so that they continue while the session waits for its peer and
     /// many sessions can share history's few connections.

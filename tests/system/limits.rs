@@ -149,15 +149,34 @@ async fn d7_80_a_socket_asks_history_for_eight_things_at_once_and_is_not_read_me
     sqlx::Connection::close(writer).await.unwrap();
 }
 
-/// All that one read brings has the same time; short answers are not counted.
+/// All that one read brings has the same time; calls that are answered shortly and at once are not counted.
 #[tokio::test]
-async fn d7_81_a_socket_asks_for_eight_lists_at_once_and_is_not_read_meanwhile() {
+async fn d7_81_a_socket_asks_for_eight_lists_or_long_searches_at_once_and_is_not_read_meanwhile() {
     const ASKED: i64 = 100;
     let world = World::new(&[key(ScopeSet::ALL)]).await;
     let (mut bot, mut alice) = (world.bot(1).await, world.member("alice").await);
-    for (client, method) in [(&mut bot, "open_orders"), (&mut alice, "requests")] {
-        for (method, most) in [(method, 1..=8), ("subscribe", 9..=ASKED)] {
-            let params = if method == "subscribe" { json!({"channel": "nothing"}) } else { json!({}) };
+    let order = json!({"order_type": "limit", "side": "buy", "order_qty": "1", "limit_price": "10"});
+    let check = json!({"symbol": "BTC/USD", "validate": true});
+    let with = |more: Value| {
+        let (mut params, Value::Object(more)) = (check.clone(), more) else { unreachable!("an object") };
+        params.as_object_mut().unwrap().extend(more);
+        params
+    };
+    let open = bot.call("add_order", limit("buy", 1, 10.0)).await;
+    let (eight, all) = (1..=8, 9..=ASKED);
+    let cases = [
+        ("open_orders", json!({}), &eight),
+        ("add_order", with(order.clone()), &eight),
+        ("batch_add", with(json!({"orders": [order, order]})), &eight),
+        ("edit_order", with(json!({"order_id": open["order_id"], "order_qty": "2"})), &eight),
+        ("cancel_order", json!({"order_userref": [7]}), &eight),
+        ("batch_cancel", json!({"orders": ["7", "8"]}), &eight),
+        ("cancel_order", json!({"order_id": ["O"]}), &all),
+        ("subscribe", json!({"channel": "nothing"}), &all),
+    ];
+    let of_member = [("requests", json!({}), &eight), ("subscribe", json!({"channel": "nothing"}), &all)];
+    for (client, cases) in [(&mut bot, &cases[..]), (&mut alice, &of_member)] {
+        for (method, params, most) in cases {
             let asked = |number| json!({"method": method, "req_id": 1_000 + number, "params": params});
             assert!(client.burst((0..ASKED).map(asked)).await);
             let mut at_once: HashMap<String, i64> = HashMap::new();
