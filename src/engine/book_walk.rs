@@ -32,34 +32,31 @@ pub(super) fn walk(
         if !reaches(order, price) {
             break;
         }
-        let live = queue.filter(|maker| state.is_live(maker, now));
-        let mut hides = false;
-        for maker in live.clone() {
+        // What each iceberg hides, and the size of its slices.
+        let mut hidden: Vec<(Quantity, Quantity)> = Vec::new();
+        for maker in queue.filter(|maker| state.is_live(maker, now)) {
             match (own(maker), passes_own) {
                 (true, true) => continue,
                 (true, false) => return ControlFlow::Break(()),
                 (false, _) => {}
             }
             each(maker.visible(), price)?;
-            hides |= maker.visible() < maker.remaining();
+            hidden.extend(slices(maker));
         }
-        let mut round = 0;
-        while std::mem::take(&mut hides) {
-            for maker in live.clone().filter(|maker| !own(maker)) {
-                let Some((behind, size)) = hidden(maker, round) else { continue };
-                each(Quantity(behind.min(size)), price)?;
-                hides |= behind > size;
+        while !hidden.is_empty() {
+            for (behind, size) in &mut hidden {
+                let slice = (*behind).min(*size);
+                each(slice, price)?;
+                *behind = behind.minus(slice);
             }
-            round += 1;
+            hidden.retain(|(behind, _)| *behind > Quantity::ZERO);
         }
     }
     ControlFlow::Continue(())
 }
 
-/// What an iceberg still hides after its current slice and `round` more, and the size of a slice.
-fn hidden(maker: &Order, round: i64) -> Option<(i64, i64)> {
-    let display = maker.terms.as_ref()?.display?;
-    let size = display.size.0.max(1);
-    let behind = maker.remaining().0.saturating_sub(display.shown.0).saturating_sub(size.saturating_mul(round));
-    (behind > 0).then_some((behind, size))
+/// What an iceberg hides behind its current slice, and the size of a slice.
+fn slices(maker: &Order) -> Option<(Quantity, Quantity)> {
+    let display = maker.terms.as_ref()?.display.filter(|display| display.shown < maker.remaining())?;
+    Some((maker.remaining().minus(display.shown), display.size.max(Quantity(1))))
 }
