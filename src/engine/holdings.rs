@@ -113,7 +113,7 @@ impl Valuation {
         if asset == converted {
             return Valuation::Same;
         }
-        let market = state.reference.markets().iter().find(|market| (market.base, market.quote) == (asset, converted));
+        let market = state.reference.find_pair(asset, converted);
         let last = market.and_then(|market| Some((market.id, state.orders.last_price(market.id)?)));
         last.map_or(Valuation::Unknown, |(market, price)| Valuation::LastTrade(market, price))
     }

@@ -77,6 +77,13 @@ impl Reference {
         let found = self.market_by_symbol.get(symbol).map(|id| self.market(*id));
         found.ok_or_else(|| Reject::field(Code::UnknownMarket, "symbol", "name a pair of the instrument channel"))
     }
+
+    /// The market of two assets, if there is one. Its symbol is made of their codes.
+    pub fn find_pair(&self, base: AssetId, quote: AssetId) -> Option<&Market> {
+        let [base, quote] = [base, quote].map(|id| self.asset(id).code);
+        let symbol = Symbol::from(&format!("{base}/{quote}")).ok()?;
+        self.market_by_symbol.get(&symbol).map(|id| self.market(*id))
+    }
 }
 
 #[cfg(test)]
