@@ -125,16 +125,10 @@ fn check_caps(state: &State, strategy: &Strategy, position: &Position, amount: A
     if strategy.user_cap.is_some_and(|cap| above(position.committed(), cap)) {
         return Err(Reject::of(Code::EarnAboveUserCap));
     }
-    if strategy.total_cap.is_some_and(|cap| above(committed(state, strategy), cap)) {
+    if strategy.total_cap.is_some_and(|cap| above(state.earn.committed(strategy.id), cap)) {
         return Err(Reject::of(Code::EarnAboveTotalCap));
     }
     Ok(())
-}
-
-/// What all accounts have earning and bonding in a strategy.
-pub(super) fn committed(state: &State, strategy: &Strategy) -> Amount {
-    let all = state.earn.holders(strategy.id).map(|(_, position)| position.committed());
-    all.fold(Amount::ZERO, Amount::saturating_add)
 }
 
 fn moved(state: &State, operation: &EarnOperation, from: Wallet, to: Wallet) -> Vec<Posting> {

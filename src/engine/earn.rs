@@ -172,11 +172,31 @@ pub struct Position {
     pub paid: (Moment, Amount),
 }
 
+/// Every account's position in each strategy, and what all have earning and bonding in one, so that no allocation adds
+/// up all positions. Stored without these sums.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "BTreeMap<(StrategyId, AccountId), Position>")]
+struct Positions {
+    all: BTreeMap<(StrategyId, AccountId), Position>,
+    #[serde(skip_serializing)]
+    committed: BTreeMap<StrategyId, i128>,
+}
+
+impl From<BTreeMap<(StrategyId, AccountId), Position>> for Positions {
+    fn from(all: BTreeMap<(StrategyId, AccountId), Position>) -> Positions {
+        let mut committed = BTreeMap::new();
+        for ((strategy, _), position) in &all {
+            *committed.entry(*strategy).or_default() += i128::from(position.committed().0);
+        }
+        Positions { all, committed }
+    }
+}
+
 /// All strategies and positions.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Earn {
     strategies: Vec<Strategy>,
-    positions: BTreeMap<(StrategyId, AccountId), Position>,
+    positions: Positions,
     /// Stages by the moment at which they end.
     due: BTreeSet<(Moment, StrategyId, AccountId, EarnOperationId)>,
     by_client_id: BTreeMap<(ServiceUserId, ClientId), EarnOperation>,
@@ -342,7 +362,8 @@ impl Earn {
     fn earned(&mut self, operation: &EarnOperation) {
         let EarnOperation { id, strategy, account, amount, step, .. } = *operation;
         let period = self.strategies[strategy.index()].payout_period(operation.at);
-        let position = self.positions.entry((strategy, account)).or_default();
+        let position = self.positions.all.entry((strategy, account)).or_default();
+        let committed = position.committed();
         let before = position.stages.remove(&id);
         if let Some(until) = before.as_ref().and_then(|before| before.step.until()) {
             self.due.remove(&(until, strategy, account, id));
@@ -371,6 +392,8 @@ impl Earn {
             self.due.insert((until, strategy, account, id));
             position.stages.insert(id, operation.clone());
         }
+        let more = i128::from(position.committed().0) - i128::from(committed.0);
+        *self.positions.committed.entry(strategy).or_default() += more;
         if let (Some(asker), Some(client_id), true) = (operation.service_user, operation.client_id, first) {
             self.by_client_id.insert((asker, client_id), operation.clone());
         }
@@ -398,7 +421,7 @@ impl Earn {
 
     /// What an account has in a strategy, if it ever used it.
     pub fn position(&self, strategy: StrategyId, account: AccountId) -> Option<&Position> {
-        self.positions.get(&(strategy, account))
+        self.positions.all.get(&(strategy, account))
     }
 
     /// What an account has in each strategy that it ever used.
@@ -408,8 +431,14 @@ impl Earn {
 
     /// Every account's position in a strategy.
     pub fn holders(&self, strategy: StrategyId) -> impl Iterator<Item = (AccountId, &Position)> {
-        let all = self.positions.range((strategy, AccountId(0))..=(strategy, AccountId(u32::MAX)));
+        let all = self.positions.all.range((strategy, AccountId(0))..=(strategy, AccountId(u32::MAX)));
         all.map(|((_, account), position)| (*account, position))
+    }
+
+    /// What all accounts have earning and bonding in a strategy: the amount that its total cap limits.
+    pub fn committed(&self, strategy: StrategyId) -> Amount {
+        let sum = self.positions.committed.get(&strategy).copied().unwrap_or_default();
+        Amount(i64::try_from(sum).unwrap_or(i64::MAX))
     }
 
     /// The operation that a Service User gave this id to, as it was answered.

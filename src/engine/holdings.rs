@@ -1,6 +1,5 @@
 //! What an account is shown of Earn: the strategies open to it, and its allocations with their value.
 
-use super::allocations::committed;
 use super::caller::ServiceCaller;
 use super::earn::{Position, Strategy};
 use super::ledger::Wallet;
@@ -160,7 +159,7 @@ fn offer(state: &State, caller: ServiceCaller, strategy: &Strategy) -> Offer {
     let all = [
         ("tier", !strategy.admits(caller.organization)),
         ("user_cap", full(strategy.user_cap, mine)),
-        ("total_cap", full(strategy.total_cap, committed(state, strategy))),
+        ("total_cap", full(strategy.total_cap, state.earn.committed(strategy.id))),
         ("halted", halted),
     ];
     let restrictions = all.into_iter().filter(|(_, holds)| *holds).map(|(name, _)| name).collect();

@@ -169,7 +169,7 @@ fn holds_agree(state: &State) {
     }
 }
 
-/// The Earn wallets equal the positions, and nothing of a reward stays in the pool.
+/// The Earn wallets equal the positions, so do the sums that the caps limit, and nothing of a reward stays in the pool.
 fn positions_agree(state: &State) {
     for account in [AccountId(1), AccountId(2)] {
         let wallets = [Wallet::Flex, Wallet::Bonded].map(|wallet| {
@@ -178,6 +178,10 @@ fn positions_agree(state: &State) {
             (Amount(sum), state.ledger.balance(account, AssetId(3), wallet))
         });
         assert!(wallets.iter().all(|(positions, wallet)| positions == wallet), "{account}: {wallets:?}");
+    }
+    for strategy in state.earn.strategies() {
+        let committed = state.earn.holders(strategy.id).map(|(_, position)| position.committed().0).sum();
+        assert_eq!(state.earn.committed(strategy.id), Amount(committed), "{}", strategy.id);
     }
     assert_eq!(state.ledger.counter(Party::EarnPool, AssetId(3)), Amount::ZERO);
 }
@@ -223,5 +227,6 @@ proptest! {
         let mut replayed = State::default();
         stage.events.iter().for_each(|(at, event)| replayed.apply(*at, event));
         prop_assert_eq!(replayed.digest(), stage.state().digest());
+        positions_agree(&postcard::from_bytes(&postcard::to_allocvec(&replayed).unwrap()).unwrap());
     }
 }
