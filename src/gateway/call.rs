@@ -103,16 +103,13 @@ impl Continuation {
     }
 }
 
-/// Whether a command that no counter of the key ever refuses may take the longer, the more orders the book or the
-/// account has: a check that changes nothing, or a search for the orders of a group.
+/// Whether a command is only checked: no counter of the key refuses it, and it takes the longer, the more orders the book
+/// has.
 fn takes_long(command: &Command) -> bool {
-    let group = |order: &OrderRef| matches!(order, OrderRef::UserRef(_));
     match command {
         Command::PlaceOrder(order) => order.validate,
         Command::PlaceBatch(orders) => orders.iter().any(|order| order.validate),
         Command::EditOrder(asked) => asked.validate,
-        Command::CancelOrder(order) => group(order),
-        Command::CancelBatch(orders) => orders.iter().any(group),
         _ => false,
     }
 }
