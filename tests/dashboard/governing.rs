@@ -432,7 +432,7 @@ async fn a_list_drawn_anew_leaves_the_keyboard_on_its_row_however_much_is_named_
     browser.close().await;
 }
 
-/// The page's calls that no other test covers. Bob approves all waiting requests with one code.
+/// The page's calls that no other test covers. Bob connects only after the slow browser: unread sockets are closed.
 #[tokio::test]
 async fn each_change_that_the_page_offers_is_asked_for_and_takes_effect() {
     let mut people = people();
@@ -450,8 +450,7 @@ async fn each_change_that_the_page_offers_is_asked_for_and_takes_effect() {
     browser.press("Cancel all of them").await;
     bot.item("executions", |item| item["exec_type"] == "canceled").await;
     browser.until("return document.querySelector('.toast.good')?.textContent === '1 order canceled'").await;
-    let change = |name: &str| format!("button[aria-label^='Change {name}']");
-    let (carol, dora) = (change("carol"), change("dora"));
+    let [carol, dora] = ["carol", "dora"].map(|name| format!("button[aria-label^='Change {name}']"));
     for (place, buttons, method) in [
         ("service-users", &["[data-user='Bot 1']", "section button:nth-of-type(2)"][..], "rotate_service_user_key"),
         ("service-users", &["[data-user='Bot 2']", "section button:nth-of-type(3)"], "remove_service_user"),
@@ -482,7 +481,6 @@ async fn each_change_that_the_page_offers_is_asked_for_and_takes_effect() {
         // Addresses are under no policy.
         browser.wait(if method == "remove_address" { "#state.executed" } else { "#state.pending" }).await;
     }
-    // Not before: a client that is not read is closed as gone, and the browser may take its time.
     let mut bob = world.member("bob").await;
     let failed = bob.call("requests", json!({"state": "failed"})).await;
     assert_eq!(failed["requests"][0]["action"], "withdraw", "its address is gone: {failed}");
