@@ -17,7 +17,7 @@ use crate::domain::ids::VenueKeyId;
 use crate::domain::time::Moment;
 use crate::engine::command::Command;
 use crate::engine::event::Event;
-use crate::engine::service_users::VenueKey;
+use crate::engine::keys::VenueKey;
 use crate::gateway::credentials::{ApiCredentials, secret_text};
 use crate::gateway::secrets::{MASTER_KEY_VARIABLE, MasterKey, refuse_inside, write_private};
 use crate::sequencer::recovery::verify;

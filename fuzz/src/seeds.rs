@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use countersign::access::operation::Operation;
 use countersign::domain::ids::ServiceUserId;
+use countersign::engine::keys::KeyRef;
 use countersign::engine::query::{Query, RequestFilter, View};
-use countersign::engine::service_users::KeyRef;
 use countersign::gateway::credentials::Signed;
 use countersign::gateway::token::Claims;
 use countersign::sequencer::replay::Replay;

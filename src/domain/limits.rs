@@ -97,6 +97,8 @@ pub const DEADLINE_MAX_US: u64 = 60_000_000;
 pub const SCHEDULE_MAX_US: u64 = 31 * 86_400_000_000;
 /// Slices that an iceberg's remainder may have (docs.kraken.com, `add_order`, `display_qty`).
 pub const DISPLAY_PARTS_MAX: i64 = 15;
+/// Events after which a Tick leaves the rest of what is due to the next one, so that nobody waits for all of it.
+pub const TICK_EVENTS_MAX: usize = 1_000;
 /// Trailing stops of one market: a trade may move every one.
 pub const TRAILING_MAX: usize = 1_000;
 /// Trailing stops of one account in one market, so that no account uses up the market's limit.

@@ -164,7 +164,9 @@ fn advance(t: &mut Transition<'_>, operation: EarnOperation) {
 
 /// Advances every stage that is over by now; after a long stop an operation may take several steps.
 pub fn tick(t: &mut Transition<'_>) {
-    while let Some(operation) = t.state().earn.due(t.now()).cloned() {
+    while !t.is_long()
+        && let Some(operation) = t.state().earn.due(t.now()).cloned()
+    {
         advance(t, operation);
     }
 }

@@ -172,7 +172,6 @@ impl Request {
 /// The queue, and the last [`REQUESTS_ENDED_MAX`] ended requests of each Organization. Requests to which a Member gave
 /// a `client_id` are kept for ever, as the id is (rule 30).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "Stored")]
 pub struct Approvals {
     all: BTreeMap<RequestId, Request>,
     by_organization: BTreeMap<OrganizationId, BTreeSet<RequestId>>,
@@ -182,30 +181,7 @@ pub struct Approvals {
     /// Ended ones without a `client_id`, in the order in which they ended.
     ended: BTreeMap<OrganizationId, VecDeque<RequestId>>,
     /// How many of the pending ones Service Users asked for.
-    #[serde(skip_serializing)]
     pending_of_service_users: BTreeMap<OrganizationId, usize>,
-}
-
-/// The stored form: without what is counted again.
-#[derive(Deserialize)]
-struct Stored {
-    all: BTreeMap<RequestId, Request>,
-    by_organization: BTreeMap<OrganizationId, BTreeSet<RequestId>>,
-    pending: BTreeMap<OrganizationId, BTreeSet<RequestId>>,
-    expiries: BTreeSet<(Moment, RequestId)>,
-    by_client_id: BTreeMap<(MemberId, ClientId), RequestId>,
-    ended: BTreeMap<OrganizationId, VecDeque<RequestId>>,
-}
-
-impl From<Stored> for Approvals {
-    fn from(stored: Stored) -> Approvals {
-        let Stored { all, by_organization, pending, expiries, by_client_id, ended } = stored;
-        let by_service_user = |id: &&RequestId| all.get(id).is_some_and(|of| of.initiator.is_service_user());
-        let of_service_users = |ids: &BTreeSet<RequestId>| ids.iter().filter(by_service_user).count();
-        let counted = pending.iter().map(|(organization, ids)| (*organization, of_service_users(ids)));
-        let pending_of_service_users = counted.collect();
-        Approvals { all, by_organization, pending, expiries, by_client_id, ended, pending_of_service_users }
-    }
 }
 
 impl Approvals {
@@ -288,9 +264,10 @@ impl Approvals {
         }
     }
 
-    /// Pending requests whose time has run out, the earliest first.
-    pub fn expired(&self, now: Moment) -> Vec<RequestId> {
-        self.expiries.iter().take_while(|(at, _)| *at <= now).map(|(_, id)| *id).collect()
+    /// The pending request whose time ran out first, if one's has.
+    pub fn expired(&self, now: Moment) -> Option<&Request> {
+        let (_, id) = self.expiries.first().filter(|(at, _)| *at <= now)?;
+        self.all.get(id)
     }
 
     /// A request by its id.

@@ -19,7 +19,7 @@ pub fn claim_secret(
     step: Option<u64>,
 ) -> Result<Reply, Reject> {
     let now = t.now();
-    let claimable = t.state().keys.made_by(request).filter(|user| {
+    let claimable = t.state().keys.made_by(caller.organization, request).filter(|user| {
         let open = user.claim.is_some_and(|claim| claim.member == caller.id && now < claim.until);
         open && (user.status == KeyStatus::Unclaimed || user.rotation.is_some())
     });

@@ -8,11 +8,11 @@ use super::earn::{AutoCompound, LockType, YieldSource};
 use super::event::Event;
 use super::exports::RequestedExport;
 use super::freezes::FreezeScope;
+use super::keys::KeyRef;
 use super::members::Kyc;
 pub use super::order_requests::{
     AmendOrder, EditOrder, OrderRef, PlaceOrder, RequestedConditional, RequestedTerms, RequestedTrigger,
 };
-use super::service_users::KeyRef;
 use super::workflows::withdrawal::WithdrawalChange;
 use super::workflows::{Change, GeneratedCredential};
 use crate::access::operation::Operation;

@@ -1,6 +1,6 @@
 //! The dead man's switch: an account's orders are canceled unless its bot keeps postponing that.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -10,8 +10,8 @@ use super::reject::Reject;
 use super::reply::Reply;
 use super::trading;
 use super::transition::Transition;
-use crate::domain::ids::AccountId;
-use crate::domain::limits::SWITCH_MAX_S;
+use crate::domain::ids::{AccountId, OrderId};
+use crate::domain::limits::{SWITCH_MAX_S, TICK_EVENTS_MAX};
 use crate::domain::orders::{CancelReason, Order};
 use crate::domain::time::Moment;
 
@@ -19,19 +19,25 @@ use crate::domain::time::Moment;
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Switches {
     armed: BTreeMap<AccountId, Moment>,
+    /// The same, the earliest first.
+    by_time: BTreeSet<(Moment, AccountId)>,
 }
 
 impl Switches {
     /// Folds a setting in.
     pub fn set(&mut self, account: AccountId, at: Option<Moment>) {
-        match at {
+        let before = match at {
             Some(at) => self.armed.insert(account, at),
             None => self.armed.remove(&account),
         };
+        self.by_time.extend(at.map(|at| (at, account)));
+        if let Some(before) = before.filter(|before| Some(*before) != at) {
+            self.by_time.remove(&(before, account));
+        }
     }
 
-    fn due(&self, now: Moment) -> Vec<AccountId> {
-        self.armed.iter().filter(|(_, at)| **at <= now).map(|(account, _)| *account).collect()
+    fn due(&self, now: Moment) -> Option<AccountId> {
+        self.by_time.first().filter(|(at, _)| *at <= now).map(|(_, account)| *account)
     }
 
     fn is_due(&self, account: AccountId, now: Moment) -> bool {
@@ -52,7 +58,7 @@ pub fn arm(t: &mut Transition<'_>, caller: ServiceCaller, timeout_s: u64) -> Res
         return Err(Reject::invalid("timeout", format!("give an integer from 0 to {SWITCH_MAX_S}")));
     }
     if t.state().switches.is_due(caller.account, t.now()) {
-        fire(t, caller.account);
+        fire(t, caller.account, usize::MAX);
     }
     let at = (timeout_s > 0).then(|| t.now().plus_us(timeout_s * 1_000_000));
     t.emit(Event::SwitchSet { account: caller.account, at });
@@ -61,13 +67,22 @@ pub fn arm(t: &mut Transition<'_>, caller: ServiceCaller, timeout_s: u64) -> Res
 
 /// Fires the switches that are due; one that has fired stays off until it is armed again.
 pub fn tick(t: &mut Transition<'_>) {
-    t.state().switches.due(t.now()).into_iter().for_each(|account| fire(t, account));
+    while !t.is_long()
+        && let Some(account) = t.state().switches.due(t.now())
+    {
+        fire(t, account, TICK_EVENTS_MAX - t.emitted());
+    }
 }
 
-fn fire(t: &mut Transition<'_>, account: AccountId) {
+/// Cancels the orders that an account's switch has ended, but at most so many, and turns it off after the last one.
+/// Until then none of them is live (rule 39).
+fn fire(t: &mut Transition<'_>, account: AccountId, most: usize) {
     let (orders, switches, now) = (&t.state().orders, &t.state().switches, t.now());
-    let mut ended = orders.ids(account, None);
-    ended.retain(|id| orders.get(*id).is_some_and(|order| switches.has_ended(order, now)));
-    t.emit(Event::SwitchSet { account, at: None });
+    let ended = orders.open(account).filter(|order| switches.has_ended(order, now));
+    let ended: Vec<OrderId> = ended.map(|order| order.id).take(most).collect();
+    let is_last = ended.len() < most;
     trading::cancel_each(t, ended, CancelReason::DeadMansSwitch);
+    if is_last {
+        t.emit(Event::SwitchSet { account, at: None });
+    }
 }

@@ -1,6 +1,6 @@
 //! Organizations, their Members, invitations, Member sessions and one-time codes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -12,15 +12,16 @@ use super::event::Event;
 use super::fields::{check_email, check_name};
 use super::policy::{Policy, PolicyTerms};
 use super::reject::{Code, Reject};
-use super::reply::{Bound, Reply};
-use super::roster::Roster;
+use super::reply::Reply;
+use super::roster::{Listed, Roster};
+use super::sessions::{self, Sessions};
 use super::state::State;
 use super::transition::Transition;
 use crate::access::Rights;
-use crate::access::principal::{Actor, Credential};
+use crate::access::principal::Credential;
 use crate::access::workflow::{Permission, Permissions, Workflow};
 use crate::domain::ids::{AccountId, MemberId, OrganizationId, RequestId};
-use crate::domain::limits::{FIRST_MEMBERS_MAX, INVITATION_US, MEMBER_SESSION_US, ORGANIZATIONS_MAX};
+use crate::domain::limits::{FIRST_MEMBERS_MAX, INVITATION_US, ORGANIZATIONS_MAX};
 use crate::domain::named::named;
 use crate::domain::time::Moment;
 
@@ -139,28 +140,27 @@ impl Member {
     }
 }
 
-/// A Member's session (rule 16).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MemberSession {
-    /// SHA-256 of the cookie.
-    pub cookie_hash: [u8; 32],
-    /// The Member.
-    pub member: MemberId,
-    /// The Member's Organization.
-    pub organization: OrganizationId,
-    /// Absolute end.
-    pub ends_at: Moment,
+impl Listed for Member {
+    fn index(&self) -> usize {
+        self.id.index()
+    }
+
+    fn organization(&self) -> OrganizationId {
+        self.organization
+    }
 }
 
 /// All Organizations, Members and sessions.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Members {
     organizations: Vec<Organization>,
+    names: BTreeSet<String>,
     /// The Organization of each account, by number.
     accounts: Vec<OrganizationId>,
-    members: Roster,
+    members: Roster<Member>,
     by_email: BTreeMap<String, MemberId>,
-    sessions: BTreeMap<[u8; 32], MemberSession>,
+    by_invitation: BTreeMap<[u8; 32], MemberId>,
+    sessions: Sessions,
 }
 
 impl Members {
@@ -169,25 +169,26 @@ impl Members {
         match event {
             Event::OrganizationCreated(organization) => {
                 self.accounts.extend(organization.accounts.iter().map(|_| organization.id));
+                self.names.insert(organization.name.clone());
                 self.organizations.push(organization.clone());
             }
             Event::MemberChanged(member) => {
                 self.by_email.insert(member.email.clone(), member.id);
-                self.members.put((**member).clone());
+                let before = self.members.put((**member).clone());
+                if let Some(before) = before.and_then(|before| before.invitation) {
+                    self.by_invitation.remove(&before.token_hash);
+                }
+                self.by_invitation.extend(member.invitation.as_ref().map(|open| (open.token_hash, member.id)));
             }
             Event::CodeSpent { member, purpose, step } => {
-                let Some(member) = self.members.get_mut(*member) else { return };
+                let Some(member) = self.members.get_mut(member.index()) else { return };
                 match purpose {
                     CodePurpose::SignIn => member.sign_in_step = *step,
                     CodePurpose::Action => member.action_step = *step,
                 }
             }
-            Event::SessionOpened(session) => {
-                self.sessions.insert(session.cookie_hash, session.clone());
-            }
-            Event::SessionClosed(session) => {
-                self.sessions.remove(&session.cookie_hash);
-            }
+            Event::SessionOpened(session) => self.sessions.insert(session),
+            Event::SessionClosed(session) => self.sessions.remove(session),
             _ => {}
         }
     }
@@ -239,9 +240,9 @@ impl Members {
         self.members.all()
     }
 
-    /// Every open session.
-    pub fn sessions(&self) -> impl Iterator<Item = &MemberSession> {
-        self.sessions.values()
+    /// Their sessions.
+    pub fn sessions(&self) -> &Sessions {
+        &self.sessions
     }
 
     /// The Member whose session a cookie belongs to, if it is still open.
@@ -271,6 +272,12 @@ impl Members {
         self.by_email.get(&email.to_lowercase()).map(|id| self.member(*id))
     }
 
+    /// Whether two Members are one person: who was removed and invited again has another number, but the same e-mail
+    /// address.
+    pub fn are_one_person(&self, one: MemberId, other: MemberId) -> bool {
+        self.member(one).email == self.member(other).email
+    }
+
     /// What a Member holds.
     pub fn rights(&self, id: MemberId) -> Rights<'_> {
         self.member(id).rights()
@@ -283,11 +290,8 @@ impl Members {
 
     /// The Member whose open invitation has this token.
     pub fn invited(&self, token_hash: &[u8; 32], now: Moment) -> Option<&Member> {
-        let open = |member: &&Member| {
-            let invitation = member.invitation.as_ref();
-            invitation.is_some_and(|open| open.token_hash == *token_hash && now < open.expires_at)
-        };
-        self.members.all().iter().find(open)
+        let member = self.member(*self.by_invitation.get(token_hash)?);
+        member.invitation.as_ref().is_some_and(|open| now < open.expires_at).then_some(member)
     }
 }
 
@@ -323,36 +327,12 @@ pub fn put(t: &mut Transition<'_>, member: Member, by: RequestId) {
     let (id, organization, status) = (member.id, member.organization, member.status);
     t.emit(Event::MemberChanged(Box::new(member)));
     if status != MemberStatus::Active {
-        let open = t.state().members.sessions().filter(|session| session.member == id);
-        let open: Vec<MemberSession> = open.cloned().collect();
-        open.into_iter().for_each(|session| t.emit(Event::SessionClosed(session)));
+        sessions::close_all_of(t, id);
     }
     decisions::strike_votes(t, organization);
     if status == MemberStatus::Removed {
         decisions::cancel_of(t, organization, InitiatorId::Member(id), Some(by), "its initiator has left");
     }
-}
-
-/// Signs a Member in: password and code were verified, and the code is spent here.
-pub fn open_session(
-    t: &mut Transition<'_>,
-    member: MemberId,
-    step: u64,
-    cookie_hash: [u8; 32],
-) -> Result<Reply, Reject> {
-    let organization = t.state().members.caller(member)?.organization;
-    check_code(t, member, CodePurpose::SignIn, step)?;
-    let ends_at = t.now().plus_us(MEMBER_SESSION_US);
-    t.emit(Event::CodeSpent { member, purpose: CodePurpose::SignIn, step });
-    t.emit(Event::SessionOpened(MemberSession { cookie_hash, member, organization, ends_at }));
-    Ok(Reply::Bound(Bound::of(Actor::Member(member), Credential::Session(cookie_hash), t.state().seq)))
-}
-
-/// Signs a Member out.
-pub fn close_session(t: &mut Transition<'_>, cookie_hash: [u8; 32]) -> Result<Reply, Reject> {
-    let session = t.state().members.sessions.get(&cookie_hash).cloned().ok_or(Code::InvalidSession)?;
-    t.emit(Event::SessionClosed(session));
-    Ok(Reply::Done)
 }
 
 /// The refusal of an invalid invitation.
@@ -410,7 +390,7 @@ pub fn create_organization(t: &mut Transition<'_>, name: &str, invitees: &[Invit
         return Err(Reject::advised(Code::LimitReached, format!("at most {ORGANIZATIONS_MAX} Organizations")));
     }
     check_name("name", name)?;
-    if members.organizations.iter().any(|other| other.name == name) {
+    if members.names.contains(name) {
         return Err(Reject::field(Code::Exists, "name", "choose another name"));
     }
     if !(1..=FIRST_MEMBERS_MAX).contains(&invitees.len()) {
@@ -462,12 +442,4 @@ pub fn set_kyc(t: &mut Transition<'_>, member: MemberId, kyc: Kyc) -> Result<Rep
     t.emit(Event::MemberChanged(Box::new(member.clone())));
     decisions::strike_votes(t, member.organization);
     Ok(Reply::Member(Box::new(member)))
-}
-
-/// Ends the sessions whose absolute time is over (rule 16).
-pub fn tick(t: &mut Transition<'_>) {
-    let now = t.now();
-    let over = |session: &&MemberSession| session.ends_at <= now;
-    let ended: Vec<MemberSession> = t.state().members.sessions.values().filter(over).cloned().collect();
-    ended.into_iter().for_each(|session| t.emit(Event::SessionClosed(session)));
 }

@@ -30,6 +30,7 @@ mod halts;
 pub mod holdings;
 mod holds;
 pub mod index;
+pub mod keys;
 pub mod ledger;
 mod matching;
 pub mod members;
@@ -46,6 +47,7 @@ mod rewards;
 mod rolling_totals;
 pub mod roster;
 pub mod service_users;
+pub mod sessions;
 pub mod soundness;
 pub mod state;
 pub mod streams;
@@ -63,11 +65,11 @@ pub mod workflows;
 use caller::{Caller, MemberCaller, ServiceCaller};
 use command::{Command, OrderRef};
 use event::Event;
+use keys::{KeyRef, admit_key};
 use query::{Query, View};
 use rates::{Rate, Rates};
 use reject::{Code, Reject};
 use reply::Reply;
-use service_users::{KeyRef, admit_key};
 use state::State;
 use transition::Transition;
 
@@ -225,11 +227,9 @@ fn dispatch(t: &mut Transition<'_>, by: &Principal, caller: Caller, command: &Co
 /// Commands that lead to a credential: the gateway has verified signature, password, code or token.
 fn for_anybody(t: &mut Transition<'_>, by: &Principal, command: &Command) -> Result<Reply, Reject> {
     match command {
-        Command::OpenSession { key, nonce } => service_users::open_session(t, by, *key, *nonce),
-        Command::OpenMemberSession { member, step, cookie_hash } => {
-            members::open_session(t, *member, *step, *cookie_hash)
-        }
-        Command::CloseMemberSession { cookie_hash } => members::close_session(t, *cookie_hash),
+        Command::OpenSession { key, nonce } => keys::open_session(t, by, *key, *nonce),
+        Command::OpenMemberSession { member, step, cookie_hash } => sessions::open(t, *member, *step, *cookie_hash),
+        Command::CloseMemberSession { cookie_hash } => sessions::close(t, *cookie_hash),
         Command::AcceptInvitation { token_hash, password_hash, totp_sealed } => {
             members::accept_invitation(t, *token_hash, password_hash, totp_sealed)
         }
@@ -313,7 +313,7 @@ fn for_server(t: &mut Transition<'_>, command: &Command) -> Result<Reply, Reject
             timers::tick(t);
             Ok(Reply::Done)
         }
-        Command::CloseMemberSession { cookie_hash } => members::close_session(t, *cookie_hash),
+        Command::CloseMemberSession { cookie_hash } => sessions::close(t, *cookie_hash),
         Command::Disconnected(id) => Ok(Reply::Canceled(service_users::disconnected(t, *id))),
         Command::FinishExport { export, started, rows } => exports::finish(t, *export, *started, *rows),
         _ => Err(Reject::of(Code::PermissionDenied)),

@@ -180,11 +180,6 @@ impl Orders {
         &self.triggers
     }
 
-    /// Open orders of an account, oldest first.
-    pub fn open(&self, account: AccountId) -> Vec<Order> {
-        self.open_orders(account).cloned().collect()
-    }
-
     /// A page of the open orders of an account, oldest first, and where the next one begins. Only the page is copied.
     pub fn page(
         &self,
@@ -213,7 +208,8 @@ impl Orders {
         self.by_group.range((account, group, first)..=(account, group, OrderId(u64::MAX))).map(|(.., id)| *id)
     }
 
-    fn open_orders(&self, account: AccountId) -> impl Iterator<Item = &Order> {
+    /// Open orders of an account, oldest first.
+    pub fn open(&self, account: AccountId) -> impl Iterator<Item = &Order> {
         self.by_account.get(account.index()).into_iter().flat_map(|opened| self.still_open(opened))
     }
 
@@ -223,7 +219,7 @@ impl Orders {
 
     /// Open orders of an account placed by one of its Service Users, or by any, oldest first.
     pub fn ids(&self, account: AccountId, owner: Option<ServiceUserId>) -> Vec<OrderId> {
-        let all = self.open_orders(account);
+        let all = self.open(account);
         all.filter(|order| owner.is_none_or(|owner| owner == order.owner)).map(|order| order.id).collect()
     }
 

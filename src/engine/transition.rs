@@ -3,6 +3,7 @@
 use super::event::Event;
 use super::state::State;
 use crate::domain::ids::Seq;
+use crate::domain::limits::TICK_EVENTS_MAX;
 use crate::domain::time::Moment;
 
 /// A command in progress. All checks come before the first [`emit`](Transition::emit).
@@ -42,6 +43,11 @@ impl<'a> Transition<'a> {
     /// How many events the command has emitted so far.
     pub fn emitted(&self) -> usize {
         self.events.len()
+    }
+
+    /// Whether the command has emitted so much that a Tick leaves what else is due to the next one.
+    pub fn is_long(&self) -> bool {
+        self.emitted() >= TICK_EVENTS_MAX
     }
 
     /// One of the events that the command has emitted, counted from 0.

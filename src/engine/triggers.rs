@@ -10,6 +10,7 @@ use super::state::State;
 use super::trading::{ready, rests};
 use super::transition::Transition;
 use crate::domain::ids::{MarketId, OrderId};
+use crate::domain::limits::TICK_EVENTS_MAX;
 use crate::domain::markets::Market;
 use crate::domain::money::{Amount, Price};
 use crate::domain::orders::{CancelReason, Order, OrderStatus, Side};
@@ -181,8 +182,10 @@ pub(super) fn reason(code: Code) -> CancelReason {
 
 /// Starts and ends the orders that are due.
 pub fn tick(t: &mut Transition<'_>) {
-    loop {
-        let Some((market, id)) = t.state().orders.triggers().due(t.now()).next() else { return };
+    let next = |t: &Transition<'_>| t.state().orders.triggers().due(t.now()).next();
+    while !t.is_long()
+        && let Some((market, id)) = next(t)
+    {
         let seen = t.emitted();
         let market = t.state().reference.market(market).clone();
         let Some(order) = t.state().orders.get(id).cloned() else { return };
@@ -200,7 +203,7 @@ pub fn tick(t: &mut Transition<'_>) {
 pub fn expire(t: &mut Transition<'_>) {
     let (orders, now) = (&t.state().orders, t.now());
     let due = orders.triggers().due(now).filter_map(|(_, id)| orders.get(id));
-    let over: Vec<Order> = due.filter(|order| order.is_expired(now)).cloned().collect();
+    let over: Vec<Order> = due.filter(|order| order.is_expired(now)).take(TICK_EVENTS_MAX).cloned().collect();
     over.into_iter().for_each(|order| end(t, order, CancelReason::Expired));
 }
 

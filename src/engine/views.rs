@@ -9,12 +9,13 @@ use super::decisions;
 use super::electorate::Electorate;
 use super::exports;
 use super::holdings;
+use super::keys::{KeyRef, admit_key};
 use super::query::{
     AddressFilter, AuditGrant, HistoryGrant, Items, ListedServiceUser, Owner, Query, RequestFilter, Snapshot, View,
 };
 use super::reject::{Code, Reject};
 use super::reply::Bound;
-use super::service_users::{KeyRef, ServiceUser, admit_key};
+use super::service_users::ServiceUser;
 use super::state::State;
 use super::transfers::find_asset;
 use super::withdrawals;
@@ -185,7 +186,7 @@ fn account_items(
 ) -> Result<Items, Reject> {
     Ok(match channel {
         Operation::Balances => Items::Balances(state.ledger.balances(account)),
-        Operation::Executions if open_orders => Items::Orders(state.orders.open(account)),
+        Operation::Executions if open_orders => Items::Orders(state.orders.open(account).cloned().collect()),
         Operation::Executions => Items::Nothing,
         Operation::Withdrawals => Items::Withdrawals(state.withdrawals.transfers().recent(account)),
         Operation::Deposits => Items::Deposits(state.deposits.transfers().recent(account)),
@@ -233,7 +234,7 @@ fn for_member(state: &State, now: Moment, caller: MemberCaller, query: &Query) -
                 last_seen: state.keys.last_seen(KeyRef::ServiceUser(service_user.id)),
                 service_user,
             };
-            View::ServiceUsers(state.keys.of(organization).into_iter().map(listed).collect())
+            View::ServiceUsers(state.keys.of(organization).cloned().map(listed).collect())
         }
         Query::Members => View::Members(state.members.of(organization).cloned().collect()),
         Query::Explain { change, service_user } => explain(state, now, caller, change, *service_user)?,

@@ -138,7 +138,8 @@ impl Gateway {
         let Dependencies { directory, handle, sockets, market_data, history, metrics, stopping, dashboards } = links;
         let limits = &config.limits;
         // When the open sessions were last used is unknown after a start, so it counts as now.
-        let open = directory.members(|members| members.sessions().map(|open| open.cookie_hash).collect::<Vec<_>>());
+        let open =
+            directory.members(|members| members.sessions().all().map(|open| open.cookie_hash).collect::<Vec<_>>());
         let activity = Activity::new(Duration::from_secs(limits.member_idle_s as u64), open.into_iter(), clock());
         Arc::new(Gateway {
             directory,

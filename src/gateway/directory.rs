@@ -9,9 +9,9 @@ use parking_lot::RwLock;
 use tokio::sync::Notify;
 
 use crate::engine::event::Event;
+use crate::engine::keys::Keys;
 use crate::engine::members::Members;
 use crate::engine::reference::Reference;
-use crate::engine::service_users::Keys;
 use crate::engine::state::State;
 use crate::sequencer::Stamped;
 

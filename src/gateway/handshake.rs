@@ -24,10 +24,10 @@ use super::sign_in::session_hash;
 use super::upgrade::Upgrade;
 use crate::access::principal::{Actor, Credential, Principal};
 use crate::engine::command::Command;
+use crate::engine::keys::KeyRef;
 use crate::engine::query::{Query, View};
 use crate::engine::reject::{Code, Reject};
 use crate::engine::reply::Reply;
-use crate::engine::service_users::KeyRef;
 use crate::sequencer::handle::{Answer, Work};
 
 /// The WebSocket's route.

@@ -14,8 +14,9 @@ use super::context::{Gateway, Unanswered};
 use crate::access::principal::{Actor, Principal};
 use crate::domain::ids::ServiceUserId;
 use crate::engine::command::Command;
+use crate::engine::keys::KeyRef;
 use crate::engine::query::Query;
-use crate::engine::service_users::{KeyRef, KeyStatus};
+use crate::engine::service_users::KeyStatus;
 use crate::sequencer::handle::Work;
 
 /// The pause before a command that was not accepted is tried again.

@@ -20,8 +20,8 @@ use super::peer::Peer;
 use super::refusal::Refusal;
 use super::release::Ticket;
 use super::token::{Claims, LIFETIME_S};
+use crate::engine::keys::KeyRef;
 use crate::engine::reject::Code;
-use crate::engine::service_users::KeyRef;
 
 /// The routes under `/0/private/`.
 pub fn routes(gateway: Arc<Gateway>) -> Router {

@@ -80,7 +80,7 @@ pub fn touched(directory: &Directory, event: &Event) -> Vec<Actor> {
         Event::VenueKeyChanged(key) => vec![Actor::Venue(key.id)],
         Event::MemberChanged(member) => vec![Actor::Member(member.id)],
         Event::SessionClosed(session) => vec![Actor::Member(session.member)],
-        Event::Frozen(freeze) => directory.keys(|keys| keys.of(freeze.organization).iter().map(key).collect()),
+        Event::Frozen(freeze) => directory.keys(|keys| keys.of(freeze.organization).map(key).collect()),
         _ => Vec::new(),
     }
 }

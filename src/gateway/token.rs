@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::secrets::MasterKey;
 use crate::domain::ids::{ServiceUserId, VenueKeyId};
 use crate::domain::time::Moment;
-use crate::engine::service_users::KeyRef;
+use crate::engine::keys::KeyRef;
 
 /// The lifetime of a token in seconds, as clients are told.
 pub const LIFETIME_S: u64 = 900;

@@ -33,6 +33,7 @@ use tokio::time::Instant;
 
 use crate::access::principal::{Actor, Principal};
 use crate::access::tier::Tiers;
+use crate::domain::limits::TICK_EVENTS_MAX;
 use crate::domain::time::Moment;
 use crate::engine::Engine;
 use crate::engine::command::Command;
@@ -65,6 +66,8 @@ pub struct Sequencer<R: Release> {
     in_flight: Batch<R::Ticket>,
     /// On disk, and released as soon as the next batch is on its way there.
     durable: Option<Durable<R::Ticket>>,
+    /// Whether the last tick left something that is due.
+    is_behind: bool,
     head: watch::Sender<Head>,
     stages: Arc<Stages>,
     /// Why the storage did not accept writes when it was opened.
@@ -179,6 +182,7 @@ impl Recovered {
             open: Batch::default(),
             in_flight: Batch::default(),
             durable: None,
+            is_behind: false,
             head,
             stages,
             unwritable,
@@ -198,13 +202,13 @@ impl<R: Release> Sequencer<R> {
             self.release.accepting(false);
             return Ok(());
         }
-        let now = (self.clock)();
-        for command in genesis.iter().chain([&Command::Tick]) {
-            if let Err(reject) = self.engine.handle(now, &Principal::SERVER, command) {
+        if let Some(genesis) = genesis {
+            if let Err(reject) = self.engine.handle((self.clock)(), &Principal::SERVER, &genesis) {
                 return Err(JournalError::Unavailable(reject.text()));
             }
             self.open.record(&mut self.engine, Actor::Server);
         }
+        self.tick();
         self.commit().await?;
         self.release_durable();
         Ok(())
@@ -258,7 +262,7 @@ impl<R: Release> Sequencer<R> {
         // The queue may close while a batch is on its way: what was accepted in the meantime is committed as well.
         while running || !self.open.is_empty() {
             // What is due must not wait until there are no more submissions.
-            if ticks.tick().now_or_never().is_some() {
+            if self.is_behind || ticks.tick().now_or_never().is_some() {
                 self.tick();
             }
             if self.open.is_empty() {
@@ -368,6 +372,7 @@ impl<R: Release> Sequencer<R> {
         if let Err(reject) = self.engine.handle(now, &Principal::SERVER, &Command::Tick) {
             tracing::error!(reject = reject.text(), "the engine refused a tick");
         }
+        self.is_behind = self.engine.events().len() >= TICK_EVENTS_MAX;
         self.open.record(&mut self.engine, Actor::Server);
     }
 }

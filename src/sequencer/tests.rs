@@ -22,9 +22,9 @@ use crate::domain::ids::{AssetId, MemberId, OrganizationId, Seq, VenueKeyId};
 use crate::domain::money::Amount;
 use crate::domain::text::AssetCode;
 use crate::engine::event::Event;
-use crate::engine::members::MemberSession;
+use crate::engine::keys::{KeyRef, VenueKey};
 use crate::engine::reject::Code;
-use crate::engine::service_users::{KeyRef, VenueKey};
+use crate::engine::sessions::MemberSession;
 use crate::storage::memory::Disk;
 use crate::storage::snapshots::Snapshot;
 use crate::storage::{Digest, Storage};
@@ -283,6 +283,29 @@ async fn what_falls_due_happens_while_the_queue_is_never_empty() {
     );
     drop(released);
     running.abort();
+}
+
+/// Rule 39: the next tick comes with the next batch, not at its usual time.
+#[tokio::test(start_paused = true)]
+async fn what_a_tick_leaves_happens_at_once_in_batches() {
+    let (mut sequencer, handle, mut released) = on(&Disk::default()).await;
+    let over = |number: usize| {
+        let mut cookie_hash = [0; 32];
+        cookie_hash[..8].copy_from_slice(&number.to_le_bytes());
+        let (member, organization) = (MemberId(1), OrganizationId(1));
+        Event::SessionOpened(MemberSession { cookie_hash, member, organization, ends_at: clock() })
+    };
+    let sessions = 3 * TICK_EVENTS_MAX + 1;
+    sequencer.start(Some(Command::Genesis((0..sessions).map(over).collect()))).await.unwrap();
+    assert_eq!(released.recv().await.unwrap().events.len(), sessions + TICK_EVENTS_MAX);
+    let running = tokio::spawn(running(sequencer));
+    let since = Instant::now();
+    for left in [TICK_EVENTS_MAX, TICK_EVENTS_MAX, 1] {
+        assert_eq!(released.recv().await.unwrap().events.len(), left);
+    }
+    assert_eq!(since.elapsed(), Duration::ZERO);
+    drop(handle);
+    running.await.unwrap().unwrap();
 }
 
 #[tokio::test]

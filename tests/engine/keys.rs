@@ -14,11 +14,12 @@ use countersign::engine::Engine;
 use countersign::engine::approvals::{Decision, Request, RequestState};
 use countersign::engine::command::{Command, EditOrder, Initiation};
 use countersign::engine::event::Event;
+use countersign::engine::keys::{KeyRef, VenueKey};
 use countersign::engine::policy::PolicyTerms;
 use countersign::engine::query::{Query, View};
 use countersign::engine::reject::{Code, Reject};
 use countersign::engine::reply::Reply;
-use countersign::engine::service_users::{KeyRef, KeyStatus, VenueKey};
+use countersign::engine::service_users::KeyStatus;
 use countersign::engine::workflows::Change;
 use countersign::engine::workflows::keys::KeyChange;
 use countersign::engine::workflows::members::MemberChange;
@@ -79,7 +80,7 @@ fn rule_39_what_an_expired_key_takes_along_is_gone_before_an_edit_revives_it() {
     // It leaves no request without approvers, since none is left.
     stage.initiate(&member(1), edit(1, expiry(end.plus_us(DAY)), None, None)).unwrap();
     assert_eq!(stage.state().keys.service_user(ServiceUserId(1)).status, KeyStatus::Active);
-    assert_eq!(stage.state().orders.open(AccountId(1)).len(), 0);
+    assert_eq!(stage.state().orders.open(AccountId(1)).count(), 0);
     assert_eq!(stage.state_of(withdrawal.request.unwrap()), RequestState::Canceled);
 }
 
@@ -122,7 +123,7 @@ fn rule_9_a_key_that_stops_takes_its_orders_and_requests_along_in_one_entry() {
         assert_eq!(stage.state_of(withdrawal.request.unwrap()), RequestState::Canceled);
         let held = stage.state().ledger.held(AccountId(1), AssetId(2));
         assert_eq!(held, Amount::ZERO, "the withdrawal's hold is released");
-        let open = stage.state().orders.open(AccountId(1)).len();
+        let open = stage.state().orders.open(AccountId(1)).count();
         assert_eq!(open, if on_stop == OnStop::Cancel { 1 } else { 2 }, "the other key's order stays");
     }
 }
@@ -135,7 +136,7 @@ fn rule_9_an_order_that_an_edit_places_goes_with_the_key_that_edited() {
     stage.run(&bot(2), Command::EditOrder(twice)).unwrap();
     for (stopped, left) in [(1, 1), (2, 0)] {
         stage.initiate(&member(1), edit(stopped, SettingsChange::default(), Some(true), None)).unwrap();
-        assert_eq!(stage.state().orders.open(AccountId(1)).len(), left, "once key {stopped} has stopped");
+        assert_eq!(stage.state().orders.open(AccountId(1)).count(), left, "once key {stopped} has stopped");
     }
 }
 
@@ -167,7 +168,7 @@ fn rule_9_losing_withdraw_cancels_requests_and_losing_create_leaves_orders() {
     let left = ScopeSet::of(&[Scope::Query, Scope::CancelOrders]);
     stage.initiate(&member(1), edit(1, SettingsChange::default(), None, Some(left))).unwrap();
     assert_eq!(stage.state_of(withdrawal.request.unwrap()), RequestState::Canceled);
-    assert_eq!(stage.state().orders.open(AccountId(1)).len(), 1);
+    assert_eq!(stage.state().orders.open(AccountId(1)).count(), 1);
     assert_eq!(stage.refused(&bot(1), limit(Side::Buy, "1", "10", None)), Code::PermissionDenied);
     stage.run(&bot(1), Command::CancelAll).unwrap();
 }

@@ -429,8 +429,7 @@ fn every_fill_places_its_closing_order() {
     assert_eq!(told[..3], once);
     assert_eq!(told[4..], ["traded 20000000 at 29000", "placed stop-loss-limit"]);
     let waiting = floor.venue.state.orders.open(alice.account);
-    let seen =
-        waiting.iter().map(|order| (order.side, order.qty.0, order.trigger().unwrap().price.0, order.limit.unwrap().0));
+    let seen = waiting.map(|order| (order.side, order.qty.0, order.trigger().unwrap().price.0, order.limit.unwrap().0));
     // Five percent below the fill, and ten under that.
     let expected = [(Side::Sell, 10_000_000, 27_550, 27_540), (Side::Sell, 20_000_000, 27_550, 27_540)];
     assert_eq!(seen.collect::<Vec<_>>(), expected);
@@ -458,9 +457,9 @@ fn a_closing_trailing_stop_is_measured_from_its_fill_wherever_the_sweep_ends() {
     assert_eq!(told[..3], swept);
     assert_eq!(told[3..], ["placed trailing-stop", "placed trailing-stop", "moved 29100"], "and none has fired");
     floor.print("29101");
-    assert_eq!(floor.venue.state.orders.open(alice.account).len(), 2);
+    assert_eq!(floor.venue.state.orders.open(alice.account).count(), 2);
     floor.print("29100");
-    assert_eq!(floor.venue.state.orders.open(alice.account).len(), 0, "both sold");
+    assert_eq!(floor.venue.state.orders.open(alice.account).count(), 0, "both sold");
 }
 
 #[test]

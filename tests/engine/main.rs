@@ -28,6 +28,7 @@ mod random;
 mod rates;
 mod reference_book;
 mod reference_play;
+mod ticks;
 mod trading;
 mod trading_floor;
 mod venue;

@@ -24,7 +24,7 @@ use super::trading_floor::{amendment, triggered};
 use super::world::{SECOND, Stage, bot, decimal, limit, venue};
 
 /// Bot 1 of Acme, bot 2 of the other Organization.
-fn stage() -> Stage {
+pub fn stage() -> Stage {
     Stage::new(&[key(ScopeSet::ALL), other()], true)
 }
 
@@ -53,7 +53,7 @@ fn fill_or_kill_fills_whole_or_leaves_no_trace_in_the_book() {
     assert_eq!((trades(&stage), ends(&stage, CancelReason::FillOrKill)), (0, 2));
     stage.placed(&bot(1), fill_or_kill(Side::Buy, "1.5", "101"));
     assert_eq!((trades(&stage), ends(&stage, CancelReason::FillOrKill)), (2, 2));
-    assert!(stage.state().orders.open(AccountId(1)).is_empty());
+    assert!(stage.state().orders.open(AccountId(1)).next().is_none());
     // An order of the same Organization in the way does not count.
     stage.placed(&bot(1), limit(Side::Sell, "1", "100", None));
     stage.placed(&bot(1), fill_or_kill(Side::Buy, "0.2", "101"));
@@ -85,7 +85,7 @@ fn a_batch_cancels_what_is_open_of_it_and_leaves_the_rest() {
     let batch = vec![named, OrderRef::Id(first), OrderRef::Id(second), OrderRef::Id(theirs)];
     let Reply::Canceled(ids) = stage.run(&bot(1), Command::CancelBatch(batch)).unwrap() else { panic!("orders") };
     assert_eq!(ids, [first, second]);
-    let open = |account| stage.state().orders.open(AccountId(account)).iter().map(|of| of.id).collect::<Vec<_>>();
+    let open = |account| stage.state().orders.open(AccountId(account)).map(|of| of.id).collect::<Vec<_>>();
     assert_eq!((open(1), open(2)), (vec![third], vec![theirs]));
 }
 
@@ -172,7 +172,7 @@ fn d4_58_the_switch_fires_once_at_its_time_unless_it_is_armed_anew() {
     stage.engine = countersign::engine::Engine::new(postcard::from_bytes(&bytes).unwrap());
     stage.tick(SECOND);
     assert_eq!(ends(&stage, CancelReason::DeadMansSwitch), 1, "it fires on return");
-    assert_eq!(stage.state().orders.open(AccountId(2)).len(), 1, "one account's orders alone");
+    assert_eq!(stage.state().orders.open(AccountId(2)).count(), 1, "one account's orders alone");
     stage.placed(&bot(1), limit(Side::Buy, "1", "10", None));
     stage.tick(100 * SECOND);
     assert_eq!(ends(&stage, CancelReason::DeadMansSwitch), 1, "it stays off until it is armed again");
@@ -214,7 +214,7 @@ fn rule_39_a_switch_ends_what_was_placed_before_its_time_and_nothing_else() {
             true => drop(stage.run(&bot(1), Command::CancelAllAfter(60)).unwrap()),
             false => stage.tick(SECOND),
         }
-        let open: Vec<OrderId> = stage.state().orders.open(AccountId(1)).iter().map(|order| order.id).collect();
+        let open: Vec<OrderId> = stage.state().orders.open(AccountId(1)).map(|order| order.id).collect();
         assert_eq!(open, [after]);
         stage.run(&bot(1), Command::CancelAll).unwrap();
     }
@@ -257,8 +257,7 @@ fn rule_35_in_a_halt_orders_end_at_their_time_and_none_starts() {
     stage.tick(SECOND);
     assert_eq!(ends(&stage, CancelReason::Expired), 2);
     let open = |stage: &Stage| {
-        let open = stage.state().orders.open(AccountId(1));
-        open.iter().map(|order| (order.id, order.waits())).collect::<Vec<_>>()
+        stage.state().orders.open(AccountId(1)).map(|order| (order.id, order.waits())).collect::<Vec<_>>()
     };
     assert_eq!(open(&stage), [(starts, true)]);
     stage.run(&venue(), Command::Resume).unwrap();
@@ -318,7 +317,7 @@ fn a_closing_order_is_placed_at_the_limit_of_open_orders_and_counts() {
         stage.placed(&bot(1), limit(Side::Buy, "1", "9", None));
     }
     stage.placed(&bot(2), limit(Side::Sell, "1", "10", None));
-    assert_eq!(stage.state().orders.open(AccountId(1)).len(), 61);
+    assert_eq!(stage.state().orders.open(AccountId(1)).count(), 61);
     stage.now = stage.now.plus_us(60 * SECOND);
     assert_eq!(stage.refused(&bot(1), limit(Side::Buy, "1", "9", None)), Code::OrdersLimit);
 }

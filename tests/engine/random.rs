@@ -156,12 +156,8 @@ fn pooled() -> DepositAddress {
 fn holds_agree(state: &State) {
     for account in [AccountId(1), AccountId(2)] {
         for asset in [AssetId(1), AssetId(2), AssetId(3)] {
-            let orders = state.orders.open(account);
-            let of_orders: i64 = orders
-                .iter()
-                .filter(|order| held_asset(order, &state.reference) == asset)
-                .map(|order| order.held.0)
-                .sum();
+            let orders = state.orders.open(account).filter(|order| held_asset(order, &state.reference) == asset);
+            let of_orders: i64 = orders.map(|order| order.held.0).sum();
             let withdrawals = state.withdrawals.transfers().recent(account);
             let of_withdrawals: i64 = withdrawals.iter().filter(|of| of.asset == asset).map(|of| of.held.0).sum();
             assert_eq!(state.ledger.held(account, asset), Amount(of_orders + of_withdrawals));

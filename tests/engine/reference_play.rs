@@ -219,9 +219,9 @@ impl Play {
         state.ledger.check().unwrap();
         for number in 1..=TRADERS {
             let trader = self.trader(number);
-            let open = state.orders.open(trader.account);
             for (asset, side) in [(USD, Side::Buy), (BTC, Side::Sell)] {
-                let held: i64 = open.iter().filter(|order| order.side == side).map(|order| order.held.0).sum();
+                let open = state.orders.open(trader.account).filter(|order| order.side == side);
+                let held: i64 = open.map(|order| order.held.0).sum();
                 assert_eq!(self.venue.balance(trader, asset).1, held);
             }
         }

@@ -5,8 +5,8 @@ use countersign::access::principal::{Actor, Credential, Principal};
 use countersign::domain::ids::{AccountId, MemberId, OrganizationId, ServiceUserId};
 use countersign::domain::time::Moment;
 use countersign::engine::command::Command;
+use countersign::engine::keys::KeyRef;
 use countersign::engine::query::Query;
-use countersign::engine::service_users::KeyRef;
 use countersign::sequencer::handle::Work;
 
 use super::dice::Dice;

@@ -17,7 +17,7 @@ const PLAN: Plan = Plan { seed: 13, requests: 40_000, faults: Faults::Bounded };
 /// Its last event, the chain there, and the digest of the state, which changes with each snapshot format.
 const SEQ: u64 = 16538;
 const CHAIN: &str = "f559ab51c3312218fe98ab4d47103a46c2e15f55bd77bbb7ad6f05b14d155c3f";
-const STATE: (u16, &str) = (9, "8f7a26b554629600e6a2b16e9bd3afb89f6622843f67e8815e0ac9438cd4873b");
+const STATE: (u16, &str) = (10, "be20a017f924d18bb4418775ebb34c07da8d8a2123983594a73a0093c2b680f3");
 
 fn golden() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/simulation/golden/format-6.sqlite")

@@ -4,8 +4,8 @@ use countersign::access::operation::{Operation, ServiceRight};
 use countersign::domain::ids::{RequestId, ServiceUserId};
 use countersign::engine::command::OrderRef;
 use countersign::engine::holdings::EarnFilter;
+use countersign::engine::keys::KeyRef;
 use countersign::engine::query::{AddressFilter, MethodFilter, OrderFilter, Query, RequestFilter};
-use countersign::engine::service_users::KeyRef;
 use countersign::engine::transfers::TransferFilter;
 
 use super::coverage::channels;

@@ -12,10 +12,11 @@ use countersign::domain::time::Moment;
 use countersign::engine::deposits::{Deposit, DepositAddress, DepositStatus};
 use countersign::engine::earn::{LockType, Periods, Strategy};
 use countersign::engine::event::Event;
+use countersign::engine::keys::VenueKey;
 use countersign::engine::ledger::{Ledger, Movement, Party, Wallet};
 use countersign::engine::members::{Kyc, Member, MemberStatus, Organization};
 use countersign::engine::policy::{Policy, PolicyTerms};
-use countersign::engine::service_users::{KeyStatus, ServiceUser, ServiceUserChange, VenueKey};
+use countersign::engine::service_users::{KeyStatus, ServiceUser, ServiceUserChange};
 use countersign::engine::withdrawals::WithdrawalAddress;
 
 /// A key for a test.

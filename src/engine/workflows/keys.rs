@@ -239,7 +239,7 @@ impl KeyChange {
     fn payload(&self, state: &State, organization: OrganizationId) -> Result<Canonical, Reject> {
         match self {
             KeyChange::Create { name, scopes, settings } => {
-                if state.keys.of(organization).len() >= SERVICE_USERS_MAX {
+                if state.keys.of(organization).count() >= SERVICE_USERS_MAX {
                     return Err(Reject::advised(
                         Code::LimitReached,
                         format!("at most {SERVICE_USERS_MAX} Service Users; remove one first"),
@@ -318,7 +318,7 @@ fn check_terms(
 ) -> Result<(), Reject> {
     check_name("name", name)?;
     let taken = |user: &ServiceUser| user.name == name && Some(user.id) != except;
-    if state.keys.of(organization).iter().any(taken) {
+    if state.keys.of(organization).any(taken) {
         return Err(Reject::field(Code::Exists, "name", "choose another name"));
     }
     if settings.ip_allowlist.len() > NETWORKS_MAX {

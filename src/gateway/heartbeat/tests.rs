@@ -15,7 +15,7 @@ use crate::domain::ids::{MarketId, Seq, ServiceUserId};
 use crate::domain::markets::MarketStatus;
 use crate::domain::time::Moment;
 use crate::engine::event::Event;
-use crate::engine::service_users::KeyRef;
+use crate::engine::keys::KeyRef;
 use crate::sequencer::Stamped;
 
 const HOUR_US: u64 = 3_600_000_000;

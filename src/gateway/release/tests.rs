@@ -12,9 +12,9 @@ use crate::access::key::KeySettings;
 use crate::access::principal::{Actor, Credential};
 use crate::domain::ids::{AccountId, AssetId, VenueKeyId};
 use crate::engine::deposits::DepositAddress;
+use crate::engine::keys::VenueKey;
 use crate::engine::query::{Items, Owner, Snapshot};
 use crate::engine::reference::Reference;
-use crate::engine::service_users::VenueKey;
 use crate::engine::state::State;
 use crate::{history, market_data};
 
