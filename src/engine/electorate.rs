@@ -77,7 +77,7 @@ impl<'a> Electorate<'a> {
         if criteria.exclude_key_managers && self.manages(criteria.initiator, member) {
             return Err(not_eligible("a Member who manages the asking key cannot decide on its requests"));
         }
-        if criteria.last_resort.contains(&member) && self.others(criteria) {
+        if self.is_last_resort(criteria, member) && self.others(criteria) {
             return Err(not_eligible(
                 "a Member who froze, or widened the freeze, cannot decide while another approver exists",
             ));
@@ -95,11 +95,15 @@ impl<'a> Electorate<'a> {
         }
     }
 
+    fn is_last_resort(&self, criteria: &Criteria<'_>, member: MemberId) -> bool {
+        criteria.last_resort.iter().any(|id| self.state.members.are_one_person(*id, member))
+    }
+
     /// Whether an approver exists besides those whose votes are the last resort.
     fn others(&self, criteria: &Criteria<'_>) -> bool {
         let approvers = self.approvers(criteria.organization, criteria.workflow);
         let besides =
-            |id: &MemberId| !criteria.last_resort.contains(id) && criteria.initiator != InitiatorId::Member(*id);
+            |id: &MemberId| !self.is_last_resort(criteria, *id) && criteria.initiator != InitiatorId::Member(*id);
         approvers.iter().any(besides)
     }
 
@@ -126,9 +130,8 @@ impl<'a> Electorate<'a> {
     fn askers(&self, organization: OrganizationId, workflow: Workflow) -> Vec<InitiatorId> {
         let members = self.state.members.of(organization).map(|member| member.id);
         let members = members.filter(|id| self.record(*id).may(workflow, Permission::Initiate));
-        let keys = self.state.keys.all().iter().filter(|user| {
-            workflow == Workflow::InitiateWithdrawal && user.organization == organization && user.may_have_requests()
-        });
+        let keys = self.state.keys.of(organization);
+        let keys = keys.filter(|user| workflow == Workflow::InitiateWithdrawal && user.may_have_requests());
         members.map(InitiatorId::Member).chain(keys.map(|user| InitiatorId::ServiceUser(user.id))).collect()
     }
 

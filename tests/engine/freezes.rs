@@ -8,6 +8,7 @@ use countersign::engine::freezes::FreezeScope;
 use countersign::engine::members::Kyc;
 use countersign::engine::reject::Code;
 use countersign::engine::workflows::Change;
+use countersign::engine::workflows::members::MemberChange;
 use countersign::engine::workflows::unfreeze::Unfreeze;
 
 use super::governance::joined;
@@ -32,4 +33,18 @@ fn rule_27_who_froze_and_who_widened_it_decide_on_the_end_only_while_nobody_else
     let request = stage.initiate(&member(1), end()).unwrap().id;
     assert_eq!(stage.vote(&member(dora), Decision::Approve, request).unwrap_err().code, Code::NotEligible);
     assert_eq!(stage.vote(&member(cora), Decision::Approve, request).unwrap().state, RequestState::Approved);
+}
+
+#[test]
+fn rule_27_who_froze_was_removed_and_invited_again_still_froze() {
+    let mut stage = Stage::new(&[], false);
+    let dora = joined(&mut stage, "dora", &Permission::ALL);
+    let freeze = Command::Freeze { scope: FreezeScope::Withdrawals, reason: "odd".to_owned() };
+    stage.run(&member(dora), freeze).unwrap();
+    stage.initiate(&member(1), Change::Members(MemberChange::Remove { member: MemberId(dora) })).unwrap();
+    let again = joined(&mut stage, "dora", &Permission::ALL);
+    let end = Change::Unfreeze(Unfreeze { reason: "looked at".to_owned() });
+    let request = stage.initiate(&member(1), end).unwrap().id;
+    assert_eq!(stage.vote(&member(again), Decision::Approve, request).unwrap_err().code, Code::NotEligible);
+    assert_eq!(stage.vote(&member(2), Decision::Approve, request).unwrap().state, RequestState::Approved);
 }
