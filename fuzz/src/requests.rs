@@ -93,7 +93,7 @@ fn carry_out(by: &Principal, operation: Operation, mut command: Command) {
     }
     let mut engine = Engine::new(engine().state().clone());
     let Ok(reply) = engine.handle(NOW, by, &command) else { return };
-    let call = Call { operation, req_id: None, time_in: NOW, then: Continuation::of(&command) };
+    let call = Call::new(operation, None, NOW, Continuation::of(&command));
     engine.state().ledger.check().expect("money is conserved");
     let asked = matches!(command, Command::Halt { .. });
     assert!(asked || engine.state().halted.is_none(), "{:?}", engine.state().halted);

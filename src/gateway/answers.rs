@@ -81,7 +81,7 @@ impl Session {
     /// Records that a call was answered, or was not accepted.
     pub(super) fn finish_call(&mut self, call: &Call) {
         self.queue.finished(1);
-        self.long = self.long.saturating_sub(usize::from(call.then.may_be_long()));
+        self.long = self.long.saturating_sub(usize::from(call.may_be_long()));
     }
 
     /// The threshold of the key's counters, for the acknowledgement of `executions`; `None` when nothing is counted.
@@ -182,14 +182,14 @@ impl Session {
         match outcome {
             _ if matches!((&call.then, &outcome), (Continuation::Bind, Ok(_))) => self.bind(),
             Ok(answer) if orders::reply(&mut self.out, &call, &answer, now) => {}
-            Ok(Answer::Reply(reply, _)) => self.done(&call, reply, now),
-            Ok(Answer::View(view)) => self.shown(call, view, now),
+            Ok(Answer::Reply(reply, _)) => self.answer_command(&call, reply, now),
+            Ok(Answer::View(view)) => self.answer_query(call, view, now),
             Err(reject) => self.refused(&call, &reject, now),
         }
     }
 
     /// Answers a command that is not about orders.
-    fn done(&mut self, call: &Call, reply: Reply, now: Moment) {
+    fn answer_command(&mut self, call: &Call, reply: Reply, now: Moment) {
         let reference = &self.gateway.directory.reference();
         let mut json = String::new();
         let envelope = call.envelope(now);
@@ -211,7 +211,7 @@ impl Session {
     }
 
     /// Answers a query, or queries history with the permission that the engine gave.
-    fn shown(&mut self, mut call: Call, view: View, now: Moment) {
+    fn answer_query(&mut self, mut call: Call, view: View, now: Moment) {
         if let Continuation::Level3(_) = call.then {
             self.admitted = Some(call);
             return;

@@ -20,9 +20,21 @@ pub struct Call {
     pub time_in: Moment,
     /// What is needed for the answer besides the engine's reply.
     pub then: Continuation,
+    /// Whether the engine may be busy with it for long.
+    pub is_heavy: bool,
 }
 
 impl Call {
+    /// A call that keeps the engine busy only briefly.
+    pub fn new(operation: Operation, req_id: Option<i64>, time_in: Moment, then: Continuation) -> Call {
+        Call { operation, req_id, time_in, then, is_heavy: false }
+    }
+
+    /// Whether the answer may be long, or long in coming.
+    pub fn may_be_long(&self) -> bool {
+        self.is_heavy || self.then.may_be_long()
+    }
+
     /// The envelope of its reply, if made at `time_out`.
     pub fn envelope(&self, time_out: Moment) -> Envelope<'static> {
         let method = match (&self.then, self.operation) {
@@ -41,8 +53,6 @@ pub enum Continuation {
     Reply,
     /// Nothing, but the answer may be long.
     List,
-    /// What this one says, but the engine may be busy with it for long.
-    Long(Box<Continuation>),
     /// `add_order`: the client's own ids, to echo them.
     Placed(Option<ClientOrderId>, Option<i64>),
     /// `batch_add`: the client's own ids, order by order.
@@ -74,7 +84,7 @@ pub enum Continuation {
 impl Continuation {
     /// What is needed to answer a command, unless a credential was generated for it.
     pub fn of(command: &Command) -> Continuation {
-        let then = match command {
+        match command {
             Command::PlaceOrder(order) => Continuation::Placed(order.cl_ord_id, order.order_userref),
             Command::PlaceBatch(orders) => {
                 let named = orders.iter().map(|order| (order.cl_ord_id, order.order_userref));
@@ -84,16 +94,14 @@ impl Continuation {
             Command::CancelOrder(order) => Continuation::Order(order.clone()),
             Command::CancelBatch(_) => Continuation::BatchCanceled,
             _ => Continuation::Reply,
-        };
-        if takes_long(command) { Continuation::Long(Box::new(then)) } else { then }
+        }
     }
 
-    /// Whether the answer may be long, like a page, or a list that history may have to complete, or long in coming.
-    pub fn may_be_long(&self) -> bool {
+    /// Whether the answer may be long, like a page, or a list that history may have to complete.
+    fn may_be_long(&self) -> bool {
         matches!(
             self,
             Continuation::List
-                | Continuation::Long(_)
                 | Continuation::Subscribe(_)
                 | Continuation::History(_)
                 | Continuation::Audit(_)
@@ -105,7 +113,7 @@ impl Continuation {
 
 /// Whether a command is only checked: no counter of the key refuses it, and it takes the longer, the more orders the book
 /// has.
-fn takes_long(command: &Command) -> bool {
+pub fn is_heavy(command: &Command) -> bool {
     match command {
         Command::PlaceOrder(order) => order.validate,
         Command::PlaceBatch(orders) => orders.iter().any(|order| order.validate),

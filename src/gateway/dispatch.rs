@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 
-use super::call::{Call, Continuation, Follow};
+use super::call::{Call, Continuation, Follow, is_heavy};
 use super::close::Close;
 use super::credentials::ApiCredentials;
 use super::fan_out;
@@ -112,7 +112,7 @@ impl Session {
         self.principal.credential = Credential::Key(claims.credential_version);
         if self.principal.actor == Actor::Public {
             // The engine judges the key; later submissions in the queue are judged by the same rights.
-            let call = Call { operation: Operation::Ping, req_id: None, time_in: now, then: Continuation::Bind };
+            let call = Call::new(Operation::Ping, None, now, Continuation::Bind);
             self.ask(Work::Query(Query::Bind(claims.key)), call);
             self.principal.actor = actor;
             self.credential = self.principal.credential;
@@ -124,7 +124,7 @@ impl Session {
     fn perform(&mut self, request: Request<'_>, envelope: Envelope<'_>) -> Option<BoxFuture<'_, ()>> {
         let Request { operation, body, .. } = request;
         let Envelope { req_id, time_in, .. } = envelope;
-        let call = |then| Call { operation, req_id, time_in, then };
+        let call = |then| Call::new(operation, req_id, time_in, then);
         match body {
             Body::Ping => self.push(|text| Envelope { method: "pong", ..envelope }.pong(text)),
             Body::Subscribe(channel) => return Some(Box::pin(self.subscribe(operation, channel, req_id, time_in))),
@@ -133,8 +133,8 @@ impl Session {
             }
             Body::Command(mut command) => {
                 command.set_deadline(time_in.plus_us(DEADLINE_US));
-                let then = Continuation::of(&command);
-                self.ask(Work::Command(command), call(then));
+                let call = Call { is_heavy: is_heavy(&command), ..call(Continuation::of(&command)) };
+                self.ask(Work::Command(command), call);
             }
             Body::Cancel(orders) => {
                 for order in orders {
@@ -224,7 +224,7 @@ impl Session {
             Continuation::Bind => Principal { actor: Actor::Public, ..self.principal },
             _ => self.principal,
         };
-        self.long += usize::from(call.then.may_be_long());
+        self.long += usize::from(call.may_be_long());
         self.submissions.push(Submission { by, work, ticket: Ticket::Call(Arc::clone(&self.queue), call) });
     }
 
@@ -299,7 +299,7 @@ impl Session {
             }
             Operation::Level3 => {
                 // Price levels are public; single orders are for keys only, as the engine judges them now (rule 5).
-                let call = Call { operation, req_id, time_in: now, then: Continuation::Level3(Box::new(channel)) };
+                let call = Call::new(operation, req_id, now, Continuation::Level3(Box::new(channel)));
                 self.ask(Work::Query(Query::Subscribe { channel: operation, open_orders: false }), call);
                 self.judging = true;
             }
@@ -319,7 +319,7 @@ impl Session {
                 let (number, from_offset) = (self.last_subscription, channel.from_offset);
                 let options = Box::new(channel);
                 self.subscriptions.insert(operation, Subscription { number, options, ..Subscription::default() });
-                let call = Call { operation, req_id, time_in: now, then: Continuation::Reply };
+                let call = Call::new(operation, req_id, now, Continuation::Reply);
                 self.follow(call, Follow { number, from_offset, too_old: false, acknowledged: false });
             }
         }

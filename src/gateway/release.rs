@@ -107,7 +107,7 @@ impl Slot {
     fn write_direct(&mut self, out: &mut Frames, now: Moment) -> bool {
         let Slot { queue: Some(queue), delivery, .. } = self else { return false };
         // Checked before rendering, which the session would have to repeat. Those that may be long it counts itself.
-        let short = |outgoing: &Outgoing| matches!(outgoing, Outgoing::Answer(call, Ok(answer)) if !call.then.may_be_long() && orders::canceled(answer) <= DIRECT_EACH);
+        let short = |outgoing: &Outgoing| matches!(outgoing, Outgoing::Answer(call, Ok(answer)) if !call.may_be_long() && orders::canceled(answer) <= DIRECT_EACH);
         if delivery.len() > DIRECT_EACH || !delivery.iter().all(short) {
             return false;
         }

@@ -25,8 +25,7 @@ pub fn reply(out: &mut Frames, call: &Call, answer: &Answer, now: Moment) -> boo
     let Answer::Reply(reply, counted) = answer else { return false };
     let rate = counted.map(rate);
     let envelope = call.envelope(now);
-    let then = if let Continuation::Long(then) = &call.then { then } else { &call.then };
-    match (then, reply) {
+    match (&call.then, reply) {
         (Continuation::Placed(cl_ord_id, userref), Reply::Placed(Placed { order, repeated })) => {
             let named = (cl_ord_id.as_deref(), *userref);
             out.text(|text| envelope.success(text, |text| placed(text, *order, named, *repeated, rate)));

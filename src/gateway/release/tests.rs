@@ -140,7 +140,7 @@ async fn a_socket_that_is_closing_is_given_its_answers_and_nothing_that_it_follo
     let (socket, mut deliveries) = socket(&sockets);
     follow_custody(&mut releaser, &socket, Seq(0), None);
     releaser.send_to(&socket.queue, Outgoing::Close(Close::ScopeLost));
-    let call = Call { operation: Operation::KeyInfo, req_id: None, time_in: Moment(0), then: Continuation::Reply };
+    let call = Call::new(Operation::KeyInfo, None, Moment(0), Continuation::Reply);
     let answers = vec![(Ticket::Call(Arc::clone(&socket.queue), call), Err(Reject::of(Code::Busy)))];
     releaser.release(Released { answers, ..batch(1..=2) });
     let sent: Vec<Outgoing> = std::iter::from_fn(|| deliveries.try_recv().ok()).flatten().collect();
