@@ -1,6 +1,6 @@
 //! Params of exports.
 
-use super::request::{Body, Parsed, params};
+use super::request::{Body, Parsed, parse_params};
 use super::values::{export_id, parse_named, period, word};
 use super::{Message, WireError};
 use crate::access::operation::Operation;
@@ -13,33 +13,33 @@ use crate::wire::leaf::Names;
 use crate::wire::params as p;
 
 pub(super) fn export_add<'a>(e: &Message<'a>) -> Parsed<'a> {
-    let asked: p::ExportAdd<'_> = params(e)?;
-    let report = word("report", &asked.report)?;
+    let params: p::ExportAdd<'_> = parse_params(e)?;
+    let report = word("report", &params.report)?;
     let order = RequestedExport {
         report,
-        format: parse_named("format", &asked.format, Format::in_any_case, "give csv or tsv")?,
-        columns: asked.fields.map(|fields| columns(report, fields)).transpose()?.flatten(),
-        period: period(asked.start.as_deref(), asked.end.as_deref())?,
-        description: asked.description.as_deref().unwrap_or_default().to_owned(),
+        format: parse_named("format", &params.format, Format::in_any_case, "give csv or tsv")?,
+        columns: params.fields.map(|fields| columns(report, fields)).transpose()?.flatten(),
+        period: period(params.start.as_deref(), params.end.as_deref())?,
+        description: params.description.as_deref().unwrap_or_default().to_owned(),
     };
-    Ok((asked.token, Body::Command(Command::AddExport(order))))
+    Ok((params.token, Body::Command(Command::AddExport(order))))
 }
 
 pub(super) fn export_status<'a>(e: &Message<'a>) -> Parsed<'a> {
-    let asked: p::ExportStatus<'_> = params(e)?;
-    let id = asked.export_id.as_deref().map(export_id).transpose()?;
-    Ok((asked.token, Body::Query(Query::Exports(Operation::ExportStatus, id))))
+    let params: p::ExportStatus<'_> = parse_params(e)?;
+    let id = params.export_id.as_deref().map(export_id).transpose()?;
+    Ok((params.token, Body::Query(Query::Exports(Operation::ExportStatus, id))))
 }
 
 pub(super) fn export_retrieve<'a>(e: &Message<'a>) -> Parsed<'a> {
-    let asked: p::ExportRef<'_> = params(e)?;
-    let id = export_id(&asked.export_id)?;
-    Ok((asked.token, Body::Query(Query::Exports(Operation::ExportRetrieve, Some(id)))))
+    let params: p::ExportRef<'_> = parse_params(e)?;
+    let id = export_id(&params.export_id)?;
+    Ok((params.token, Body::Query(Query::Exports(Operation::ExportRetrieve, Some(id)))))
 }
 
 pub(super) fn export_remove<'a>(e: &Message<'a>) -> Parsed<'a> {
-    let asked: p::ExportRef<'_> = params(e)?;
-    Ok((asked.token, Body::Command(Command::RemoveExport(export_id(&asked.export_id)?))))
+    let params: p::ExportRef<'_> = parse_params(e)?;
+    Ok((params.token, Body::Command(Command::RemoveExport(export_id(&params.export_id)?))))
 }
 
 /// The report's columns by name, in the order given, each once; `None` for `all`, the default of v2's REST.

@@ -1,7 +1,7 @@
 //! What Members send besides changes: queries about requests, votes, freezes, what a policy requires.
 
 use super::change::withdrawal_change;
-use super::request::{Body, Parsed, params};
+use super::request::{Body, Parsed, parse_params};
 use super::values::{cursor, limit, optional_word, owned, request_id, service_user, word};
 use super::{Message, WireError};
 use crate::domain::ids::RequestId;
@@ -13,77 +13,77 @@ use crate::wire::leaf::{Object, Text};
 use crate::wire::params as p;
 
 pub(super) fn requests<'a>(e: &Message<'a>) -> Parsed<'a> {
-    let asked: p::Requests<'_> = params(e)?;
+    let params: p::Requests<'_> = parse_params(e)?;
     let filter = RequestFilter {
-        state: optional_word("state", asked.state.as_deref())?,
-        workflow: optional_word("workflow", asked.workflow.as_deref())?,
-        before: cursor(&asked.cursor, RequestId::parse)?,
-        limit: Some(limit(asked.limit)?),
+        state: optional_word("state", params.state.as_deref())?,
+        workflow: optional_word("workflow", params.workflow.as_deref())?,
+        before: cursor(&params.cursor, RequestId::parse)?,
+        limit: Some(limit(params.limit)?),
     };
-    Ok((asked.token, Body::Query(Query::Requests(filter))))
+    Ok((params.token, Body::Query(Query::Requests(filter))))
 }
 
 pub(super) fn request_info<'a>(e: &Message<'a>) -> Parsed<'a> {
-    let asked: p::RequestRef<'_> = params(e)?;
-    Ok((asked.token, Body::Query(Query::Request(request_id(&asked.request_id)?))))
+    let params: p::RequestRef<'_> = parse_params(e)?;
+    Ok((params.token, Body::Query(Query::Request(request_id(&params.request_id)?))))
 }
 
 pub(super) fn cancel_request<'a>(e: &Message<'a>) -> Parsed<'a> {
-    let asked: p::RequestRef<'_> = params(e)?;
-    Ok((asked.token, Body::Command(Command::CancelRequest(request_id(&asked.request_id)?))))
+    let params: p::RequestRef<'_> = parse_params(e)?;
+    Ok((params.token, Body::Command(Command::CancelRequest(request_id(&params.request_id)?))))
 }
 
 pub(super) fn approve<'a>(e: &Message<'a>) -> Parsed<'a> {
-    let asked: p::Vote<'_> = params(e)?;
-    let (ballots, comment) = (ballots(&asked.requests)?, owned(&asked.comment));
+    let params: p::Vote<'_> = parse_params(e)?;
+    let (ballots, comment) = (ballots(&params.requests)?, owned(&params.comment));
     let command = Command::Vote { decision: Decision::Approve, ballots, step: None, comment };
-    Ok((asked.token, Body::Coded(command, asked.otp.as_ref().map(Text::owned))))
+    Ok((params.token, Body::Coded(command, params.otp.as_ref().map(Text::owned))))
 }
 
 pub(super) fn reject<'a>(e: &Message<'a>) -> Parsed<'a> {
-    let asked: p::Reject<'_> = params(e)?;
-    let (ballots, comment) = (ballots(&asked.requests)?, Some((*asked.reason).to_owned()));
+    let params: p::Reject<'_> = parse_params(e)?;
+    let (ballots, comment) = (ballots(&params.requests)?, Some((*params.reason).to_owned()));
     let command = Command::Vote { decision: Decision::Reject, ballots, step: None, comment };
-    Ok((asked.token, Body::Coded(command, None)))
+    Ok((params.token, Body::Coded(command, None)))
 }
 
 pub(super) fn execute<'a>(e: &Message<'a>) -> Parsed<'a> {
-    let asked: p::Vote<'_> = params(e)?;
-    let (ballots, comment) = (ballots(&asked.requests)?, owned(&asked.comment));
+    let params: p::Vote<'_> = parse_params(e)?;
+    let (ballots, comment) = (ballots(&params.requests)?, owned(&params.comment));
     let command = Command::Execute { ballots, step: None, comment };
-    Ok((asked.token, Body::Coded(command, asked.otp.as_ref().map(Text::owned))))
+    Ok((params.token, Body::Coded(command, params.otp.as_ref().map(Text::owned))))
 }
 
 pub(super) fn claim_secret<'a>(e: &Message<'a>) -> Parsed<'a> {
-    let asked: p::ClaimSecret<'_> = params(e)?;
-    let command = Command::ClaimSecret { request: request_id(&asked.request_id)?, step: None };
-    Ok((asked.token, Body::Coded(command, Some(asked.otp.owned()))))
+    let params: p::ClaimSecret<'_> = parse_params(e)?;
+    let command = Command::ClaimSecret { request: request_id(&params.request_id)?, step: None };
+    Ok((params.token, Body::Coded(command, Some(params.otp.owned()))))
 }
 
 pub(super) fn freeze<'a>(e: &Message<'a>) -> Parsed<'a> {
-    let asked: p::Freeze<'_> = params(e)?;
-    let scope = word("scope", &asked.scope)?;
-    Ok((asked.token, Body::Command(Command::Freeze { scope, reason: (*asked.reason).to_owned() })))
+    let params: p::Freeze<'_> = parse_params(e)?;
+    let scope = word("scope", &params.scope)?;
+    Ok((params.token, Body::Command(Command::Freeze { scope, reason: (*params.reason).to_owned() })))
 }
 
 pub(super) fn cancel_orders<'a>(e: &Message<'a>) -> Parsed<'a> {
-    let asked: p::CancelOrders<'_> = params(e)?;
-    Ok((asked.token, Body::Command(Command::CancelOrders(service_user(&asked.service_user_id)?))))
+    let params: p::CancelOrders<'_> = parse_params(e)?;
+    Ok((params.token, Body::Command(Command::CancelOrders(service_user(&params.service_user_id)?))))
 }
 
 pub(super) fn policy_explain<'a>(e: &Message<'a>) -> Parsed<'a> {
-    let asked: p::PolicyExplain<'_> = params(e)?;
-    let change = withdrawal_change(&asked.asset, &asked.key, asked.amount)?;
-    let service_user = asked.service_user_id.as_deref().map(service_user).transpose()?;
-    Ok((asked.token, Body::Query(Query::Explain { change, service_user })))
+    let params: p::PolicyExplain<'_> = parse_params(e)?;
+    let change = withdrawal_change(&params.asset, &params.key, params.amount)?;
+    let service_user = params.service_user_id.as_deref().map(service_user).transpose()?;
+    Ok((params.token, Body::Query(Query::Explain { change, service_user })))
 }
 
-fn ballots(asked: &[Object<p::Ballot<'_>>]) -> Result<Vec<Ballot>, WireError> {
-    if !(1..=VOTES_MAX).contains(&asked.len()) {
+fn ballots(ballots: &[Object<p::Ballot<'_>>]) -> Result<Vec<Ballot>, WireError> {
+    if !(1..=VOTES_MAX).contains(&ballots.len()) {
         return Err(WireError::field("requests", "name 1 to 50 requests"));
     }
-    let ballot = |asked: &Object<p::Ballot<'_>>| {
-        Ok(Ballot { request: request_id(&asked.request_id)?, digest: (*asked.digest).to_owned() })
+    let read = |ballot: &Object<p::Ballot<'_>>| {
+        Ok(Ballot { request: request_id(&ballot.request_id)?, digest: (*ballot.digest).to_owned() })
     };
-    asked.iter().map(ballot).collect()
+    ballots.iter().map(read).collect()
 }

@@ -1,6 +1,6 @@
 //! Canceling orders, and querying open ones.
 
-use super::request::{Body, Parsed, params};
+use super::request::{Body, Parsed, parse_params};
 use super::values::{client_order_id, cursor, limit, optional_cl_ord_id, optional_short, period};
 use super::{Message, WireError};
 use crate::domain::ids::OrderId;
@@ -31,42 +31,43 @@ fn order_refs(order_ids: Option<Names<'_>>, cl_ord_ids: Option<Names<'_>>) -> Re
 }
 
 pub(super) fn cancel_order<'a>(e: &Message<'a>) -> Parsed<'a> {
-    let asked: p::CancelOrder<'_> = params(e)?;
-    let kinds = [asked.order_id.is_some(), asked.cl_ord_id.is_some(), asked.order_userref.is_some()];
+    let params: p::CancelOrder<'_> = parse_params(e)?;
+    let kinds = [params.order_id.is_some(), params.cl_ord_id.is_some(), params.order_userref.is_some()];
     if kinds.iter().filter(|given| **given).count() != 1 {
         return Err(WireError::field("order_id", "give exactly one of order_id, cl_ord_id and order_userref"));
     }
-    let mut orders = order_refs(asked.order_id, asked.cl_ord_id)?;
-    orders.extend(asked.order_userref.into_iter().flatten().map(OrderRef::UserRef));
+    let mut orders = order_refs(params.order_id, params.cl_ord_id)?;
+    orders.extend(params.order_userref.into_iter().flatten().map(OrderRef::UserRef));
     bounded(&orders)?;
-    Ok((asked.token, Body::Cancel(orders)))
+    Ok((params.token, Body::Cancel(orders)))
 }
 
 pub(super) fn batch_cancel<'a>(e: &Message<'a>) -> Parsed<'a> {
-    let asked: p::BatchCancel<'_> = params(e)?;
-    let mut orders = order_refs(None, asked.cl_ord_id)?;
-    let names = asked.orders.map(|orders| orders.list().ok_or_else(|| WireError::new("Orders field must be an array")));
+    let params: p::BatchCancel<'_> = parse_params(e)?;
+    let mut orders = order_refs(None, params.cl_ord_id)?;
+    let names =
+        params.orders.map(|orders| orders.list().ok_or_else(|| WireError::new("Orders field must be an array")));
     for text in names.transpose()?.unwrap_or_default() {
         // An order's id, or a group number: text (docs.kraken.com, `batch_cancel`) or not (kraken-async-rs).
         let group = text.parse().ok().map(OrderRef::UserRef);
         orders.push(group.unwrap_or_else(|| OrderRef::Id(order_id(&text))));
     }
     match (2..=ORDER_IDS_MAX).contains(&orders.len()) {
-        true => Ok((asked.token, Body::Command(Command::CancelBatch(orders)))),
+        true => Ok((params.token, Body::Command(Command::CancelBatch(orders)))),
         false => Err(WireError::field("orders", "name 2 to 50 orders")),
     }
 }
 
 pub(super) fn cancel_all_orders_after<'a>(e: &Message<'a>) -> Parsed<'a> {
-    let asked: p::CancelAllOrdersAfter<'_> = params(e)?;
-    Ok((asked.token, Body::Command(Command::CancelAllAfter(asked.timeout.get()))))
+    let params: p::CancelAllOrdersAfter<'_> = parse_params(e)?;
+    Ok((params.token, Body::Command(Command::CancelAllAfter(params.timeout.get()))))
 }
 
 pub(super) fn query_orders<'a>(e: &Message<'a>) -> Parsed<'a> {
-    let asked: p::QueryOrders<'_> = params(e)?;
-    let orders = order_refs(asked.order_id, asked.cl_ord_id)?;
+    let params: p::QueryOrders<'_> = parse_params(e)?;
+    let orders = order_refs(params.order_id, params.cl_ord_id)?;
     bounded(&orders)?;
-    Ok((asked.token, Body::Query(Query::Orders(orders))))
+    Ok((params.token, Body::Query(Query::Orders(orders))))
 }
 
 fn bounded(orders: &[OrderRef]) -> Result<(), WireError> {
@@ -77,14 +78,14 @@ fn bounded(orders: &[OrderRef]) -> Result<(), WireError> {
 }
 
 pub(super) fn open_orders<'a>(e: &Message<'a>) -> Parsed<'a> {
-    let asked: p::Orders<'_> = params(e)?;
+    let params: p::Orders<'_> = parse_params(e)?;
     let filter = OrderFilter {
-        limit: Some(limit(asked.limit)?),
-        symbol: optional_short("symbol", asked.symbol.as_deref())?,
-        cl_ord_id: optional_cl_ord_id(&asked.cl_ord_id)?,
-        order_userref: asked.order_userref,
-        period: period(asked.start.as_deref(), asked.end.as_deref())?,
-        after: cursor(&asked.cursor, OrderId::parse)?,
+        limit: Some(limit(params.limit)?),
+        symbol: optional_short("symbol", params.symbol.as_deref())?,
+        cl_ord_id: optional_cl_ord_id(&params.cl_ord_id)?,
+        order_userref: params.order_userref,
+        period: period(params.start.as_deref(), params.end.as_deref())?,
+        after: cursor(&params.cursor, OrderId::parse)?,
     };
-    Ok((asked.token, Body::Query(Query::OpenOrders(filter))))
+    Ok((params.token, Body::Query(Query::OpenOrders(filter))))
 }

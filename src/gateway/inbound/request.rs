@@ -160,7 +160,7 @@ pub fn parse<'a>(envelope: &Message<'a>) -> Result<Request<'a>, WireError> {
 
 pub(super) type Parsed<'a> = Result<(Option<Text<'a>>, Body), WireError>;
 
-pub(super) fn params<'a, T: Deserialize<'a>>(envelope: &Message<'a>) -> Result<T, WireError> {
+pub(super) fn parse_params<'a, T: Deserialize<'a>>(envelope: &Message<'a>) -> Result<T, WireError> {
     let text = envelope.params.map_or("{}", RawValue::get);
     if !text.starts_with('{') {
         return Err(WireError::field("params", "give an object"));
@@ -169,25 +169,25 @@ pub(super) fn params<'a, T: Deserialize<'a>>(envelope: &Message<'a>) -> Result<T
 }
 
 fn stream<'a>(envelope: &Message<'a>) -> Result<(Operation, Option<Text<'a>>, SubscribeOptions), WireError> {
-    let asked: p::Subscribe<'_> = params(envelope)?;
-    let operation = Operation::channel(&asked.channel).ok_or(Code::UnknownChannel)?;
+    let params: p::Subscribe<'_> = parse_params(envelope)?;
+    let operation = Operation::channel(&params.channel).ok_or(Code::UnknownChannel)?;
     let by_symbol =
         [Operation::Ticker, Operation::Book, Operation::Level3, Operation::Trade, Operation::Ohlc].as_slice();
     let options = [
-        ("symbol", asked.symbol.is_some(), by_symbol),
-        ("depth", asked.depth.is_some(), &[Operation::Book, Operation::Level3]),
-        ("interval", asked.interval.is_some(), &[Operation::Ohlc]),
-        ("event_trigger", asked.event_trigger.is_some(), &[Operation::Ticker]),
-        ("asset", asked.asset.is_some(), &[Operation::Ledger, Operation::Deposits, Operation::Withdrawals]),
-        ("type", asked.r#type.is_some(), &[Operation::Ledger]),
-        ("workflow", asked.workflow.is_some(), &[Operation::Approvals]),
-        ("cancel_on_disconnect", asked.cancel_on_disconnect.is_some(), &[Operation::Executions]),
+        ("symbol", params.symbol.is_some(), by_symbol),
+        ("depth", params.depth.is_some(), &[Operation::Book, Operation::Level3]),
+        ("interval", params.interval.is_some(), &[Operation::Ohlc]),
+        ("event_trigger", params.event_trigger.is_some(), &[Operation::Ticker]),
+        ("asset", params.asset.is_some(), &[Operation::Ledger, Operation::Deposits, Operation::Withdrawals]),
+        ("type", params.r#type.is_some(), &[Operation::Ledger]),
+        ("workflow", params.workflow.is_some(), &[Operation::Approvals]),
+        ("cancel_on_disconnect", params.cancel_on_disconnect.is_some(), &[Operation::Executions]),
     ];
     // An option that was acknowledged but not applied would be relied on.
     if let Some((field, ..)) = options.iter().find(|(_, given, channels)| *given && !channels.contains(&operation)) {
         return Err(WireError::field(field, "this channel has no such option; leave it out"));
     }
-    if asked.from_offset.is_some() && (operation.row().public || operation == Operation::Level3) {
+    if params.from_offset.is_some() && (operation.row().public || operation == Operation::Level3) {
         return Err(WireError::field("from_offset", "the items of this channel have no offset; leave it out"));
     }
     let names = |list: Option<Names<'_>>, refusal: &str| {
@@ -201,25 +201,25 @@ fn stream<'a>(envelope: &Message<'a>) -> Result<(Operation, Option<Text<'a>>, Su
         list => Ok(list),
     };
     let channel = SubscribeOptions {
-        symbols: names(asked.symbol, "Symbol field must be an array")?,
-        depth: asked.depth,
-        interval: asked.interval,
-        snapshot: asked.snapshot,
-        event_trigger: optional_word("event_trigger", asked.event_trigger.as_deref())?,
-        snap_orders: asked.snap_orders,
-        snap_trades: asked.snap_trades.or(asked.snapshot_trades),
-        order_status: asked.order_status,
-        ratecounter: asked.ratecounter.unwrap_or(false),
-        cancel_on_disconnect: asked.cancel_on_disconnect.unwrap_or(false),
-        from_offset: asked.from_offset.map(UpTo::get),
-        assets: filter("asset", asked.asset, "Asset field must be an array")?,
-        types: match filter("type", asked.r#type, "Type field must be an array")? {
+        symbols: names(params.symbol, "Symbol field must be an array")?,
+        depth: params.depth,
+        interval: params.interval,
+        snapshot: params.snapshot,
+        event_trigger: optional_word("event_trigger", params.event_trigger.as_deref())?,
+        snap_orders: params.snap_orders,
+        snap_trades: params.snap_trades.or(params.snapshot_trades),
+        order_status: params.order_status,
+        ratecounter: params.ratecounter.unwrap_or(false),
+        cancel_on_disconnect: params.cancel_on_disconnect.unwrap_or(false),
+        from_offset: params.from_offset.map(UpTo::get),
+        assets: filter("asset", params.asset, "Asset field must be an array")?,
+        types: match filter("type", params.r#type, "Type field must be an array")? {
             Some(types) => Some(types.iter().map(|name| entry_type(name)).collect::<Result<_, _>>()?),
             None => None,
         },
-        workflow: optional_word("workflow", asked.workflow.as_deref())?,
+        workflow: optional_word("workflow", params.workflow.as_deref())?,
     };
-    Ok((operation, asked.token, channel))
+    Ok((operation, params.token, channel))
 }
 
 #[expect(clippy::too_many_lines, reason = "a flat match: one arm an operation")]
@@ -322,8 +322,8 @@ fn body<'a>(operation: Operation, e: &Message<'a>) -> Parsed<'a> {
 }
 
 fn nothing<'a>(e: &Message<'a>, body: Body) -> Parsed<'a> {
-    let asked: p::Nothing<'_> = params(e)?;
-    Ok((asked.token, body))
+    let params: p::Nothing<'_> = parse_params(e)?;
+    Ok((params.token, body))
 }
 
 fn ping<'a>(e: &Message<'a>) -> Parsed<'a> {

@@ -93,8 +93,8 @@ pub(super) fn optional_cl_ord_id(text: &Option<Text<'_>>) -> Result<Option<Clien
     text.as_deref().map(|text| client_order_id("cl_ord_id", text)).transpose()
 }
 
-pub(super) fn limit(asked: Option<u32>) -> Result<usize, WireError> {
-    match asked.map_or(Ok(PAGE), usize::try_from) {
+pub(super) fn limit(value: Option<u32>) -> Result<usize, WireError> {
+    match value.map_or(Ok(PAGE), usize::try_from) {
         Ok(rows) if (1..=PAGE_MAX).contains(&rows) => Ok(rows),
         _ => Err(WireError::field("limit", &format!("give 1 to {PAGE_MAX}"))),
     }
