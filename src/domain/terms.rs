@@ -201,7 +201,7 @@ pub struct Terms {
 
 impl Terms {
     /// The terms as they were asked for, without what has changed since.
-    pub fn asked(&self) -> Terms {
+    pub fn requested(&self) -> Terms {
         let trigger = self.trigger.map(|of| Trigger { price: Price::default(), peak: None, fired: None, ..of });
         let display = self.display.map(|of| Display { shown: of.size, ..of });
         Terms { trigger, display, amended: false, ..self.clone() }

@@ -33,19 +33,19 @@ pub(super) enum Admitted {
 pub(super) fn admitted(
     t: &Transition<'_>,
     caller: ServiceCaller,
-    asked: &PlaceOrder,
+    request: &PlaceOrder,
     market: &Market,
 ) -> Result<Admitted, Reject> {
-    let named = asked.cl_ord_id.and_then(|id| t.state().find_by_client_id(caller.id, id, t.now()));
+    let named = request.cl_ord_id.and_then(|id| t.state().find_by_client_id(caller.id, id, t.now()));
     // A request with `validate` is never a repeat: it is told that the id is taken.
     if let Some(first) = &named
-        && !asked.validate
-        && order(t, caller, asked, market, first.at).is_ok_and(|order| *first.asked == OrderBody::of(&order))
+        && !request.validate
+        && order(t, caller, request, market, first.at).is_ok_and(|order| *first.body == OrderBody::of(&order))
     {
         return Ok(Admitted::Repeat(first.order));
     }
-    check_deadline(t, asked.deadline)?;
-    let order = order(t, caller, asked, market, t.now())?;
+    check_deadline(t, request.deadline)?;
+    let order = order(t, caller, request, market, t.now())?;
     Ok(if named.is_some() { Admitted::Other } else { Admitted::Order(order) })
 }
 
@@ -53,20 +53,20 @@ pub(super) fn admitted(
 fn order(
     t: &Transition<'_>,
     caller: ServiceCaller,
-    asked: &PlaceOrder,
+    request: &PlaceOrder,
     market: &Market,
     now: Moment,
 ) -> Result<Order, Reject> {
-    let qty = quantity_or_cash(asked, market)?;
-    let limit = static_limit(asked, market)?;
-    let needs_terms = asked.order_type.is_triggered() || asked.order_type == OrderType::Iceberg;
+    let qty = quantity_or_cash(request, market)?;
+    let limit = static_limit(request, market)?;
+    let needs_terms = request.order_type.is_triggered() || request.order_type == OrderType::Iceberg;
     let empty = needs_terms.then(RequestedTerms::default);
-    let given = asked.terms.as_deref().or(empty.as_ref());
-    let terms = given.map(|given| terms(asked, given, qty, market, now)).transpose()?;
+    let given = request.terms.as_deref().or(empty.as_ref());
+    let terms = given.map(|given| terms(request, given, qty, market, now)).transpose()?;
     if let Some(price) = limit {
         check_cost(market, price, qty)?;
     }
-    check_patience(asked)?;
+    check_patience(request)?;
     let scheduled = terms.as_ref().is_some_and(|terms| terms.starts_at.is_some());
     Ok(Order {
         id: OrderId(t.next_seq().0),
@@ -74,14 +74,14 @@ fn order(
         account: caller.account,
         owner: caller.id,
         market: market.id,
-        side: asked.side,
-        order_type: asked.order_type,
-        time_in_force: asked.time_in_force,
-        post_only: asked.post_only,
+        side: request.side,
+        order_type: request.order_type,
+        time_in_force: request.time_in_force,
+        post_only: request.post_only,
         limit,
         qty,
-        cl_ord_id: asked.cl_ord_id,
-        userref: asked.order_userref,
+        cl_ord_id: request.cl_ord_id,
+        userref: request.order_userref,
         opened_at: now,
         filled: Quantity::ZERO,
         cost: Amount::ZERO,
@@ -116,11 +116,11 @@ pub(super) fn quantity(number: Decimal, market: &Market) -> Result<Quantity, Rej
     Ok(qty)
 }
 
-fn quantity_or_cash(asked: &PlaceOrder, market: &Market) -> Result<Quantity, Reject> {
-    let cash = asked.terms.as_ref().and_then(|terms| terms.cash_order_qty);
-    match (asked.order_qty, cash) {
+fn quantity_or_cash(request: &PlaceOrder, market: &Market) -> Result<Quantity, Reject> {
+    let cash = request.terms.as_ref().and_then(|terms| terms.cash_order_qty);
+    match (request.order_qty, cash) {
         (Some(qty), None) => quantity(qty, market),
-        (None, Some(_)) if asked.order_type == OrderType::Market && asked.side == Side::Buy => Ok(Quantity::ZERO),
+        (None, Some(_)) if request.order_type == OrderType::Market && request.side == Side::Buy => Ok(Quantity::ZERO),
         (None, Some(_)) => Err(Reject::invalid("cash_order_qty", "only a market buy can have it; give order_qty")),
         (Some(_), Some(_)) => Err(Reject::invalid("cash_order_qty", "give it or order_qty, not both")),
         (None, None) => Err(Reject::invalid("order_qty", "say how much")),
@@ -153,10 +153,10 @@ pub(super) fn check_cost(market: &Market, price: Price, qty: Quantity) -> Result
 }
 
 /// The limit if it is an absolute price; a trailing stop-limit has a distance in its terms.
-fn static_limit(asked: &PlaceOrder, market: &Market) -> Result<Option<Price>, Reject> {
-    let price_type = asked.terms.as_ref().and_then(|terms| terms.limit_price_type);
-    match (asked.order_type.is_limit(), asked.limit_price) {
-        (true, Some(_)) if asked.order_type == OrderType::TrailingStopLimit => Ok(None),
+fn static_limit(request: &PlaceOrder, market: &Market) -> Result<Option<Price>, Reject> {
+    let price_type = request.terms.as_ref().and_then(|terms| terms.limit_price_type);
+    match (request.order_type.is_limit(), request.limit_price) {
+        (true, Some(_)) if request.order_type == OrderType::TrailingStopLimit => Ok(None),
         (true, Some(_)) if price_type.is_some_and(|kind| kind != PriceType::Static) => Err(Reject::invalid(
             "limit_price_type",
             "only a trailing-stop-limit order may use a type other than static",
@@ -169,9 +169,9 @@ fn static_limit(asked: &PlaceOrder, market: &Market) -> Result<Option<Price>, Re
 }
 
 /// Whether time in force and post-only are allowed for the order's type.
-fn check_patience(asked: &PlaceOrder) -> Result<(), Reject> {
-    let (kind, tif) = (asked.order_type, asked.time_in_force);
-    let expires = asked.terms.as_ref().is_some_and(|terms| terms.expire_time.is_some());
+fn check_patience(request: &PlaceOrder) -> Result<(), Reject> {
+    let (kind, tif) = (request.order_type, request.time_in_force);
+    let expires = request.terms.as_ref().is_some_and(|terms| terms.expire_time.is_some());
     if (tif == TimeInForce::Gtd) != expires {
         return Err(Reject::invalid("expire_time", "give it with time_in_force gtd, and only then"));
     }
@@ -184,14 +184,14 @@ fn check_patience(asked: &PlaceOrder) -> Result<(), Reject> {
     if kind == OrderType::Iceberg && !tif.waits() {
         return Err(Reject::invalid("time_in_force", "an iceberg order waits: give gtc or gtd"));
     }
-    if asked.post_only && (!kind.is_limit() || !tif.waits()) {
+    if request.post_only && (!kind.is_limit() || !tif.waits()) {
         return Err(Reject::invalid("post_only", "only an order that rests at a limit can have it"));
     }
     Ok(())
 }
 
 fn terms(
-    asked: &PlaceOrder,
+    request: &PlaceOrder,
     more: &RequestedTerms,
     qty: Quantity,
     market: &Market,
@@ -203,19 +203,19 @@ fn terms(
     if more.reduce_only {
         return Err(Reject::of(Code::ReduceOnly));
     }
-    let display = match (asked.order_type == OrderType::Iceberg, more.display_qty) {
+    let display = match (request.order_type == OrderType::Iceberg, more.display_qty) {
         (true, Some(size)) => Some(display(size, qty, market)?),
         (true, None) => return Err(Reject::invalid("display_qty", "an iceberg order needs one")),
         (false, Some(_)) => return Err(Reject::invalid("display_qty", "only an iceberg order has one")),
         (false, None) => None,
     };
-    let trigger = match (asked.order_type.is_triggered(), &more.trigger) {
-        (true, Some(of)) => Some(trigger(asked.order_type, of, market)?),
+    let trigger = match (request.order_type.is_triggered(), &more.trigger) {
+        (true, Some(of)) => Some(trigger(request.order_type, of, market)?),
         (true, None) => return Err(Reject::invalid("triggers", "an order of this type needs a trigger")),
         (false, Some(_)) => return Err(Reject::invalid("triggers", "an order of this type has none")),
         (false, None) => None,
     };
-    let limit = asked.limit_price.filter(|_| asked.order_type == OrderType::TrailingStopLimit);
+    let limit = request.limit_price.filter(|_| request.order_type == OrderType::TrailingStopLimit);
     let limit = limit.map(|limit| trailing_limit(limit, more.limit_price_type, market)).transpose()?;
     let cash = more.cash_order_qty.map(|cash| positive(cash, market.quote_decimals, "cash_order_qty").map(Amount));
     let (starts_at, expires_at) = schedule(more, now)?;
@@ -247,9 +247,9 @@ fn schedule(more: &RequestedTerms, now: Moment) -> Result<(Option<Moment>, Optio
     Ok((start, more.expire_time))
 }
 
-fn trigger(order_type: OrderType, asked: &RequestedTrigger, market: &Market) -> Result<Trigger, Reject> {
-    let kind = asked.price_type.unwrap_or(order_type.usual_price_type());
-    let level = price_spec(asked.price, kind, market, "triggers.price")?;
+fn trigger(order_type: OrderType, request: &RequestedTrigger, market: &Market) -> Result<Trigger, Reject> {
+    let kind = request.price_type.unwrap_or(order_type.usual_price_type());
+    let level = price_spec(request.price, kind, market, "triggers.price")?;
     if order_type.trails() && !level.is_distance() {
         return Err(Reject::invalid(
             "triggers",
@@ -257,7 +257,7 @@ fn trigger(order_type: OrderType, asked: &RequestedTrigger, market: &Market) -> 
         ));
     }
     let price = if let PriceSpec::Static(price) = level { price } else { Price::default() };
-    Ok(Trigger { reference: asked.reference, level, price, peak: None, fired: None })
+    Ok(Trigger { reference: request.reference, level, price, peak: None, fired: None })
 }
 
 /// The limit of a trailing stop-limit, a distance from its trigger; in quote unless another type is given.
@@ -268,12 +268,12 @@ pub(super) fn trailing_limit(number: Decimal, kind: Option<PriceType>, market: &
     }
 }
 
-fn conditional(asked: &RequestedConditional, market: &Market) -> Result<Conditional, Reject> {
-    let kind = asked.order_type;
+fn conditional(request: &RequestedConditional, market: &Market) -> Result<Conditional, Reject> {
+    let kind = request.order_type;
     if matches!(kind, OrderType::Market | OrderType::Iceberg) {
         return Err(Reject::invalid("conditional", "a closing order is a limit order or has a trigger"));
     }
-    if kind.is_limit() != asked.limit.is_some() || kind.is_triggered() != asked.trigger.is_some() {
+    if kind.is_limit() != request.limit.is_some() || kind.is_triggered() != request.trigger.is_some() {
         return Err(Reject::invalid(
             "conditional",
             "give limit_price and trigger_price as the type of the closing order needs them",
@@ -282,8 +282,8 @@ fn conditional(asked: &RequestedConditional, market: &Market) -> Result<Conditio
     let read = |price: Option<(Decimal, PriceType)>, field| {
         price.map(|(number, kind)| price_spec(number, kind, market, field)).transpose()
     };
-    let limit = read(asked.limit, "conditional.limit_price")?;
-    let trigger = read(asked.trigger, "conditional.trigger_price")?;
+    let limit = read(request.limit, "conditional.limit_price")?;
+    let trigger = read(request.trigger, "conditional.trigger_price")?;
     let closing = Conditional { order_type: kind, limit, trigger };
     if kind.trails() && !closing.trigger.is_some_and(PriceSpec::is_distance) {
         return Err(Reject::invalid(

@@ -33,24 +33,24 @@ pub struct EarnMove {
 }
 
 /// `earn_allocate` and `earn_deallocate`.
-pub fn operate(t: &mut Transition<'_>, caller: ServiceCaller, asked: &EarnMove) -> Result<Reply, Reject> {
-    let strategy = t.state().earn.find(asked.strategy)?.clone();
+pub fn operate(t: &mut Transition<'_>, caller: ServiceCaller, request: &EarnMove) -> Result<Reply, Reject> {
+    let strategy = t.state().earn.find(request.strategy)?.clone();
     let decimals = t.state().reference.asset(strategy.asset).decimals;
-    let amount = Amount(positive(asked.amount, decimals, "amount")?);
-    if let Some(first) = asked.client_id.and_then(|id| t.state().earn.find_by_client_id(caller.id, id)) {
+    let amount = Amount(positive(request.amount, decimals, "amount")?);
+    if let Some(first) = request.client_id.and_then(|id| t.state().earn.find_by_client_id(caller.id, id)) {
         let into = matches!(first.step, EarnStep::Bonding(_) | EarnStep::Allocated);
         let same = first.strategy == strategy.id
             && first.amount == amount
-            && into == asked.allocate
-            && first.auto_compound == asked.auto_compound;
+            && into == request.allocate
+            && first.auto_compound == request.auto_compound;
         return match same {
             true => Ok(Reply::Earned(Box::new(first.clone()))),
             false => Err(Reject::field(Code::ClientIdNotUnique, "client_id", "it names another operation")),
         };
     }
-    check(t.state(), caller, &strategy, amount, asked, t.now())?;
+    check(t.state(), caller, &strategy, amount, request, t.now())?;
     finish_stages(t, caller, &strategy);
-    let step = if asked.allocate {
+    let step = if request.allocate {
         strategy.lock.first_allocation_step(t.now())
     } else {
         strategy.lock.first_deallocation_step(t.now())
@@ -64,8 +64,8 @@ pub fn operate(t: &mut Transition<'_>, caller: ServiceCaller, asked: &EarnMove) 
         asset: strategy.asset,
         amount,
         step,
-        auto_compound: asked.auto_compound,
-        client_id: asked.client_id,
+        auto_compound: request.auto_compound,
+        client_id: request.client_id,
         at: t.now(),
     };
     let (spot, earn) = (Wallet::Main, strategy.lock.wallet());
@@ -84,23 +84,23 @@ fn check(
     caller: ServiceCaller,
     strategy: &Strategy,
     amount: Amount,
-    asked: &EarnMove,
+    request: &EarnMove,
     now: Moment,
 ) -> Result<(), Reject> {
-    if asked.allocate && !strategy.admits(caller.organization) {
+    if request.allocate && !strategy.admits(caller.organization) {
         return Err(Reject::of(Code::EarnTier));
     }
-    if asked.auto_compound.is_some() && !strategy.leaves_a_choice() {
+    if request.auto_compound.is_some() && !strategy.leaves_a_choice() {
         return Err(Reject::invalid("auto_compound", "the strategy leaves no choice"));
     }
     let nothing = Position::default();
     let position = state.earn.position(strategy.id, caller.account).unwrap_or(&nothing);
     let by = |step| strategy.lock.by(step, now);
     let earning = position.earning(strategy, now);
-    if amount < strategy.min && (asked.allocate || amount != earning) {
+    if amount < strategy.min && (request.allocate || amount != earning) {
         return Err(Reject::of(Code::EarnBelowMinimum));
     }
-    if asked.allocate {
+    if request.allocate {
         check_caps(state, strategy, position, amount)?;
     }
     if position.stages.values().filter(|of| by(of.step).until().is_some()).count() >= EARN_STAGES_MAX {
@@ -108,12 +108,12 @@ fn check(
     }
     let back = position.staged(|step| by(step) == EarnStep::Deallocated);
     let spot = state.ledger.available(caller.account, strategy.asset).saturating_add(back);
-    let available = if asked.allocate { spot } else { earning };
+    let available = if request.allocate { spot } else { earning };
     if amount <= available {
         return Ok(());
     }
     let bonding = position.staged(|step| matches!(by(step), EarnStep::Bonding(_)));
-    match !asked.allocate && amount <= earning.saturating_add(bonding) {
+    match !request.allocate && amount <= earning.saturating_add(bonding) {
         true => Err(Reject::of(Code::EarnInProgress)),
         false => Err(Reject::of(Code::EarnInsufficientFunds)),
     }

@@ -34,10 +34,10 @@ fn one(t: &Transition<'_>, caller: ServiceCaller, which: &OrderRef) -> Result<Or
 
 /// `amend_order`: a smaller quantity keeps the order's place, a larger one or another limit puts it at the end of its
 /// level, and a limit that crosses the book trades.
-pub fn amend(t: &mut Transition<'_>, caller: ServiceCaller, asked: &AmendOrder) -> Result<Reply, Reject> {
-    check_deadline(t, asked.deadline)?;
-    let before = one(t, caller, &asked.order)?;
-    if let Some(symbol) = &asked.symbol {
+pub fn amend(t: &mut Transition<'_>, caller: ServiceCaller, request: &AmendOrder) -> Result<Reply, Reject> {
+    check_deadline(t, request.deadline)?;
+    let before = one(t, caller, &request.order)?;
+    if let Some(symbol) = &request.symbol {
         in_market(t, &before, symbol)?;
     }
     if before.terms.as_ref().is_some_and(|terms| terms.conditional.is_some()) {
@@ -47,7 +47,7 @@ pub fn amend(t: &mut Transition<'_>, caller: ServiceCaller, asked: &AmendOrder) 
         ));
     }
     let market = t.state().reference.market(before.market).clone();
-    let mut order = amended(t, &before, asked, &market)?;
+    let mut order = amended(t, &before, request, &market)?;
     if order == before {
         return Err(Reject::invalid("order_qty", "nothing would change: name a value that differs"));
     }
@@ -58,7 +58,7 @@ pub fn amend(t: &mut Transition<'_>, caller: ServiceCaller, asked: &AmendOrder) 
         end(t, order, CancelReason::AmendedToFilled);
         return Ok(Reply::Amended { order: id, amend_id });
     }
-    let place = judged(t, &market, &before, &mut order, asked)?;
+    let place = judged(t, &market, &before, &mut order, request)?;
     t.emit(Event::OrderAmended { order: order.clone(), place });
     if place == QueuePosition::Off {
         run(t, &market, order);
@@ -67,9 +67,9 @@ pub fn amend(t: &mut Transition<'_>, caller: ServiceCaller, asked: &AmendOrder) 
     Ok(Reply::Amended { order: id, amend_id })
 }
 
-/// As [`check_cost`]; if no quantity was `asked` for, the refusal names the limit.
-fn check_new_cost(market: &Market, price: Price, qty: Quantity, asked: Option<Decimal>) -> Result<(), Reject> {
-    let named = |refusal: Reject| match asked {
+/// As [`check_cost`]; if no quantity was `request` for, the refusal names the limit.
+fn check_new_cost(market: &Market, price: Price, qty: Quantity, request: Option<Decimal>) -> Result<(), Reject> {
+    let named = |refusal: Reject| match request {
         None => Reject { field: refusal.field.map(|_| "limit_price"), ..refusal },
         Some(_) => refusal,
     };
@@ -77,26 +77,26 @@ fn check_new_cost(market: &Market, price: Price, qty: Quantity, asked: Option<De
 }
 
 /// The order with its new values, each checked on its own; one that is to end only gets its new quantity.
-fn amended(t: &Transition<'_>, before: &Order, asked: &AmendOrder, market: &Market) -> Result<Order, Reject> {
+fn amended(t: &Transition<'_>, before: &Order, request: &AmendOrder, market: &Market) -> Result<Order, Reject> {
     let mut order = before.clone();
-    if let Some(qty) = asked.order_qty {
+    if let Some(qty) = request.order_qty {
         // A quantity of no more than is filled ends the order, even if that is below the market's minimum.
         let ends = positive(qty, market.qty_decimals, "order_qty")? <= before.filled.0;
         order.qty = if ends { before.filled } else { quantity(qty, market)? };
     }
-    if let Some(price) = asked.limit_price {
-        relimit(&mut order, asked, price, market)?;
+    if let Some(price) = request.limit_price {
+        relimit(&mut order, request, price, market)?;
     }
     if order.qty == order.filled {
         // It ends as it is: no slice or trigger is left to change.
         return Ok(Order { qty: order.qty, ..before.clone() });
     }
     if let Some(price) = order.limit {
-        check_new_cost(market, price, order.qty, asked.order_qty)?;
+        check_new_cost(market, price, order.qty, request.order_qty)?;
     }
-    order = redisplay(before, order, asked.display_qty, market)?;
-    match asked.trigger_price {
-        Some(price) => retrigger(t, before, order, asked, price, market),
+    order = redisplay(before, order, request.display_qty, market)?;
+    match request.trigger_price {
+        Some(price) => retrigger(t, before, order, request, price, market),
         None => Ok(order),
     }
 }
@@ -128,7 +128,7 @@ fn retrigger(
     t: &Transition<'_>,
     before: &Order,
     mut order: Order,
-    asked: &AmendOrder,
+    request: &AmendOrder,
     price: Decimal,
     market: &Market,
 ) -> Result<Order, Reject> {
@@ -137,7 +137,7 @@ fn retrigger(
     };
     // A trailing distance keeps its type; another trigger is an absolute price unless a type is given, as in v2.
     let usual = if order.order_type.trails() { trigger.level.price_type() } else { PriceType::Static };
-    let level = price_spec(price, asked.trigger_price_type.unwrap_or(usual), market, "trigger_price")?;
+    let level = price_spec(price, request.trigger_price_type.unwrap_or(usual), market, "trigger_price")?;
     if order.order_type.trails() && !level.is_distance() {
         let advice = "a trailing stop needs a positive distance, of type pct or quote";
         return Err(Reject::invalid("trigger_price", advice));
@@ -150,17 +150,17 @@ fn retrigger(
 }
 
 /// Gives the order its new limit: an absolute price, or the distance of a trailing stop-limit that still waits.
-fn relimit(order: &mut Order, asked: &AmendOrder, price: Decimal, market: &Market) -> Result<(), Reject> {
+fn relimit(order: &mut Order, request: &AmendOrder, price: Decimal, market: &Market) -> Result<(), Reject> {
     if !order.order_type.is_limit() {
         return Err(Reject::invalid("limit_price", "an order of this type has none"));
     }
     let waiting_distance = order.terms.as_mut().filter(|terms| terms.limit.is_some());
     match waiting_distance {
         Some(terms) if order.limit.is_none() => {
-            let kind = asked.limit_price_type.or(terms.limit.map(PriceSpec::price_type));
+            let kind = request.limit_price_type.or(terms.limit.map(PriceSpec::price_type));
             terms.limit = Some(trailing_limit(price, kind, market)?);
         }
-        _ if asked.limit_price_type.is_some_and(|kind| kind != PriceType::Static) => {
+        _ if request.limit_price_type.is_some_and(|kind| kind != PriceType::Static) => {
             return Err(Reject::invalid(
                 "limit_price_type",
                 "only a waiting trailing-stop-limit order may use a type other than static",
@@ -177,14 +177,14 @@ fn judged(
     market: &Market,
     before: &Order,
     order: &mut Order,
-    asked: &AmendOrder,
+    request: &AmendOrder,
 ) -> Result<QueuePosition, Reject> {
     check_status(t.state().reference.status(market.id), order)?;
     if order.waits() {
         return Ok(QueuePosition::Kept);
     }
     let moves = order.limit != before.limit;
-    if moves && meets(t, market, order) && (asked.post_only || order.post_only) {
+    if moves && meets(t, market, order) && (request.post_only || order.post_only) {
         return Err(Reject::field(Code::PostOnly, "limit_price", "the order would take; choose another limit"));
     }
     order.held = wanted(market, order, order.remaining())
@@ -214,19 +214,19 @@ fn in_market(t: &Transition<'_>, order: &Order, symbol: &Symbol) -> Result<Marke
 }
 
 /// `edit_order`: cancels the caller's order and places another with what is left of it, all or nothing.
-pub fn edit(t: &mut Transition<'_>, caller: ServiceCaller, asked: &EditOrder) -> Result<Reply, Reject> {
-    check_deadline(t, asked.deadline)?;
-    let before = one(t, caller, &OrderRef::Id(asked.order))?;
-    let market = in_market(t, &before, &asked.symbol)?;
+pub fn edit(t: &mut Transition<'_>, caller: ServiceCaller, request: &EditOrder) -> Result<Reply, Reject> {
+    check_deadline(t, request.deadline)?;
+    let before = one(t, caller, &OrderRef::Id(request.order))?;
+    let market = in_market(t, &before, &request.symbol)?;
     let conditional = before.terms.as_ref().is_some_and(|terms| terms.conditional.is_some());
     if before.order_type.is_triggered() || conditional || before.cl_ord_id.is_some() || before.waits() {
         let advice =
             "an order with a trigger, a start, a conditional close or a cl_ord_id cannot be edited; use amend_order";
         return Err(Reject::invalid("order_id", advice));
     }
-    let order = edited(t, &before, asked, &market)?;
+    let order = edited(t, &before, request, &market)?;
     let order = ready(t, &market, order, before.held)?;
-    if asked.validate {
+    if request.validate {
         return Ok(Reply::Edited { order: None, original: before.id });
     }
     let (original, seen) = (before.id, t.emitted());
@@ -238,8 +238,8 @@ pub fn edit(t: &mut Transition<'_>, caller: ServiceCaller, asked: &EditOrder) ->
     Ok(Reply::Edited { order: Some(id), original })
 }
 
-fn edited(t: &Transition<'_>, before: &Order, asked: &EditOrder, market: &Market) -> Result<Order, Reject> {
-    let whole = asked.order_qty.map_or(Ok(before.qty), |qty| quantity(qty, market))?;
+fn edited(t: &Transition<'_>, before: &Order, request: &EditOrder, market: &Market) -> Result<Order, Reject> {
+    let whole = request.order_qty.map_or(Ok(before.qty), |qty| quantity(qty, market))?;
     if whole <= before.filled {
         return Err(Reject::invalid("order_qty", "give more than the order has filled, or cancel it"));
     }
@@ -255,24 +255,24 @@ fn edited(t: &Transition<'_>, before: &Order, asked: &EditOrder, market: &Market
         held: Amount::ZERO,
         status: OrderStatus::New,
         opened_at: t.now(),
-        userref: asked.order_userref.or(before.userref),
-        post_only: asked.post_only.unwrap_or(before.post_only),
-        terms: before.terms.as_ref().map(|terms| Box::new(terms.asked())),
+        userref: request.order_userref.or(before.userref),
+        post_only: request.post_only.unwrap_or(before.post_only),
+        terms: before.terms.as_ref().map(|terms| Box::new(terms.requested())),
         ..before.clone()
     };
-    if let Some(price) = asked.limit_price {
+    if let Some(price) = request.limit_price {
         order.limit = Some(checked_price(price, market)?);
     }
     if let Some(limit) = order.limit {
-        check_new_cost(market, limit, qty, asked.order_qty)?;
+        check_new_cost(market, limit, qty, request.order_qty)?;
     }
-    if let Some(fee_in) = asked.fee_preference {
+    if let Some(fee_in) = request.fee_preference {
         order.terms.get_or_insert_default().fee_in = fee_in;
     }
     let size = order.terms.as_ref().and_then(|terms| terms.display).map(|display| display.size);
-    match (size, asked.display_qty) {
-        (Some(_), Some(asked)) => {
-            let size = display(asked, qty, market)?;
+    match (size, request.display_qty) {
+        (Some(_), Some(request)) => {
+            let size = display(request, qty, market)?;
             order = with_slice(order, size);
         }
         (Some(size), None) => {

@@ -40,7 +40,7 @@ impl OrderBody {
     /// The request behind an order that was just placed, or would be.
     pub fn of(order: &Order) -> OrderBody {
         let Order { market, side, order_type, time_in_force, post_only, limit, qty, userref, .. } = *order;
-        let terms = order.terms.as_ref().map(|terms| Box::new(terms.asked()));
+        let terms = order.terms.as_ref().map(|terms| Box::new(terms.requested()));
         // A quantity computed from a quote amount depends on the book; the amount is among the terms.
         let qty = if terms.as_ref().is_none_or(|terms| terms.cash.is_none()) { qty } else { Quantity::ZERO };
         let limit = limit.filter(|_| terms.as_ref().is_none_or(|terms| terms.limit.is_none()));
@@ -54,7 +54,7 @@ pub struct GivenOrder<'a> {
     /// The order.
     pub order: OrderId,
     /// The request that it was placed with.
-    pub asked: &'a OrderBody,
+    pub body: &'a OrderBody,
     /// When it was accepted.
     pub at: Moment,
 }
@@ -63,7 +63,7 @@ pub struct GivenOrder<'a> {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Given {
     order: OrderId,
-    asked: OrderBody,
+    body: OrderBody,
     /// From this moment the id is free, if the order has ended.
     until: Moment,
 }
@@ -90,11 +90,7 @@ impl ClientIds {
     ) -> Option<GivenOrder<'_>> {
         let given = self.given.get(&(owner, id))?;
         let at = given.until.minus_us(CLIENT_ORDER_ID_KEPT_US);
-        (now < given.until || is_open(given.order)).then_some(GivenOrder {
-            order: given.order,
-            asked: &given.asked,
-            at,
-        })
+        (now < given.until || is_open(given.order)).then_some(GivenOrder { order: given.order, body: &given.body, at })
     }
 
     /// Prefetches what [`get`](ClientIds::get) will read.
@@ -118,7 +114,7 @@ impl ClientIds {
             }
         }
         if let Some(id) = order.cl_ord_id {
-            let new = Given { order: order.id, asked: OrderBody::of(order), until: until(order) };
+            let new = Given { order: order.id, body: OrderBody::of(order), until: until(order) };
             let (index, _) = given.insert((order.owner, id), new);
             due.push_back((until(order), index));
         }

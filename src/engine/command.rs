@@ -431,8 +431,8 @@ impl Command {
         match self {
             Command::PlaceOrder(order) => set(&mut order.deadline),
             Command::PlaceBatch(orders) => orders.iter_mut().for_each(|order| set(&mut order.deadline)),
-            Command::AmendOrder(asked) => set(&mut asked.deadline),
-            Command::EditOrder(asked) => set(&mut asked.deadline),
+            Command::AmendOrder(request) => set(&mut request.deadline),
+            Command::EditOrder(request) => set(&mut request.deadline),
             _ => {}
         }
     }

@@ -326,8 +326,8 @@ pub fn cancel_of(
     by: Option<RequestId>,
     why: &str,
 ) {
-    let asked = |request: &&Request| Some(request.id) != by && request.initiator.id() == asker;
-    let pending: Vec<Request> = t.state().approvals.pending(organization).filter(asked).cloned().collect();
+    let is_theirs = |request: &&Request| Some(request.id) != by && request.initiator.id() == asker;
+    let pending: Vec<Request> = t.state().approvals.pending(organization).filter(is_theirs).cloned().collect();
     for request in pending {
         finish(t, request, RequestState::Canceled, why.to_owned());
     }

@@ -171,11 +171,11 @@ pub fn of(
 }
 
 /// `export_add`. The key's query dates limit its contents for good; if they change later, the export may be hidden.
-pub fn add(t: &mut Transition<'_>, caller: ServiceCaller, asked: &RequestedExport) -> Result<Reply, Reject> {
-    if asked.description.len() > COMMENT_BYTES_MAX || asked.description.chars().any(char::is_control) {
+pub fn add(t: &mut Transition<'_>, caller: ServiceCaller, request: &RequestedExport) -> Result<Reply, Reject> {
+    if request.description.len() > COMMENT_BYTES_MAX || request.description.chars().any(char::is_control) {
         return Err(Reject::invalid("description", "give at most 500 bytes without control characters"));
     }
-    if asked.period.is_empty() {
+    if request.period.is_empty() {
         return Err(Reject::invalid("end", "give a time after start"));
     }
     let full = |advice: &str| Err(Reject::field(Code::LimitReached, "report", advice));
@@ -188,7 +188,7 @@ pub fn add(t: &mut Transition<'_>, caller: ServiceCaller, asked: &RequestedExpor
     if open.count() >= EXPORTS_OPEN_MAX {
         return full(&format!("{EXPORTS_OPEN_MAX} exports wait to be made; wait for one or remove it"));
     }
-    let period = asked.period.within(t.state().keys.service_user(caller.id).settings.query_dates);
+    let period = request.period.within(t.state().keys.service_user(caller.id).settings.query_dates);
     let from = period.from.unwrap_or_default();
     // Nothing in it is later than its order.
     let ordered = t.now().plus_us(1);
@@ -198,10 +198,10 @@ pub fn add(t: &mut Transition<'_>, caller: ServiceCaller, asked: &RequestedExpor
         organization: caller.organization,
         account: caller.account,
         service_user: caller.id,
-        report: asked.report,
-        format: asked.format,
-        columns: asked.columns.clone().unwrap_or_else(|| asked.report.columns().to_vec()),
-        description: asked.description.clone(),
+        report: request.report,
+        format: request.format,
+        columns: request.columns.clone().unwrap_or_else(|| request.report.columns().to_vec()),
+        description: request.description.clone(),
         from,
         until,
         created_at: t.now(),

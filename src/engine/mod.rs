@@ -196,15 +196,15 @@ fn permitted(state: &State, caller: Caller, operation: Operation) -> Result<(), 
 /// (rule 30).
 fn repeats(state: &State, caller: Caller, command: &Command, now: Moment) -> bool {
     match (caller, command) {
-        (Caller::Service(caller), Command::PlaceOrder(asked)) => state.repeats(caller.id, asked, now),
+        (Caller::Service(caller), Command::PlaceOrder(request)) => state.repeats(caller.id, request, now),
         (Caller::Service(caller), Command::PlaceBatch(all)) => {
-            all.iter().all(|asked| state.repeats(caller.id, asked, now))
+            all.iter().all(|request| state.repeats(caller.id, request, now))
         }
-        (Caller::Service(caller), Command::Earn(asked)) => {
-            asked.client_id.is_some_and(|id| state.earn.find_by_client_id(caller.id, id).is_some())
+        (Caller::Service(caller), Command::Earn(request)) => {
+            request.client_id.is_some_and(|id| state.earn.find_by_client_id(caller.id, id).is_some())
         }
-        (Caller::Service(caller), Command::Withdraw(asked)) => {
-            asked.client_id.is_some_and(|id| state.withdrawals.knows_client_id(caller.id, id))
+        (Caller::Service(caller), Command::Withdraw(request)) => {
+            request.client_id.is_some_and(|id| state.withdrawals.knows_client_id(caller.id, id))
         }
         (Caller::Member(caller), Command::Initiate(_, initiation)) => {
             initiation.client_id.is_some_and(|id| state.approvals.find_by_client_id(caller.id, id).is_some())
@@ -244,20 +244,20 @@ fn for_service_user(t: &mut Transition<'_>, caller: ServiceCaller, command: &Com
     match command {
         Command::PlaceOrder(order) => trading::place(t, caller, order).map(Reply::Placed),
         Command::PlaceBatch(orders) => trading::place_batch(t, caller, orders),
-        Command::AmendOrder(asked) => amendments::amend(t, caller, asked),
-        Command::EditOrder(asked) => amendments::edit(t, caller, asked),
+        Command::AmendOrder(request) => amendments::amend(t, caller, request),
+        Command::EditOrder(request) => amendments::edit(t, caller, request),
         Command::CancelOrder(order) => trading::cancel(t, caller, order),
         Command::CancelBatch(orders) => trading::cancel_batch(t, caller, orders),
         Command::CancelAll => trading::cancel_all(t, caller),
         Command::CancelAllAfter(timeout_s) => dead_mans_switch::arm(t, caller, *timeout_s),
         Command::SettlePosition => Err(Reject::of(Code::UnknownPosition)),
-        Command::Earn(asked) => allocations::operate(t, caller, asked),
-        Command::AddExport(asked) => exports::add(t, caller, asked),
+        Command::Earn(request) => allocations::operate(t, caller, request),
+        Command::AddExport(request) => exports::add(t, caller, request),
         Command::RemoveExport(export) => exports::remove(t, caller, *export),
         Command::DepositAddresses { asset, method, new } => {
             deposits::addresses(t, caller, asset, method.as_deref(), *new)
         }
-        Command::Withdraw(asked) => withdrawals::withdraw(t, caller, asked),
+        Command::Withdraw(request) => withdrawals::withdraw(t, caller, request),
         Command::CancelWithdrawal(id) => withdrawals::cancel(t, caller, *id),
         _ => Err(Reject::of(Code::PermissionDenied)),
     }

@@ -109,30 +109,30 @@ impl Rates {
         clock: Moment,
     ) -> Result<(), Reject> {
         let Some(charging) = self.charging(caller, now, clock) else { return Ok(()) };
-        let (each, asked) = match command {
-            Command::PlaceOrder(asked) => (FIXED, std::slice::from_ref(asked)),
+        let (each, orders) = match command {
+            Command::PlaceOrder(order) => (FIXED, std::slice::from_ref(order)),
             Command::PlaceBatch(all) => (OF_BATCH, &all[..]),
-            Command::AmendOrder(asked) => {
-                return self.check_change(state, charging, Act::Amend, &asked.order);
+            Command::AmendOrder(request) => {
+                return self.check_change(state, charging, Act::Amend, &request.order);
             }
-            Command::EditOrder(asked) if !asked.validate => {
-                return self.check_change(state, charging, Act::Edit, &OrderRef::Id(asked.order));
+            Command::EditOrder(request) if !request.validate => {
+                return self.check_change(state, charging, Act::Edit, &OrderRef::Id(request.order));
             }
             _ => return Ok(()),
         };
         // All orders of a batch are of one pair, and checked or placed together.
-        let Some(first) = asked.first().filter(|first| !first.validate) else { return Ok(()) };
+        let Some(first) = orders.first().filter(|first| !first.validate) else { return Ok(()) };
         let Ok(market) = state.reference.find_market(&first.symbol) else { return Ok(()) };
-        let mut fits = |orders: usize| {
-            if state.orders.open_in(caller.account, market.id) + orders > charging.allowance.open_orders {
+        let mut fits = |count: usize| {
+            if state.orders.open_in(caller.account, market.id) + count > charging.allowance.open_orders {
                 let advice = format!("at most {} open orders in a pair; cancel some", charging.allowance.open_orders);
                 return Err(Reject::field(Code::OrdersLimit, "symbol", advice));
             }
-            self.room(charging, market.id, each * orders as u64)
+            self.room(charging, market.id, each * count as u64)
         };
         // Client ids are looked up only if there is not room for all.
-        fits(asked.len()).or_else(|_| {
-            let places = asked.iter().filter(|asked| !state.repeats(caller.id, asked, now)).count();
+        fits(orders.len()).or_else(|_| {
+            let places = orders.iter().filter(|order| !state.repeats(caller.id, order, now)).count();
             if places == 0 { Ok(()) } else { fits(places) }
         })
     }

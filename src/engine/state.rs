@@ -87,8 +87,8 @@ impl State {
     }
 
     /// Whether a request repeats a client id, so that it places nothing (rule 30).
-    pub fn repeats(&self, owner: ServiceUserId, asked: &PlaceOrder, now: Moment) -> bool {
-        !asked.validate && asked.cl_ord_id.is_some_and(|id| self.find_by_client_id(owner, id, now).is_some())
+    pub fn repeats(&self, owner: ServiceUserId, request: &PlaceOrder, now: Moment) -> bool {
+        !request.validate && request.cl_ord_id.is_some_and(|id| self.find_by_client_id(owner, id, now).is_some())
     }
 
     /// Applies the next event. Total: no refusal, no I/O, no clock. Replay consists of this alone.

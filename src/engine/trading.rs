@@ -19,9 +19,9 @@ use crate::domain::money::{Amount, Quantity};
 use crate::domain::orders::{CancelReason, Order};
 
 /// Places an order, or only checks it.
-pub fn place(t: &mut Transition<'_>, caller: ServiceCaller, asked: &PlaceOrder) -> Result<Placed, Reject> {
-    let market = t.state().reference.find_market(&asked.symbol)?.clone();
-    let order = match admission::admitted(t, caller, asked, &market)? {
+pub fn place(t: &mut Transition<'_>, caller: ServiceCaller, request: &PlaceOrder) -> Result<Placed, Reject> {
+    let market = t.state().reference.find_market(&request.symbol)?.clone();
+    let order = match admission::admitted(t, caller, request, &market)? {
         Admitted::Order(order) => order,
         Admitted::Repeat(first) => return Ok(Placed { order: Some(first), repeated: true }),
         Admitted::Other => {
@@ -39,7 +39,7 @@ pub fn place(t: &mut Transition<'_>, caller: ServiceCaller, asked: &PlaceOrder) 
     } else {
         ready(t, &market, order, Amount::ZERO)?
     };
-    if asked.validate {
+    if request.validate {
         return Ok(Placed { order: None, repeated: false });
     }
     let (id, seen) = (ready.id, t.emitted());
@@ -51,11 +51,11 @@ pub fn place(t: &mut Transition<'_>, caller: ServiceCaller, asked: &PlaceOrder) 
 /// `batch_add`: the whole batch is refused if one of its orders is invalid on its own; after that each order is
 /// accepted or refused by itself.
 pub fn place_batch(t: &mut Transition<'_>, caller: ServiceCaller, orders: &[PlaceOrder]) -> Result<Reply, Reject> {
-    for (index, asked) in orders.iter().enumerate() {
-        let market = t.state().reference.find_market(&asked.symbol)?.clone();
-        admission::admitted(t, caller, asked, &market).map_err(|refusal| refusal.in_batch(index))?;
+    for (index, request) in orders.iter().enumerate() {
+        let market = t.state().reference.find_market(&request.symbol)?.clone();
+        admission::admitted(t, caller, request, &market).map_err(|refusal| refusal.in_batch(index))?;
     }
-    Ok(Reply::Batch(orders.iter().map(|asked| place(t, caller, asked)).collect()))
+    Ok(Reply::Batch(orders.iter().map(|request| place(t, caller, request)).collect()))
 }
 
 /// Cancels the open orders that the caller names.

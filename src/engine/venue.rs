@@ -20,87 +20,87 @@ use crate::domain::money::{Amount, Price, Quantity};
 use crate::domain::text::{AssetCode, Symbol};
 
 /// `add_asset`.
-pub fn add_asset(t: &mut Transition<'_>, asked: &NewAsset) -> Result<Reply, Reject> {
+pub fn add_asset(t: &mut Transition<'_>, request: &NewAsset) -> Result<Reply, Reject> {
     let reference = &t.state().reference;
     if reference.assets().len() >= ASSETS_MAX {
         return Err(Reject::advised(Code::LimitReached, format!("at most {ASSETS_MAX} assets")));
     }
     let upper = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit();
-    if asked.code.is_empty() || !asked.code.bytes().all(upper) {
+    if request.code.is_empty() || !request.code.bytes().all(upper) {
         return Err(Reject::invalid("asset", "give 1 to 11 capital letters and digits"));
     }
-    if reference.find_asset(&asked.code).is_ok() {
+    if reference.find_asset(&request.code).is_ok() {
         return Err(Reject::field(Code::Exists, "asset", "choose another code"));
     }
-    if asked.decimals > DECIMALS_MAX {
+    if request.decimals > DECIMALS_MAX {
         return Err(Reject::invalid("decimals", "give at most 12"));
     }
-    if asked.display_decimals > asked.decimals {
+    if request.display_decimals > request.decimals {
         return Err(Reject::invalid("display_decimals", "give no more than decimals"));
     }
-    check_name("method", &asked.method)?;
-    check_name("network", &asked.network)?;
+    check_name("method", &request.method)?;
+    check_name("network", &request.network)?;
     let asset = Asset {
         id: AssetId::at(reference.assets().len()),
-        code: asked.code,
-        decimals: asked.decimals,
-        display_decimals: asked.display_decimals,
-        method: asked.method.clone(),
-        network: asked.network.clone(),
-        withdrawal_min: not_negative(asked.withdrawal_min, asked.decimals, "withdrawal_min")?,
-        withdrawal_fee: not_negative(asked.withdrawal_fee, asked.decimals, "withdrawal_fee")?,
-        deposit_min: not_negative(asked.deposit_min, asked.decimals, "deposit_min")?,
+        code: request.code,
+        decimals: request.decimals,
+        display_decimals: request.display_decimals,
+        method: request.method.clone(),
+        network: request.network.clone(),
+        withdrawal_min: not_negative(request.withdrawal_min, request.decimals, "withdrawal_min")?,
+        withdrawal_fee: not_negative(request.withdrawal_fee, request.decimals, "withdrawal_fee")?,
+        deposit_min: not_negative(request.deposit_min, request.decimals, "deposit_min")?,
     };
     t.emit(Event::AssetAdded(asset.clone()));
     Ok(Reply::Asset(Box::new(asset)))
 }
 
 /// `add_market`.
-pub fn add_market(t: &mut Transition<'_>, asked: &NewMarket) -> Result<Reply, Reject> {
-    let market = checked_market(t, asked)?;
+pub fn add_market(t: &mut Transition<'_>, request: &NewMarket) -> Result<Reply, Reject> {
+    let market = checked_market(t, request)?;
     t.emit(Event::MarketAdded(market.clone()));
     Ok(Reply::Market(Box::new(market)))
 }
 
-fn checked_market(t: &Transition<'_>, asked: &NewMarket) -> Result<Market, Reject> {
+fn checked_market(t: &Transition<'_>, request: &NewMarket) -> Result<Market, Reject> {
     let reference = &t.state().reference;
     if reference.markets().len() >= MARKETS_MAX {
         return Err(Reject::advised(Code::LimitReached, format!("at most {MARKETS_MAX} markets")));
     }
-    if reference.find_market(&asked.symbol).is_ok() {
+    if reference.find_market(&request.symbol).is_ok() {
         return Err(Reject::field(Code::Exists, "symbol", "choose another pair"));
     }
-    let (base, quote) = parts(&asked.symbol).ok_or_else(|| Reject::invalid("symbol", "give BASE/QUOTE"))?;
+    let (base, quote) = parts(&request.symbol).ok_or_else(|| Reject::invalid("symbol", "give BASE/QUOTE"))?;
     let (base, quote) = (reference.find_asset(&base)?, reference.find_asset(&quote)?);
     if base.id == quote.id {
         return Err(Reject::invalid("symbol", "give two different assets"));
     }
-    if asked.qty_decimals > base.decimals {
+    if request.qty_decimals > base.decimals {
         return Err(Reject::invalid("qty_decimals", "give no more than the base asset has"));
     }
-    if asked.price_decimals > PRICE_DECIMALS_MAX {
+    if request.price_decimals > PRICE_DECIMALS_MAX {
         return Err(Reject::invalid("price_decimals", "give at most 12"));
     }
-    for (ppm, field) in [(asked.maker_ppm, "maker_ppm"), (asked.taker_ppm, "taker_ppm")] {
+    for (ppm, field) in [(request.maker_ppm, "maker_ppm"), (request.taker_ppm, "taker_ppm")] {
         if ppm > 1_000_000 {
             return Err(Reject::invalid(field, "give at most 1000000"));
         }
     }
     Ok(Market {
         id: MarketId::at(reference.markets().len()),
-        symbol: asked.symbol,
+        symbol: request.symbol,
         base: base.id,
         quote: quote.id,
         base_decimals: base.decimals,
         quote_decimals: quote.decimals,
-        price_decimals: asked.price_decimals,
-        qty_decimals: asked.qty_decimals,
-        price_increment: Price(positive(asked.price_increment, asked.price_decimals, "price_increment")?),
+        price_decimals: request.price_decimals,
+        qty_decimals: request.qty_decimals,
+        price_increment: Price(positive(request.price_increment, request.price_decimals, "price_increment")?),
         qty_increment: Quantity(1),
-        qty_min: Quantity(positive(asked.qty_min, asked.qty_decimals, "qty_min")?),
-        cost_min: not_negative(asked.cost_min, quote.decimals, "cost_min")?,
-        maker_ppm: asked.maker_ppm,
-        taker_ppm: asked.taker_ppm,
+        qty_min: Quantity(positive(request.qty_min, request.qty_decimals, "qty_min")?),
+        cost_min: not_negative(request.cost_min, quote.decimals, "cost_min")?,
+        maker_ppm: request.maker_ppm,
+        taker_ppm: request.taker_ppm,
     })
 }
 
@@ -120,54 +120,54 @@ fn parts(symbol: &Symbol) -> Option<(AssetCode, AssetCode)> {
 }
 
 /// `add_earn_strategy`.
-pub fn add_strategy(t: &mut Transition<'_>, asked: &NewStrategy) -> Result<Reply, Reject> {
-    let strategy = checked_strategy(t, asked)?;
+pub fn add_strategy(t: &mut Transition<'_>, request: &NewStrategy) -> Result<Reply, Reject> {
+    let strategy = checked_strategy(t, request)?;
     t.emit(Event::StrategyAdded(strategy.clone()));
     Ok(Reply::Strategy(Box::new(strategy)))
 }
 
-fn checked_strategy(t: &Transition<'_>, asked: &NewStrategy) -> Result<Strategy, Reject> {
+fn checked_strategy(t: &Transition<'_>, request: &NewStrategy) -> Result<Strategy, Reject> {
     let state = t.state();
     if state.earn.strategies().len() >= EARN_STRATEGIES_MAX {
         return Err(Reject::advised(Code::LimitReached, format!("at most {EARN_STRATEGIES_MAX} strategies")));
     }
-    let asset = state.reference.find_asset(&asked.asset)?;
-    let periods = match asked.lock {
+    let asset = state.reference.find_asset(&request.asset)?;
+    let periods = match request.lock {
         LockType::Flex => Periods::default(),
         LockType::Bonded(periods) => periods,
     };
     let all =
-        [Some(periods.bonding_s), Some(periods.exit_queue_s), Some(periods.unbonding_s), asked.payout_frequency_s];
+        [Some(periods.bonding_s), Some(periods.exit_queue_s), Some(periods.unbonding_s), request.payout_frequency_s];
     if all.into_iter().flatten().any(|seconds| seconds > EARN_PERIOD_MAX_S) {
         return Err(Reject::invalid("lock_type", "give at most ten years"));
     }
     let amount = |number, field| positive(number, asset.decimals, field).map(Amount);
-    let min = amount(asked.min, "user_min_allocation")?;
+    let min = amount(request.min, "user_min_allocation")?;
     let cap = |cap: Option<Decimal>, field| match cap.map(|cap| amount(cap, field)).transpose()? {
         Some(cap) if cap < min => Err(Reject::invalid(field, "give no less than the minimum")),
         cap => Ok(cap),
     };
-    let (low, high) = (per_cent(asked.apr.0)?, per_cent(asked.apr.1)?);
+    let (low, high) = (per_cent(request.apr.0)?, per_cent(request.apr.1)?);
     if low > high {
         return Err(Reject::invalid("apr_estimate", "give a low estimate no higher than the high one"));
     }
-    if asked.organizations.as_ref().is_some_and(|named| named.len() > EARN_ORGANIZATIONS_MAX) {
+    if request.organizations.as_ref().is_some_and(|named| named.len() > EARN_ORGANIZATIONS_MAX) {
         return Err(Reject::field(Code::LimitReached, "organizations", "name at most 255, or leave it open to all"));
     }
-    let named = asked.organizations.iter().flatten();
+    let named = request.organizations.iter().flatten();
     if let Some(unknown) = named.clone().find(|id| !state.members.has(**id)) {
         return Err(Reject::field(Code::UnknownSubject, "organizations", format!("there is no {unknown}")));
     }
     Ok(Strategy {
-        user_cap: cap(asked.user_cap, "user_cap")?,
-        total_cap: cap(asked.total_cap, "total_cap")?,
+        user_cap: cap(request.user_cap, "user_cap")?,
+        total_cap: cap(request.total_cap, "total_cap")?,
         apr_ppm: (low, high),
-        auto_compound: asked.auto_compound,
-        yield_source: asked.yield_source,
-        payout_frequency_s: asked.payout_frequency_s.filter(|seconds| *seconds > 0),
-        organizations: asked.organizations.as_ref().map(|_| named.copied().collect()),
+        auto_compound: request.auto_compound,
+        yield_source: request.yield_source,
+        payout_frequency_s: request.payout_frequency_s.filter(|seconds| *seconds > 0),
+        organizations: request.organizations.as_ref().map(|_| named.copied().collect()),
         added_at: t.now(),
-        ..Strategy::of(state.earn.next_id(), asset.id, asked.lock, min)
+        ..Strategy::of(state.earn.next_id(), asset.id, request.lock, min)
     })
 }
 

@@ -273,8 +273,8 @@ impl Withdrawals {
 }
 
 /// `withdraw`: the funds are held at once, then the policy decides (rules 18, 31, 32).
-pub fn withdraw(t: &mut Transition<'_>, caller: ServiceCaller, asked: &Withdraw) -> Result<Reply, Reject> {
-    let Withdraw { change, client_id, .. } = asked;
+pub fn withdraw(t: &mut Transition<'_>, caller: ServiceCaller, withdraw: &Withdraw) -> Result<Reply, Reject> {
+    let Withdraw { change, client_id, .. } = withdraw;
     let state = t.state();
     let asset = find_asset(state, &change.asset)?;
     if let Some(first) = client_id.and_then(|id| state.withdrawals.by_client_id.get(&(caller.id, id))) {
@@ -282,11 +282,11 @@ pub fn withdraw(t: &mut Transition<'_>, caller: ServiceCaller, asked: &Withdraw)
         let summary = state.withdrawals.summary(first.id).filter(|_| same);
         let other = || Reject::field(Code::ClientIdNotUnique, "client_id", "it names another withdrawal");
         let summary = summary.ok_or_else(other)?;
-        admits(asked, asset, first.fee, &first.address)?;
+        admits(withdraw, asset, first.fee, &first.address)?;
         return Ok(Reply::Withdrawal(Box::new(summary)));
     }
     let resolved = state.withdrawals.address(caller.organization, asset.id, &change.key, t.now())?;
-    admits(asked, asset, asset.withdrawal_fee, &resolved.address)?;
+    admits(withdraw, asset, asset.withdrawal_fee, &resolved.address)?;
     let context = InitiationContext {
         organization: caller.organization,
         account: caller.account,
@@ -303,8 +303,8 @@ pub fn withdraw(t: &mut Transition<'_>, caller: ServiceCaller, asked: &Withdraw)
 }
 
 /// Refuses a withdrawal whose fee is above what was asked for, or that goes to another address.
-fn admits(asked: &Withdraw, asset: &Asset, fee: Amount, to: &str) -> Result<(), Reject> {
-    if let Some(most) = asked.max_fee
+fn admits(withdraw: &Withdraw, asset: &Asset, fee: Amount, to: &str) -> Result<(), Reject> {
+    if let Some(most) = withdraw.max_fee
         && fee.0 > fields::units(most, asset.decimals, "max_fee")?
     {
         return Err(Reject::field(
@@ -313,7 +313,7 @@ fn admits(asked: &Withdraw, asset: &Asset, fee: Amount, to: &str) -> Result<(), 
             format!("the fee is {}", units_text(fee.0, asset.decimals)),
         ));
     }
-    match &asked.address {
+    match &withdraw.address {
         Some(address) if address != to => {
             Err(Reject::field(Code::OtherAddress, "address", "it is not the one that the key names"))
         }
