@@ -90,7 +90,7 @@ impl Continuation {
                 let named = orders.iter().map(|order| (order.cl_ord_id, order.order_userref));
                 Continuation::BatchPlaced(named.collect())
             }
-            Command::AmendOrder(asked) => Continuation::Order(asked.order.clone()),
+            Command::AmendOrder(amend) => Continuation::Order(amend.order.clone()),
             Command::CancelOrder(order) => Continuation::Order(order.clone()),
             Command::CancelBatch(_) => Continuation::BatchCanceled,
             _ => Continuation::Reply,
@@ -117,7 +117,7 @@ pub fn is_heavy(command: &Command) -> bool {
     match command {
         Command::PlaceOrder(order) => order.validate,
         Command::PlaceBatch(orders) => orders.iter().any(|order| order.validate),
-        Command::EditOrder(asked) => asked.validate,
+        Command::EditOrder(edit) => edit.validate,
         _ => false,
     }
 }

@@ -33,7 +33,7 @@ pub struct Presence {
 struct Sockets {
     open: usize,
     /// A closed socket had asked for it; forgotten when a socket opens after a whole grace period without one.
-    asked: bool,
+    by_socket: bool,
     /// When the last one closed.
     left: Instant,
 }
@@ -48,30 +48,30 @@ impl Presence {
     /// forgotten.
     pub fn enter(&self, id: ServiceUserId) {
         let mut of = self.of.lock();
-        let sockets = of.entry(id).or_insert_with(|| Sockets { open: 0, asked: false, left: Instant::now() });
-        sockets.asked &= !sockets.are_gone(self.grace);
+        let sockets = of.entry(id).or_insert_with(|| Sockets { open: 0, by_socket: false, left: Instant::now() });
+        sockets.by_socket &= !sockets.are_gone(self.grace);
         sockets.open += 1;
     }
 
-    /// A socket of this Service User has closed; `asked` is whether it had asked for cancel on disconnect, `set`
-    /// whether the key has that setting. `true` if the orders are to be canceled unless a socket opens within the grace
-    /// period: this was the last one, and it or an earlier one had asked, or the setting is on.
-    fn leave(&self, id: ServiceUserId, asked: bool, set: bool) -> bool {
+    /// A socket of this Service User has closed. Whether it had asked for cancel on disconnect is `by_socket`, whether
+    /// the key's setting is on is `by_setting`. `true` if the orders are to be canceled unless a socket opens within the
+    /// grace period: this was the last one, and it or an earlier one had asked, or the setting is on.
+    fn leave(&self, id: ServiceUserId, by_socket: bool, by_setting: bool) -> bool {
         let mut of = self.of.lock();
         let Some(sockets) = of.get_mut(&id) else { return false };
         sockets.open -= 1;
-        sockets.asked |= asked;
+        sockets.by_socket |= by_socket;
         sockets.left = Instant::now();
-        sockets.open == 0 && (sockets.asked || set)
+        sockets.open == 0 && (sockets.by_socket || by_setting)
     }
 
     /// Whether the orders are to be canceled now: there has been no socket for the grace period, and one had asked or
-    /// the setting is on (`set`).
-    fn is_due(&self, id: ServiceUserId, set: bool) -> bool {
+    /// the setting is on.
+    fn is_due(&self, id: ServiceUserId, by_setting: bool) -> bool {
         let of = self.of.lock();
         // A key that has not connected since the start is gone once the grace period after the start is over.
-        let Some(sockets) = of.get(&id) else { return set };
-        sockets.are_gone(self.grace) && (sockets.asked || set)
+        let Some(sockets) = of.get(&id) else { return by_setting };
+        sockets.are_gone(self.grace) && (sockets.by_socket || by_setting)
     }
 }
 
@@ -87,16 +87,16 @@ fn is_set(gateway: &Gateway, id: ServiceUserId) -> bool {
     gateway.directory.keys(|keys| keys.service_user(id).settings.cancel_on_disconnect)
 }
 
-/// A socket of this Service User has closed; `asked` is whether it had asked for cancel on disconnect.
-pub fn left(gateway: &Arc<Gateway>, id: ServiceUserId, asked: bool) {
-    if gateway.presence.leave(id, asked, is_set(gateway, id)) {
+/// A socket of this Service User has closed; `by_socket` is whether it had asked for cancel on disconnect.
+pub fn left(gateway: &Arc<Gateway>, id: ServiceUserId, by_socket: bool) {
+    if gateway.presence.leave(id, by_socket, is_set(gateway, id)) {
         tokio::spawn(cancel_unless_back(Arc::clone(gateway), vec![id]));
     }
 }
 
 /// A socket has closed before the engine judged its token, which claims this Service User: the engine may have accepted
 /// orders sent after the token. So it is asked again whether what `by` claims is true.
-pub fn left_early(gateway: &Arc<Gateway>, by: Principal, id: ServiceUserId, asked: bool) {
+pub fn left_early(gateway: &Arc<Gateway>, by: Principal, id: ServiceUserId, by_socket: bool) {
     let (gateway, by) = (Arc::clone(gateway), Principal { actor: Actor::Public, ..by });
     tokio::spawn(async move {
         let admitted = async {
@@ -115,7 +115,7 @@ pub fn left_early(gateway: &Arc<Gateway>, by: Principal, id: ServiceUserId, aske
         };
         if was_here {
             gateway.presence.enter(id);
-            left(&gateway, id, asked);
+            left(&gateway, id, by_socket);
         }
     });
 }

@@ -261,6 +261,6 @@ fn chosen<'a, T>(
 ) -> Option<Vec<(String, &'a T)>> {
     match list {
         None => Some(all.iter().map(|record| (name(record), record)).collect()),
-        Some(list) => list.split(',').map(|asked| Some((asked.to_owned(), find(asked)?))).collect(),
+        Some(list) => list.split(',').map(|each| Some((each.to_owned(), find(each)?))).collect(),
     }
 }

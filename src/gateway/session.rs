@@ -435,12 +435,12 @@ impl Session {
 
     fn leave(&mut self) {
         if let Actor::ServiceUser(id) = self.principal.actor {
-            let asked = self.subscriptions.values().any(|subscription| subscription.options.cancel_on_disconnect);
+            let by_socket = self.subscriptions.values().any(|subscription| subscription.options.cancel_on_disconnect);
             if self.bound {
-                presence::left(&self.gateway, id, asked);
+                presence::left(&self.gateway, id, by_socket);
             } else {
                 let by = Principal { credential: self.credential, ..self.principal };
-                presence::left_early(&self.gateway, by, id, asked);
+                presence::left_early(&self.gateway, by, id, by_socket);
             }
         }
         self.topics.clear();

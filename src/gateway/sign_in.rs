@@ -182,8 +182,8 @@ async fn signed_in_now(
 ) -> Result<Json<Value>, Refusal> {
     let token = cookie(&headers).ok_or_else(no_session)?;
     let hash = session_hash(&gateway, token)?;
-    let asked = gateway.ask(Principal::public(peer), Work::Query(Query::BindMember(hash))).await;
-    asked.map_err(|why| why.over_http(StatusCode::UNAUTHORIZED))?;
+    let bound = gateway.ask(Principal::public(peer), Work::Query(Query::BindMember(hash))).await;
+    bound.map_err(|why| why.over_http(StatusCode::UNAUTHORIZED))?;
     Ok(Json(json!({"error": []})))
 }
 
@@ -221,14 +221,14 @@ async fn accept(
     headers: HeaderMap,
     bytes: Bytes,
 ) -> Result<Json<Value>, Refusal> {
-    let asked: Acceptance = body(&headers, &bytes)?;
+    let acceptance: Acceptance = body(&headers, &bytes)?;
     let token_hash = bearer_hash(&token);
     let now = (gateway.clock)();
     let invited = gateway
         .directory
         .members(|members| members.invited(&token_hash, now).map(|member| (member.id, member.totp_sealed.clone())));
     let (member, sealed) = invited.ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, not_invited()))?;
-    let (command, answer) = match (asked.password, asked.otp) {
+    let (command, answer) = match (acceptance.password, acceptance.otp) {
         (Some(password), None) if PASSWORD_BYTES.contains(&password.len()) => {
             let secret = new_totp_secret();
             let totp_sealed = gateway.master.seal(&totp_context(member), secret.as_bytes());
@@ -245,8 +245,8 @@ async fn accept(
         }
         _ => return Err(bad("password", "give password first, then otp")),
     };
-    let asked = gateway.ask(Principal::public(peer), Work::Command(command)).await;
-    asked.map_err(|why| why.over_http(StatusCode::BAD_REQUEST))?;
+    let accepted = gateway.ask(Principal::public(peer), Work::Command(command)).await;
+    accepted.map_err(|why| why.over_http(StatusCode::BAD_REQUEST))?;
     Ok(Json(answer))
 }
 

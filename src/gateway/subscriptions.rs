@@ -100,7 +100,7 @@ impl Subscriptions {
     fn place(&mut self, stream: Stream) -> (usize, &mut Channel) {
         let Subscriptions { channels, places, last, start, limits, .. } = self;
         let place = match last {
-            Some((asked, place)) if *asked == stream => *place,
+            Some((found, place)) if *found == stream => *place,
             _ => *places.entry(stream).or_insert_with(|| {
                 let ring = Ring::since(*start, limits.each);
                 channels.push(Channel { subscribers: Arc::default(), places: HashMap::new(), ring });

@@ -179,7 +179,7 @@ fn acknowledged(operation: Operation, topic: Topic, symbol: Option<String>) -> S
 }
 
 /// The depth or interval that a request gives, or the first that is admissible.
-fn one_of(field: &str, asked: Option<u32>, admissible: &[u32]) -> Result<u32, WireError> {
-    let value = asked.unwrap_or(admissible[0]);
+fn one_of(field: &str, given: Option<u32>, admissible: &[u32]) -> Result<u32, WireError> {
+    let value = given.unwrap_or(admissible[0]);
     if admissible.contains(&value) { Ok(value) } else { Err(WireError::none_of(field, admissible)) }
 }

@@ -72,7 +72,7 @@ pub struct History {
     /// The last event in the tables.
     reached: watch::Receiver<u64>,
     /// The last event that somebody has waited for.
-    asked: watch::Sender<u64>,
+    awaited: watch::Sender<u64>,
 }
 
 impl History {

@@ -51,7 +51,7 @@ struct Projector {
     seq: u64,
     reached: watch::Sender<u64>,
     /// The last event that somebody has waited for.
-    asked: watch::Sender<u64>,
+    awaited: watch::Sender<u64>,
     piling: Duration,
 }
 
@@ -71,10 +71,10 @@ pub async fn start(
 ) -> Result<(History, oneshot::Receiver<MarketPast>, JoinHandle<()>), HistoryError> {
     let projector = Projector::open(storage, journal.clone(), kept, until).await?;
     let (reader, reached) = (projector.reader.clone(), projector.reached.subscribe());
-    let asked = projector.asked.clone();
+    let awaited = projector.awaited.clone();
     let (telling, past) = oneshot::channel();
     let projecting = tokio::spawn(projector.run(incoming, until, telling));
-    Ok((History { reader, journal, streams, reached, asked }, past, projecting))
+    Ok((History { reader, journal, streams, reached, awaited }, past, projecting))
 }
 
 impl Projector {
@@ -111,7 +111,7 @@ impl Projector {
             forgot_us: 0,
             seq,
             reached: watch::Sender::new(seq),
-            asked: watch::Sender::new(0),
+            awaited: watch::Sender::new(0),
             piling: PILING,
         })
     }
@@ -170,11 +170,11 @@ impl Projector {
 
     /// The waiting batches, and those that come until `due` or somebody waits for them, limited to one transaction.
     async fn pile(&self, first: Events, batches: &mut mpsc::Receiver<Events>, due: Instant) -> Vec<Events> {
-        let mut asked = self.asked.subscribe();
+        let mut awaited = self.awaited.subscribe();
         let mut wanted = pin!(async {
             tokio::select! {
                 () = sleep_until(due) => {}
-                _ = asked.wait_for(|asked| *asked > self.seq) => {}
+                _ = awaited.wait_for(|awaited| *awaited > self.seq) => {}
             }
         });
         let mut events = first.len();

@@ -94,9 +94,9 @@ impl History {
         let mut reached = self.reached.clone();
         let answered = async {
             // If somebody waits for a batch, the projector writes it without waiting for more.
-            self.asked.send_if_modified(|asked| {
-                let later = seq.0 > *asked;
-                *asked = seq.0.max(*asked);
+            self.awaited.send_if_modified(|awaited| {
+                let later = seq.0 > *awaited;
+                *awaited = seq.0.max(*awaited);
                 later
             });
             reached.wait_for(|at| *at >= seq.0).await.map_err(|_| Busy)?;

@@ -130,8 +130,8 @@ pub fn start(
     frame: fn(&str) -> Bytes,
     clock: fn() -> Moment,
 ) -> MarketData {
-    let (requests, asked) = mpsc::channel(REQUESTS_MAX);
-    tokio::spawn(Projection::new(from, frame, clock).run(past, incoming, asked));
+    let (requests, inbox) = mpsc::channel(REQUESTS_MAX);
+    tokio::spawn(Projection::new(from, frame, clock).run(past, incoming, inbox));
     MarketData { requests }
 }
 
@@ -158,7 +158,7 @@ impl Projection {
         mut self,
         mut past: oneshot::Receiver<MarketPast>,
         mut incoming: Incoming,
-        mut asked: mpsc::Receiver<Request>,
+        mut inbox: mpsc::Receiver<Request>,
     ) {
         let mut telling = true;
         let mut retry = tokio::time::interval(RETRY);
@@ -176,7 +176,7 @@ impl Projection {
                     }
                 }
                 _ = retry.tick() => self.catch_up().await,
-                request = asked.recv() => {
+                request = inbox.recv() => {
                     let Some(request) = request else { return };
                     // Who asks after an answer finds what the answer told, though its batch comes after it.
                     while self.seq.0 < incoming.announced.load(Ordering::Acquire) {

@@ -108,8 +108,8 @@ impl Pool {
                         Value::Integers(values) => query.bind(*values),
                     };
                 }
-                let (mut asked, mut rows) = (query.fetch(pool), Vec::new());
-                while let Some(row) = answered(ANSWER_TIMEOUT, asked.try_next()).await? {
+                let (mut stream, mut rows) = (query.fetch(pool), Vec::new());
+                while let Some(row) = answered(ANSWER_TIMEOUT, stream.try_next()).await? {
                     rows.push(read(&Record::Postgres(&row))?);
                 }
                 Ok(rows)

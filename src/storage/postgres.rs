@@ -116,8 +116,8 @@ pub struct PostgresJournal {
 impl PostgresJournal {
     pub(super) async fn open(url: &DatabaseUrl) -> Result<PostgresJournal, JournalError> {
         let mut writer = connect(&url.options("journal")?).await.map_err(|error| url.unavailable(&error))?;
-        let asked = sqlx::query_scalar(BACKEND).fetch_one(&mut writer);
-        let backend = answered(CONNECT_TIMEOUT, asked).await.map_err(|error| url.unavailable(&error))?;
+        let query = sqlx::query_scalar(BACKEND).fetch_one(&mut writer);
+        let backend = answered(CONNECT_TIMEOUT, query).await.map_err(|error| url.unavailable(&error))?;
         let watch = Watch { url: url.clone(), backend, patience: APPEND_TIMEOUT };
         let opened = watch.answer(async {
             take_fence(&mut writer, url).await?;
@@ -214,9 +214,9 @@ pub(super) async fn connect(options: &PgConnectOptions) -> Result<PgConnection, 
 /// Waits for an answer for at most `wait`: a host that has vanished gives none.
 pub(super) async fn answered<T, E: From<sqlx::Error>>(
     wait: Duration,
-    asked: impl Future<Output = Result<T, E>>,
+    query: impl Future<Output = Result<T, E>>,
 ) -> Result<T, E> {
-    tokio::time::timeout(wait, asked).await.unwrap_or_else(|_| {
+    tokio::time::timeout(wait, query).await.unwrap_or_else(|_| {
         let why = format!("no answer within {} s", wait.as_secs());
         Err(sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, why)).into())
     })
@@ -236,8 +236,8 @@ struct Watch {
 
 impl Watch {
     /// Waits for an answer as long as the database is working on it: the statement may yet be stored.
-    async fn answer<T, E: From<sqlx::Error>>(&self, asked: impl Future<Output = Result<T, E>>) -> Result<T, E> {
-        let mut asked = pin!(asked);
+    async fn answer<T, E: From<sqlx::Error>>(&self, query: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+        let mut query = pin!(query);
         loop {
             let looked = async {
                 tokio::time::sleep(self.patience).await;
@@ -245,12 +245,12 @@ impl Watch {
             };
             let at_work = tokio::select! {
                 biased;
-                answer = &mut asked => return answer,
+                answer = &mut query => return answer,
                 at_work = looked => at_work?,
             };
             if !at_work {
                 // It may have finished during the check, and its answer be on the way.
-                return answered(self.patience, asked).await;
+                return answered(self.patience, query).await;
             }
         }
     }
@@ -262,8 +262,8 @@ impl Watch {
             Err(sqlx::Error::Database(_)) => return Ok(true),
             connected => connected?,
         };
-        let asked = sqlx::query_scalar(AT_WORK).bind(&self.backend).fetch_one(&mut other);
-        answered(CONNECT_TIMEOUT, asked).await
+        let query = sqlx::query_scalar(AT_WORK).bind(&self.backend).fetch_one(&mut other);
+        answered(CONNECT_TIMEOUT, query).await
     }
 }
 

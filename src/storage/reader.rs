@@ -30,8 +30,8 @@ impl SqlReader {
              ORDER BY first_seq LIMIT $3";
         // The highest possible value means "to the end", beyond any real sequence.
         let last_seq = i64::try_from(last_seq).unwrap_or(i64::MAX);
-        let asked = [signed(first_seq).into(), last_seq.into(), limit.into()];
-        let mut rows = self.pool.all(statement, &asked, row).await?;
+        let args = [signed(first_seq).into(), last_seq.into(), limit.into()];
+        let mut rows = self.pool.all(statement, &args, row).await?;
         // A row that claims to be empty is damaged; it is kept, for the caller to refuse.
         rows.retain(|row| row.first_seq >= first_seq || row.next_seq() > first_seq);
         Ok(rows)
@@ -54,14 +54,14 @@ impl SqlReader {
     }
 
     pub(super) async fn chains_of(&self, seqs: &[u64]) -> Result<Vec<Digest>, JournalError> {
-        let asked: Vec<i64> = seqs.iter().copied().map(signed).collect();
+        let args: Vec<i64> = seqs.iter().copied().map(signed).collect();
         let statement = format!(
             "SELECT value AS first_seq,
                     (SELECT digest FROM journal WHERE first_seq <= value ORDER BY first_seq DESC LIMIT 1) AS digest
              FROM {} ORDER BY key",
             self.pool.each("$1")
         );
-        self.pool.all(statement, &[Value::Integers(&asked)], chain).await
+        self.pool.all(statement, &[Value::Integers(&args)], chain).await
     }
 }
 

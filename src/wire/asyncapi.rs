@@ -18,14 +18,14 @@ of them may use it.";
 
 /// The document's text.
 pub fn document() -> String {
-    let (asked, told): (Vec<_>, Vec<_>) = messages().into_iter().partition(|(name, _)| name.ends_with(".request"));
-    let names: Vec<String> = asked.iter().chain(&told).map(|(name, _)| name.clone()).collect();
+    let (requests, rest): (Vec<_>, Vec<_>) = messages().into_iter().partition(|(name, _)| name.ends_with(".request"));
+    let names: Vec<String> = requests.iter().chain(&rest).map(|(name, _)| name.clone()).collect();
     let known: Map<String, Value> = names.iter().map(|name| (name.clone(), message(name))).collect();
     let on_socket: Map<String, Value> =
         names.iter().map(|name| (name.clone(), reference(&format!("components/messages/{name}")))).collect();
     // Params and results have names in common, such as `Withdraw`.
-    let mut schemas = schemas("params.", asked);
-    schemas.extend(self::schemas("", told));
+    let mut schemas = schemas("params.", requests);
+    schemas.extend(self::schemas("", rest));
     let mut operations: Map<String, Value> = Operation::ALL.into_iter().map(operation).collect();
     operations.extend(envelopes());
     let document = json!({

@@ -48,8 +48,8 @@ async fn fetch(
     };
     let (id, by) = gateway.exports.redeem(&token, (gateway.clock)()).ok_or_else(gone)?;
     let query = Work::Query(Query::Exports(Operation::ExportRetrieve, Some(id)));
-    let asked = gateway.ask(Principal { peer, ..by }, query).await;
-    let answer = asked.map_err(|why| why.over_http(StatusCode::FORBIDDEN))?;
+    let judged = gateway.ask(Principal { peer, ..by }, query).await;
+    let answer = judged.map_err(|why| why.over_http(StatusCode::FORBIDDEN))?;
     let Answer::View(View::Exports(mut found)) = answer else { return Err(Refusal::unavailable()) };
     let export = found.pop().ok_or_else(gone)?;
     let opened = async {

@@ -83,8 +83,8 @@ async fn fed(storage: &Storage, piling: Duration) -> (History, Feed, Journal) {
     let mut projector = Projector::open(storage, journals.clone(), Duration::MAX, Seq(0)).await.unwrap();
     projector.piling = piling;
     let reader = projector.reader.clone();
-    let (reached, asked) = (projector.reached.subscribe(), projector.asked.clone());
-    let history = History { reader, journal: journals, streams, reached, asked };
+    let (reached, awaited) = (projector.reached.subscribe(), projector.awaited.clone());
+    let history = History { reader, journal: journals, streams, reached, awaited };
     let (feed, mut incoming) = feed();
     tokio::spawn(async move { projector.follow(&mut incoming).await });
     (history, feed, journal)
