@@ -2,7 +2,7 @@
 //!
 //! Start: journal, recovery, the port is bound, first tick, projections, and only then the port opens; the history
 //! catches up meanwhile.
-//! Stop: sessions are told and answered, the port closes, the sequencer ends, its shadow saves a snapshot, the head file
+//! Stop: sessions are notified and answered, the port closes, the sequencer ends, its shadow saves a snapshot, the head file
 //! gets the last row, the fence is released, history has written everything.
 
 mod port;

@@ -283,7 +283,7 @@ async fn set(scenario: Scenario, args: &RunArgs) -> Result<Stage, LoadError> {
             }
             let ready = ReadyFile::read(file)?;
             let target = Target::from_ready(&ready, overrides)?.with_keys(&ready, keys, overrides)?;
-            // Who is not there, or refuses a key, is told before anything is measured.
+            // Who is not there, or refuses a key, is reported before anything is measured.
             for number in 0..keys {
                 target.open(&mut nonces, number, PROBE_BUFFER_BYTES).await?;
             }

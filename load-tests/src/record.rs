@@ -20,7 +20,7 @@ const FORMAT: u32 = 1;
 pub const OTHERS_CORES_MAX: f64 = 0.15;
 /// The figure of a load that counts its cancels.
 pub const CANCELS: &str = "cancels";
-/// The figure of a load that counts the refusals within its window; all of them are told by their text.
+/// The figure of a load that counts the refusals within its window; all of them are reported by their text.
 pub const REFUSED: &str = "refused in the window";
 /// The figure of an open loop that counts what it could not send.
 pub const UNSENT: &str = "never sent";
@@ -40,7 +40,7 @@ pub struct Record {
     pub settings: String,
     /// Seconds since 1970.
     pub started_at: u64,
-    /// Which build of the server was measured, as far as it could be told: `version 0.1.0, program 0123456789abcdef`.
+    /// Which build of the server was measured, as far as it is known: `version 0.1.0, program 0123456789abcdef`.
     #[serde(default)]
     pub server: Option<String>,
     /// Everything measured, in order.

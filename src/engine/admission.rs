@@ -37,7 +37,7 @@ pub(super) fn admitted(
     market: &Market,
 ) -> Result<Admitted, Reject> {
     let named = request.cl_ord_id.and_then(|id| t.state().find_by_client_id(caller.id, id, t.now()));
-    // A request with `validate` is never a repeat: it is told that the id is taken.
+    // A request with `validate` is never a repeat: it is refused because the id is taken.
     if let Some(first) = &named
         && !request.validate
         && order(t, caller, request, market, first.at).is_ok_and(|order| *first.body == OrderBody::of(&order))

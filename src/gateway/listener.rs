@@ -161,7 +161,7 @@ impl Connection {
             None => Socket::plain(socket),
             Some(tls) => match time::timeout(IDLE, tls.accept(socket)).await {
                 Ok(Ok(socket)) => Socket::Tls(Box::new(socket)),
-                // A peer that does not speak TLS, or says nothing, cannot be told anything.
+                // A peer that does not speak TLS, or says nothing, cannot be sent anything.
                 Ok(Err(_)) | Err(_) => return,
             },
         };

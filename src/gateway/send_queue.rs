@@ -185,7 +185,7 @@ pub struct SendQueue {
     slow: AtomicBool,
     /// The server stops, or the session closes its socket.
     stopping: AtomicBool,
-    /// The release step refers to the socket, or is about to: it must be told when the socket leaves.
+    /// The release step refers to the socket, or is about to: it must hear when the socket leaves.
     kept: AtomicBool,
     /// The socket has left its slot.
     gone: AtomicBool,

@@ -78,7 +78,7 @@ pub(super) enum End {
     Closed,
     /// We close, and say why.
     Close(Close),
-    /// We close, and the peer takes nothing: it cannot be told why.
+    /// We close, and the peer takes nothing: the reason cannot be sent.
     Drop(Close),
 }
 

@@ -131,7 +131,7 @@ async fn signed_in(
     }
 }
 
-/// A sign-in attempt. Unless told otherwise it counts as failed, for its account and address, and for its address.
+/// A sign-in attempt. Until it succeeds it counts as failed, for its account and address, and for its address.
 struct Attempt<'a> {
     gateway: &'a Gateway,
     who: (String, IpAddr),

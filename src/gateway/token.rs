@@ -13,7 +13,7 @@ use crate::domain::ids::{ServiceUserId, VenueKeyId};
 use crate::domain::time::Moment;
 use crate::engine::keys::KeyRef;
 
-/// The lifetime of a token in seconds, as clients are told.
+/// The lifetime of a token in seconds, as reported to clients.
 pub const LIFETIME_S: u64 = 900;
 /// Seconds beyond [`LIFETIME_S`] for which it is still accepted, for requests under way and slow clocks.
 const GRACE_S: u64 = 60;

@@ -203,7 +203,7 @@ fn crc32(all: impl Iterator<Item = (Price, Quantity)>) -> u32 {
 }
 
 /// What takes a client from one ladder to the next: levels that are new or changed, and levels that are gone
-/// with quantity zero. A level that only fell out of the depth is not told: the client cuts it off.
+/// with quantity zero. A level that only fell out of the depth is not sent: the client cuts it off.
 pub fn changes(before: &Ladder, after: &Ladder, exists: impl Fn(Price) -> bool) -> Ladder {
     let old: BTreeMap<Price, Quantity> = before.iter().copied().collect();
     let new: BTreeMap<Price, Quantity> = after.iter().copied().collect();

@@ -32,7 +32,7 @@ pub const ORDER_DEPTHS: [u32; 3] = [10, 100, 1_000];
 
 /// Where the frames of a topic go.
 pub trait Subscriber: Send + Sync + 'static {
-    /// Whether nobody is there any more, or wants to be told. That is how a subscription ends.
+    /// Whether nobody is there any more, or wants more. That is how a subscription ends.
     fn is_gone(&self) -> bool;
     /// Whether a frame would be taken now.
     fn has_room(&self) -> bool;
@@ -115,7 +115,7 @@ impl MarketData {
         self.requests.send(Request { topic, subscriber, snapshot }).await.is_ok()
     }
 
-    /// Whether subscribers are still told: not once the projection has stopped, whatever the cause.
+    /// Whether subscribers still get updates: not once the projection has stopped, whatever the cause.
     pub fn is_running(&self) -> bool {
         !self.requests.is_closed()
     }
@@ -147,7 +147,7 @@ impl Feed {
     }
 
     /// Says that a batch up to this event will be fed: whoever asks for market data from now on waits for it. So an answer
-    /// can go out before its batch is fed, and who asks after that answer still finds what it told.
+    /// can go out before its batch is fed, and who asks after that answer still finds what it reported.
     pub fn announce(&self, last: Seq) {
         self.announced.store(last.0, Ordering::Release);
     }

@@ -43,7 +43,7 @@ pub struct Snapshot {
     pub orders: Vec<(Order, Moment)>,
     /// The last price of each market.
     pub prices: Vec<Price>,
-    /// The last trades, as far as they were read back: what is told of them until the past is there.
+    /// The last trades, as far as they were read back: what is sent of them until the past is there.
     pub trades: Vec<Arc<Stamped>>,
     /// The stamp.
     pub at: Moment,
@@ -71,7 +71,7 @@ struct Market {
     /// The trades since the start alone, until the past is there to be put before them.
     since: Tape,
     candles: Candles,
-    /// Trades not told yet, and when the first of them was.
+    /// Trades not sent yet, and when the first of them was made.
     fresh: Vec<Print>,
     fresh_since: Moment,
     best: (Ladder, Ladder),
@@ -114,7 +114,7 @@ struct Projection {
     /// The last event folded in since the start, and its stamp.
     seq: Seq,
     at: Moment,
-    /// The past is still to come; until then nobody is told of candles.
+    /// The past is still to come; until then no candles are sent.
     awaits_past: bool,
     frame: fn(&str) -> Bytes,
     clock: fn() -> Moment,
@@ -164,7 +164,7 @@ impl Projection {
         let mut retry = tokio::time::interval(RETRY);
         retry.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            // Batches, which may come faster than they can be told, are the last: they hold up neither who asks nor who waits.
+            // Batches, which may come faster than they can be sent, are the last: they hold up neither who asks nor who waits.
             tokio::select! {
                 biased;
                 past = &mut past, if telling => {
@@ -178,7 +178,7 @@ impl Projection {
                 _ = retry.tick() => self.catch_up().await,
                 request = inbox.recv() => {
                     let Some(request) = request else { return };
-                    // Who asks after an answer finds what the answer told, though its batch comes after it.
+                    // Who asks after an answer finds what the answer reported, though its batch comes after it.
                     while self.seq.0 < incoming.announced.load(Ordering::Acquire) {
                         let Some(batch) = incoming.batches.recv().await else { return };
                         self.follow_all(&batch, &mut incoming).await;
@@ -211,7 +211,7 @@ impl Projection {
             let Some(market) = self.markets.get_mut(id.index()) else { continue };
             market.candles.follow(candles);
             let (figures, prints) = market.remember(tape, now);
-            // Who was told less than there is gets a fresh snapshot; nobody is told old trades who did not ask for them.
+            // Who was sent less than there is gets a fresh snapshot; old trades are sent only to those who asked for them.
             for (topic, Followers { current, behind }) in &mut self.followers {
                 match topic.channel_of(id) {
                     Some(Channel::Ticker { .. }) if figures => behind.append(current),
@@ -340,7 +340,7 @@ impl Projection {
     }
 
     /// Changes at prices that followers of this depth saw before; and every order of a level that has come into it.
-    /// That a level fell out of it is not told: the client cuts it off. What happened in it first is, since an order that
+    /// That a level fell out of it is not sent: the client cuts it off. What happened in it first is, since an order that
     /// left it may be in another that the client sees.
     fn level3_update(&mut self, id: MarketId, depth: u32, changes: &[Changed]) -> Option<String> {
         let (market, of) = (&mut self.markets[id.index()], self.reference.market(id));

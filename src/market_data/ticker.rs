@@ -39,7 +39,7 @@ impl Tape {
         Tape { last, ..Tape::default() }
     }
 
-    /// Adds a trade. Returns it as it is told.
+    /// Adds a trade. Returns it as subscribers get it.
     pub fn traded(&mut self, trade: &Trade, at: Moment) -> Print {
         let (price, qty) = (trade.price, trade.qty);
         let order_type = trade.taker.order.order_type;
@@ -60,7 +60,7 @@ impl Tape {
         }
     }
 
-    /// Adds a trade to those that are told one by one.
+    /// Adds a trade to those that are sent one by one.
     pub fn print(&mut self, print: Print) {
         if self.prints.len() == PRINTS_KEPT {
             self.prints.pop_front();

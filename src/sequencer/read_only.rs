@@ -1,5 +1,5 @@
 //! What happens when the journal fails. If it may accept writes again, queries are answered from what is on disk and
-//! commands are refused (law 1); if not, everybody who waits is told so.
+//! commands are refused (law 1); if not, everybody who waits gets that answer.
 
 use std::pin::pin;
 use std::sync::Arc;

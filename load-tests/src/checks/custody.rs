@@ -12,7 +12,7 @@ pub struct Released {
 }
 
 impl Released {
-    /// Nothing told yet to `owner`.
+    /// Nothing sent yet to `owner`.
     pub fn new(owner: &str) -> Self {
         let check = Check::new(format!("{owner} custody: no withdrawal out of turn"));
         Self { open: HashSet::new(), check }

@@ -27,7 +27,7 @@ pub struct Entries {
 }
 
 impl Entries {
-    /// Nothing told yet to `owner`.
+    /// Nothing sent yet to `owner`.
     pub fn new(owner: &str) -> Self {
         let check = Check::new(format!("{owner} ledger: the same entries as on balances"));
         Self { waiting: VecDeque::new(), ahead: Side::Balances, from: 0, check }

@@ -130,7 +130,7 @@ fn difference(before: &Record, after: &Record) -> String {
     )
 }
 
-/// One line per name: the round with the median throughput, since overlapping rounds cannot be told apart.
+/// One line per name: the round with the median throughput, since overlapping rounds cannot be distinguished.
 fn plots(record: &Record) -> String {
     let mut shown: Vec<&Series> = Vec::new();
     for series in &record.series {

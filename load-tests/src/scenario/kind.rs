@@ -158,7 +158,7 @@ settings! {
         connections: u16 = 500,
         /// How often all are lost and opened again.
         waves: u32 = 3,
-        /// Orders a second meanwhile, whose events the sockets must be told after the return.
+        /// Orders a second meanwhile, whose events the sockets must get after the return.
         rate: f64 = 200.0,
         /// What is sent meanwhile.
         mix: MixSettings = MixSettings::default(),
@@ -187,7 +187,7 @@ settings! {
         stalled: u16 = 1_000,
         /// Seconds of orders at `rate` at first.
         stall: f64 = 0.0,
-        /// Requests a second during the stall: so few that the system's buffers take what is told of them, as a server drops
+        /// Requests a second during the stall: so few that the system's buffers take what is sent about them, as a server drops
         /// who takes nothing for long.
         rate: f64 = 500.0,
         /// Seconds of the load right before the measurement with them, until the system's buffers are full.

@@ -1,4 +1,4 @@
-//! What followers are told while candles of the past are still being read, and while a batch is on its way.
+//! What followers get while candles of the past are still being read, and while a batch is on its way.
 
 use std::sync::atomic::AtomicBool;
 
@@ -136,7 +136,7 @@ async fn candles_are_told_once_those_of_the_past_are_there_in_front_of_those_sin
     }
 }
 
-/// Rule 50: answers go out before the batch is fed, and who asks after an answer finds what it told.
+/// Rule 50: answers go out before the batch is fed, and who asks after an answer finds what it reported.
 #[tokio::test]
 async fn who_asks_once_a_batch_was_announced_is_answered_as_of_it() {
     let (mut feed, incoming) = feed();
@@ -201,7 +201,7 @@ fn past(trades: &[(u64, i64)]) -> MarketPast {
     }
 }
 
-/// What was told of a channel, without the times.
+/// What was sent on a channel, without the times.
 fn reported(to: &Kept, channel: &str) -> Vec<(String, serde_json::Value)> {
     let frames = to.0.lock();
     let of = frames.iter().filter(|frame| frame["channel"] == channel);
@@ -221,7 +221,7 @@ async fn what_happens_is_one_frame_for_all_however_many_follow() {
         for topic in [TICKER, TRADE] {
             projection.subscribe(asked(topic, follower)).await;
         }
-        // What is told to each alone.
+        // What is sent to each alone.
         follower.1.lock().clear();
     }
     projection.follow_all(&Arc::new(vec![trade(1, 60)]), &mut incoming).await;

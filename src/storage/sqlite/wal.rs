@@ -4,7 +4,7 @@
 //! a commit interrupted by a power cut, and wrong for a damaged one with others after it: those were acknowledged. The
 //! format is described in SQLite's "Database File Format", 4, and "WAL-mode File Format".
 //!
-//! The two are told apart by the commits that are still in the log from the first bad frame on. The journal syncs each
+//! The two are distinguished by the commits that are still in the log from the first bad frame on. The journal syncs each
 //! commit before it begins the next one, and after a failed one it restarts the log with other salts before it
 //! continues; so a power cut leaves at most one commit after a bad frame. If there are two, the disk has lost what it
 //! had confirmed. Old frames do not count, since their salts differ; nor does the log's header, which SQLite syncs
