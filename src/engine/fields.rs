@@ -42,11 +42,14 @@ pub(super) fn check_email(field: &'static str, text: &str) -> Result<(), Reject>
     if text.contains('@') { Ok(()) } else { Err(Reject::invalid(field, "give an e-mail address")) }
 }
 
-/// A comment or reason: at most [`COMMENT_BYTES_MAX`] bytes, and not empty if it is there.
+/// A comment or reason: printable but for line breaks and tabs, at most [`COMMENT_BYTES_MAX`] bytes, and not empty if it
+/// is there.
 pub(super) fn check_comment(field: &'static str, comment: Option<&str>) -> Result<(), Reject> {
-    match comment.is_none_or(|comment| !comment.trim().is_empty() && comment.len() <= COMMENT_BYTES_MAX) {
+    let is_plain = |text: &str| !text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t'));
+    let is_sound = |text: &str| !text.trim().is_empty() && text.len() <= COMMENT_BYTES_MAX && is_plain(text);
+    match comment.is_none_or(is_sound) {
         true => Ok(()),
-        false => Err(Reject::invalid(field, "give 1 to 500 bytes")),
+        false => Err(Reject::invalid(field, "give 1 to 500 bytes; of control characters only line breaks and tabs")),
     }
 }
 

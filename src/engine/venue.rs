@@ -1,5 +1,7 @@
 //! What the venue operator sets up: assets, markets, Earn strategies and pools of deposit addresses.
 
+use std::collections::BTreeSet;
+
 use super::command::{NewAsset, NewMarket, NewStrategy};
 use super::deposits::DepositAddress;
 use super::earn::{LockType, Periods, Strategy};
@@ -188,9 +190,10 @@ pub fn add_deposit_addresses(
     if !(1..=DEPOSIT_ADDRESSES_MAX).contains(&addresses.len()) {
         return Err(Reject::invalid("addresses", "give 1 to 1000"));
     }
-    for (at, new) in addresses.iter().enumerate() {
+    let mut given = BTreeSet::new();
+    for new in addresses {
         check_address("addresses", &new.address, new.tag.as_deref())?;
-        if addresses[..at].contains(new) || t.state().deposits.knows(asset, new) {
+        if !given.insert(new) || t.state().deposits.knows(asset, new) {
             return Err(Reject::field(Code::Exists, "addresses", "give each address once"));
         }
     }

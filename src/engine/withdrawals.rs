@@ -361,7 +361,7 @@ pub fn planned(
 /// The amount asked for, if it may be withdrawn.
 fn gross(change: &WithdrawalChange, asset: &Asset) -> Result<Amount, Reject> {
     let amount = amount(change.amount, asset)?;
-    if amount < asset.withdrawal_min || amount <= asset.withdrawal_fee {
+    if amount < asset.least_withdrawal() {
         return Err(Reject::field(Code::InvalidFundingAmount, "amount", "below the asset's least withdrawal"));
     }
     Ok(amount)

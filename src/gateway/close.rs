@@ -49,7 +49,7 @@ closes! {
     /// A binary frame is not UTF-8.
     NotText = (1007, "text only"),
     /// A message is longer than any may be.
-    TooLong = (1009, "protocol error"),
+    TooLong = (1009, "message too big"),
     /// The server failed with requests under way.
     OutcomeUnknown = (1011, "the outcome is not known"),
     /// The session panicked. Nothing is sent, only logged.

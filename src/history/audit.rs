@@ -184,7 +184,8 @@ fn of_venue(
         Event::WithdrawalChanged { withdrawal, .. } => {
             let paid = withdrawal.status == WithdrawalStatus::Success;
             let action = if paid { "settle_withdrawal" } else { "fail_withdrawal" };
-            (withdrawal.organization, entry(action, withdrawal.id.to_string(), withdrawal.reason.clone()))
+            let detail = withdrawal.reason.clone().or_else(|| withdrawal.txid.clone());
+            (withdrawal.organization, entry(action, withdrawal.id.to_string(), detail))
         }
         _ => return None,
     };

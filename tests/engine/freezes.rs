@@ -48,3 +48,13 @@ fn rule_27_who_froze_was_removed_and_invited_again_still_froze() {
     assert_eq!(stage.vote(&member(again), Decision::Approve, request).unwrap_err().code, Code::NotEligible);
     assert_eq!(stage.vote(&member(2), Decision::Approve, request).unwrap().state, RequestState::Approved);
 }
+
+#[test]
+fn a_reason_holds_line_breaks_and_no_other_control_characters() {
+    let mut stage = Stage::new(&[], false);
+    let freeze = |reason: &str| Command::Freeze { scope: FreezeScope::Withdrawals, reason: reason.to_owned() };
+    for reason in ["", " \n", "a\0b", "a\u{1b}[2J", &"x".repeat(501)] {
+        assert_eq!(stage.refused(&member(1), freeze(reason)), Code::InvalidArguments, "{reason:?}");
+    }
+    stage.run(&member(1), freeze("a key leaked:\r\n\tbot 7")).unwrap();
+}

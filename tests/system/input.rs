@@ -179,7 +179,7 @@ async fn d7_77_a_frame_that_is_too_big_or_not_text_ends_only_its_own_socket() {
     assert_eq!(binary.closed().await.0, 1007);
     let mut big = world.bot(1).await;
     big.send_binary(vec![b' '; 10 << 20]).await;
-    assert_eq!(big.closed().await.0, 1009);
+    assert_eq!(big.closed().await, (1009, "message too big".to_owned()));
     assert_eq!(other.reply("ping", Value::Null).await["method"], "pong");
 }
 

@@ -316,7 +316,7 @@ async fn d3_47_every_decision_is_in_the_audit_log_with_the_hash_of_its_journal_r
     let request = bob.call("request_info", json!({"request_id": asked["request_id"]})).await;
     let vote = json!({"requests": ballot(&request), "otp": code(0), "comment": "as planned"});
     bob.call("approve", vote).await;
-    venue.call("settle_withdrawal", json!({"refid": asked["refid"]})).await;
+    venue.call("settle_withdrawal", json!({"refid": asked["refid"], "txid": "tx-1"})).await;
     let other = bot.call("withdraw", json!({"asset": "BTC", "key": "cold-1", "amount": "1"})).await;
     let request = bob.call("request_info", json!({"request_id": other["request_id"]})).await;
     bob.call("reject", json!({"requests": ballot(&request), "reason": "not this one"})).await;
@@ -362,6 +362,7 @@ async fn d3_47_every_decision_is_in_the_audit_log_with_the_hash_of_its_journal_r
     let vote = of("withdraw.vote_approve");
     assert_eq!((&vote["detail"], &vote["policy_version"]), (&json!("as planned"), &json!(1)));
     assert_eq!(vote["hash"], of("withdraw.approved")["hash"], "one journal entry");
+    assert_eq!(of("settle_withdrawal")["detail"], "tx-1");
     let mut rows = journal(world.dir()).await;
     let row = "SELECT digest FROM journal WHERE first_seq <= $1 ORDER BY first_seq DESC LIMIT 1";
     for entry in &entries {

@@ -283,7 +283,7 @@ fn methods(out: &mut String, operation: Operation, assets: &[Asset]) {
         asset: of.code.to_string(),
         method: of.method.clone(),
         network: of.network.clone(),
-        minimum: Exact::new(of.withdrawal_min.0, of.decimals),
+        minimum: Exact::new(of.least_withdrawal().0, of.decimals),
         fee: Exact::new(of.withdrawal_fee.0, of.decimals),
     });
     json(out, &r::WithdrawMethods { methods: methods.collect() });
