@@ -321,20 +321,19 @@ pub fn may_view(members: &Members, request: &Request, member: MemberId) -> bool 
     views(request.workflow) || judged.is_some_and(views) || request.is_by(member)
 }
 
-/// What a Member may do with a request at `now`, given a fresh code. A freeze or a halt leaves only what stops money;
-/// once its time is over, only canceling is left (rules 15, 27, 35, 39).
+/// What a Member may do with a request at `now`, given a fresh code: nothing once its time is over, and in a freeze or a
+/// halt only what stops money (rules 15, 27, 35, 39).
 pub fn can(state: &State, request: &Request, member: MemberId, now: Moment) -> AllowedActions {
-    if request.state != RequestState::Pending {
+    if !request.is_open(now) {
         return AllowedActions::default();
     }
-    let open = request.is_open(now);
     let change = request.change.governed();
-    let is_live = open && state.halted.is_none() && change.allowed(state, request.organization).is_ok();
+    let goes_on = state.halted.is_none() && change.allowed(state, request.organization).is_ok();
     let votes = |decision| may_vote(state, request, member, decision).is_ok();
     AllowedActions {
-        approve: is_live && votes(Decision::Approve),
-        reject: open && votes(Decision::Reject),
-        execute: is_live && may_execute(state, request, member).is_ok(),
+        approve: goes_on && votes(Decision::Approve),
+        reject: votes(Decision::Reject),
+        execute: goes_on && may_execute(state, request, member).is_ok(),
         cancel: request.is_by(member),
     }
 }

@@ -276,8 +276,13 @@ fn complete(t: &mut Transition<'_>, mut request: Request, state: RequestState) -
     }
 }
 
-/// Ends a request that was not carried out, and releases what it held.
+/// Ends a request that was not carried out, and releases what it held. If its time is over it has expired, whatever ends
+/// it before Tick does (rule 39).
 fn finish(t: &mut Transition<'_>, mut request: Request, state: RequestState, reason: String) -> Request {
+    let (state, reason) = match request.is_open(t.now()) {
+        true => (state, reason),
+        false => (RequestState::Expired, "its time ran out".to_owned()),
+    };
     if let Some(withdrawal) = request.withdrawal {
         withdrawals::cancel_unreleased(t, withdrawal, &reason);
     }
@@ -302,7 +307,7 @@ pub fn cancel(t: &mut Transition<'_>, caller: MemberCaller, id: RequestId) -> Re
     if !request.is_by(caller.id) {
         return Err(not_eligible("only its initiator can cancel it"));
     }
-    if request.state != RequestState::Pending {
+    if !request.is_open(t.now()) {
         return Err(Reject::field(Code::NotPending, "request_id", "it is decided already"));
     }
     let request = Request { ended_by: Some(member_with_name(t.state(), caller.id)), ..request };
@@ -390,6 +395,6 @@ pub fn tick(t: &mut Transition<'_>) {
     while !t.is_long()
         && let Some(request) = t.state().approvals.expired(t.now()).cloned()
     {
-        finish(t, request, RequestState::Expired, "its time ran out".to_owned());
+        finish(t, request, RequestState::Expired, String::new());
     }
 }

@@ -251,6 +251,11 @@ impl Orders {
         id.filter(own).into_iter().collect()
     }
 
+    /// The open order that a client id was last given to.
+    pub fn named(&self, owner: ServiceUserId, id: ClientOrderId) -> Option<&Order> {
+        self.client_ids.last(owner, id).and_then(|id| self.get(id))
+    }
+
     /// The order that a client id stands for, if it still does; an order that is there and `is_live` keeps its id.
     pub fn find_by_client_id(
         &self,

@@ -42,10 +42,20 @@ pub fn place(t: &mut Transition<'_>, caller: ServiceCaller, request: &PlaceOrder
     if request.validate {
         return Ok(Placed { order: None, repeated: false });
     }
-    let (id, seen) = (ready.id, t.emitted());
-    launch(t, &market, ready);
+    free_client_id(t, &ready);
+    let (id, seen) = (OrderId(t.next_seq().0), t.emitted());
+    launch(t, &market, Order { id, ..ready });
     run_triggers(t, seen);
     Ok(Placed { order: Some(id), repeated: false })
+}
+
+/// Ends the order that has the client id of a new one, if its time is over or its account's switch has ended it: then an
+/// id has at most one open order, even if Tick has not run yet (rule 39).
+fn free_client_id(t: &mut Transition<'_>, new: &Order) {
+    let orders = &t.state().orders;
+    if let Some(over) = new.cl_ord_id.and_then(|id| orders.named(new.owner, id)).cloned() {
+        end(t, over, CancelReason::DeadMansSwitch);
+    }
 }
 
 /// `batch_add`: the whole batch is refused if one of its orders is invalid on its own; after that each order is

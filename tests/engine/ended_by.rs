@@ -6,6 +6,7 @@ use countersign::domain::ids::{RequestId, ServiceUserId};
 use countersign::engine::approvals::{Decision, RequestState};
 use countersign::engine::command::{Ballot, Command, Initiation};
 use countersign::engine::policy::PolicyTerms;
+use countersign::engine::reject::Code;
 use countersign::engine::reply::Reply;
 use countersign::engine::workflows::Change;
 use countersign::engine::workflows::addresses::AddressChange;
@@ -13,7 +14,7 @@ use countersign::engine::workflows::keys::KeyChange;
 
 use super::genesis::key;
 use super::governance::{invite, joined, set};
-use super::world::{DAY, Stage, asset, bot, member, to_cold, withdraw};
+use super::world::{DAY, SECOND, Stage, asset, bot, member, to_cold, withdraw};
 
 /// Two votes, or Execute.
 fn pair() -> PolicyTerms {
@@ -109,4 +110,24 @@ fn what_a_service_user_time_or_another_change_ended_names_nobody() {
     let remove = Change::Addresses(AddressChange::Remove { asset: asset("BTC"), key: "cold-1".to_owned() });
     stage.initiate(&member(1), remove).unwrap();
     assert_eq!(ending(&stage, own), (RequestState::Failed, None));
+}
+
+#[test]
+fn rule_39_a_request_whose_time_is_over_has_expired_whatever_ends_it() {
+    let remove = Change::Keys(KeyChange::Remove { service_user: ServiceUserId(1) });
+    for tick in [false, true] {
+        let mut stage = Stage::new(&[key(ScopeSet::ALL)], false);
+        let briefly = PolicyTerms { expires_after_s: 60, ..PolicyTerms::of(1) };
+        stage.initiate(&member(1), set(Workflow::InitiateWithdrawal, briefly)).unwrap();
+        let own = stage.initiate(&member(1), Change::Withdrawal(to_cold("0.1"))).unwrap().id;
+        let asked = stage.withdrawal(&bot(1), withdraw("0.1", None)).request.unwrap();
+        stage.now = stage.now.plus_us(60 * SECOND);
+        assert_eq!(stage.refused(&member(1), Command::CancelRequest(own)), Code::NotPending);
+        match tick {
+            true => stage.tick(0),
+            false => drop(stage.initiate(&member(1), remove.clone()).unwrap()),
+        }
+        assert_eq!(ending(&stage, asked), (RequestState::Expired, None), "tick: {tick}");
+        assert_eq!(stage.request(asked).reason.as_deref(), Some("its time ran out"));
+    }
 }

@@ -233,6 +233,8 @@ fn rule_39_a_client_id_is_free_once_the_time_of_its_order_is_over() {
     stage.now = stage.now.plus_us(60 * SECOND);
     let second = stage.placed(&bot(1), open.clone());
     assert_ne!(second, first, "no Tick has run");
+    assert_eq!(second.0, stage.state().seq.0, "the number of an order is that of its event");
+    assert_eq!(ends(&stage, CancelReason::Expired), 1, "no id has two open orders");
     stage.tick(SECOND);
     assert_eq!(ends(&stage, CancelReason::Expired), 1);
     assert_eq!(stage.placed(&bot(1), open), second, "the end of the first leaves the id to the second");
