@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 use ipnet::IpNet;
 use rustix::fs::Mode;
 use rustix::process::umask;
+use tracing::Level;
 
 use crate::access::key::{self, KeySettings};
 use crate::access::tier::Tiers;
@@ -117,8 +118,12 @@ pub async fn run() -> ExitCode {
 }
 
 async fn perform(arguments: Arguments) -> Result<(), Failure> {
-    if !matches!(arguments.command, Action::Serve { .. }) {
-        telemetry::start(LogFormat::Text)?;
+    match arguments.command {
+        // Its settings say how.
+        Action::Serve { .. } => {}
+        // A line for each socket would stand between those of the story.
+        Action::Demo { .. } => telemetry::start(LogFormat::Text, Level::WARN)?,
+        _ => telemetry::start(LogFormat::Text, Level::INFO)?,
     }
     if !matches!(arguments.command, Action::Schemas { .. }) {
         // The settings may contain the database's password, and the data says who owns what.
@@ -262,7 +267,7 @@ impl Drop for Unfinished<'_> {
 
 async fn serve(file: &Path) -> Result<(), Failure> {
     let config = Config::load(file)?;
-    telemetry::start(config.log.format)?;
+    telemetry::start(config.log.format, Level::INFO)?;
     let master = MasterKey::load(config.master_key_file.as_deref(), &config.data_dir)?;
     let scheme = config.scheme();
     let mut server = Server::start(Plan { config, master, genesis: None }).await?;

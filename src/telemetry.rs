@@ -1,5 +1,5 @@
-//! What the operator sees from outside: log lines on standard error, selected by `RUST_LOG` (`info` by default), and
-//! the histograms behind `/metrics`.
+//! What the operator sees from outside: log lines on standard error, selected by `RUST_LOG`, and the histograms behind
+//! `/metrics`.
 
 pub mod histogram;
 
@@ -30,13 +30,13 @@ pub fn ended(error: &dyn Display) {
     }
 }
 
-/// Starts logging; called once, by the program.
+/// Starts logging, at `level` unless `RUST_LOG` says otherwise; called once, by the program.
 ///
 /// # Errors
 /// When `RUST_LOG` is wrong: like a misspelt setting, it must not silently mean the default.
-pub fn start(format: LogFormat) -> Result<(), String> {
+pub fn start(format: LogFormat, level: Level) -> Result<(), String> {
     let wrong = |why: &dyn Display| format!("{}: {why}", EnvFilter::DEFAULT_ENV);
-    let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).from_env();
+    let filter = EnvFilter::builder().with_default_directive(LevelFilter::from_level(level).into()).from_env();
     let filter = filter.map_err(|error| wrong(&error))?;
     if !std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_default().split(',').all(names_level) {
         return Err(wrong(&"give a level such as debug, or one for a module: info,countersign::storage=debug"));

@@ -24,6 +24,17 @@ fn text<'a>(value: &'a Value, member: &str) -> &'a str {
     value[member].as_str().unwrap_or_default()
 }
 
+/// What a Member reads before voting on a withdrawal.
+fn described(request: &Value) -> Result<String, Failure> {
+    let (payload, by) = (&request["payload"], text(&request["initiator"], "name"));
+    let amount =
+        Decimal::parse(text(payload, "amount")).map_err(|_| format!("not as told: an amount; found {payload}"))?;
+    let [action, asset, key, address] =
+        [(request, "action"), (payload, "asset"), (payload, "key"), (payload, "address")]
+            .map(|(of, member)| text(of, member));
+    Ok(format!("{action} {amount} {asset} to {key} ({address}), asked for by {by}"))
+}
+
 /// An amount from a message, in units of 10^-10, which are those of BTC here.
 fn units(amount: &Value) -> Result<i64, Failure> {
     let read = Decimal::parse(&amount.to_string()).and_then(|amount| amount.units(10));
@@ -54,10 +65,10 @@ pub async fn play(address: SocketAddr, credentials: &Credentials) -> Result<(), 
     }
     let (refid, request_id) = ask(&mut bot).await?;
     let mine = |item: &Value| item["request_id"] == json!(request_id);
-    let request = alice.item("approvals", mine).await?;
-    say("Alice", format!("sees it arrive: {} by {}", text(&request, "action"), text(&request["initiator"], "name")));
+    alice.item("approvals", mine).await?;
+    say("Alice", "sees it arrive");
     let request = bob.item("approvals", mine).await?;
-    say("Bob", format!("sees it arrive: {}", request["payload"]));
+    say("Bob", format!("sees it arrive: {}", described(&request)?));
     let ballot = json!([{"request_id": request_id, "digest": request["digest"]}]);
     let own = bot.call("approve", json!({"requests": ballot})).await?;
     expect(own == Err(NOT_PERMITTED.to_owned()), "a Service User never approves", &json!(own))?;
