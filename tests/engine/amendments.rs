@@ -12,7 +12,6 @@ use countersign::engine::event::QueuePosition;
 use countersign::engine::reject::Code;
 use countersign::engine::reply::Reply;
 use countersign::engine::trading::cancel;
-use countersign::engine::venue::set_market_status;
 
 use crate::venue::{USD, limit, market};
 
@@ -96,16 +95,16 @@ fn a_trigger_and_a_slice_can_be_amended() {
         ..amendment(iceberg)
     };
     assert_eq!(floor.amend(alice, &grown(None)).unwrap_err().field, Some("display_qty"));
-    let asked = EditOrder { order_qty: Some(decimal("2")), ..edit_of(iceberg) };
-    assert_eq!(floor.venue.run(|t| edit(t, alice, &asked)).unwrap_err().field, Some("display_qty"));
+    let edited = EditOrder { order_qty: Some(decimal("2")), ..edit_of(iceberg) };
+    assert_eq!(floor.venue.run(|t| edit(t, alice, &edited)).unwrap_err().field, Some("display_qty"));
     floor.amend(alice, &grown(Some("0.2"))).unwrap();
 
     // An overflow is blamed on the field that was given.
     let dear = Some(decimal("900000000000000000"));
-    let asked = AmendOrder { limit_price: dear, ..amendment(iceberg) };
-    assert_eq!(floor.amend(alice, &asked).unwrap_err().field, Some("limit_price"));
-    let asked = EditOrder { limit_price: dear, ..edit_of(iceberg) };
-    assert_eq!(floor.venue.run(|t| edit(t, alice, &asked)).unwrap_err().field, Some("limit_price"));
+    let amended = AmendOrder { limit_price: dear, ..amendment(iceberg) };
+    assert_eq!(floor.amend(alice, &amended).unwrap_err().field, Some("limit_price"));
+    let edited = EditOrder { limit_price: dear, ..edit_of(iceberg) };
+    assert_eq!(floor.venue.run(|t| edit(t, alice, &edited)).unwrap_err().field, Some("limit_price"));
 }
 
 #[test]
@@ -153,8 +152,8 @@ fn the_distances_of_an_amended_trailing_stop_stay_of_their_type() {
     assert_eq!((trigger.level, trigger.price.0), (PriceSpec::Pct(15_000), 29_550));
     assert_eq!(terms.limit, Some(PriceSpec::Pct(-5_000)));
     let in_quote = Some(PriceType::Quote);
-    let asked = AmendOrder { trigger_price_type: in_quote, limit_price_type: in_quote, ..to("300", "-50") };
-    floor.amend(alice, &asked).unwrap();
+    let retyped = AmendOrder { trigger_price_type: in_quote, limit_price_type: in_quote, ..to("300", "-50") };
+    floor.amend(alice, &retyped).unwrap();
     let terms = floor.order(stop).terms.clone().unwrap();
     assert_eq!((terms.trigger.unwrap().price.0, terms.limit), (29_700, Some(PriceSpec::Quote(-50))));
 
@@ -254,12 +253,12 @@ fn an_edit_replaces_an_order_whole_or_not_at_all() {
         ..edit_of(order)
     };
     let digest = floor.venue.state.digest();
-    for (asked, code) in [
+    for (request, code) in [
         (edit_of(first, Some("1"), None), Code::InvalidArguments),
         (edit_of(first, Some("9"), None), Code::InsufficientFunds),
         (edit_of(OrderId(7), None, None), Code::UnknownOrder),
     ] {
-        assert_eq!(floor.venue.run(|t| edit(t, alice, &asked)).unwrap_err().code, code);
+        assert_eq!(floor.venue.run(|t| edit(t, alice, &request)).unwrap_err().code, code);
         assert_eq!(floor.venue.state.digest(), digest);
     }
     // It could not hold both at once.
@@ -275,8 +274,8 @@ fn an_order_that_an_edit_places_was_not_amended() {
     let alice = floor.alice;
     let order = floor.place(alice, &limit(Side::Buy, "1", "29000"));
     floor.amend(alice, &AmendOrder { limit_price: Some(decimal("28000")), ..amendment(order) }).unwrap();
-    let asked = EditOrder { order_qty: Some(decimal("2")), ..edit_of(order) };
-    let Ok(Reply::Edited { order: Some(id), .. }) = floor.venue.run(|t| edit(t, alice, &asked)) else {
+    let larger = EditOrder { order_qty: Some(decimal("2")), ..edit_of(order) };
+    let Ok(Reply::Edited { order: Some(id), .. }) = floor.venue.run(|t| edit(t, alice, &larger)) else {
         panic!("an order");
     };
     assert!(!floor.order(id).terms.as_ref().is_some_and(|terms| terms.amended));
@@ -308,7 +307,6 @@ fn a_market_takes_what_its_status_admits_and_cancels_always() {
     let resting = limit(Side::Buy, "0.1", "29000");
     let post_only = PlaceOrder { post_only: true, ..resting.clone() };
     let at_market = market(Side::Buy, "0.1");
-    let id = floor.place(alice, &resting);
     for (status, plain, careful, taking) in [
         (MarketStatus::CancelOnly, Some(Code::MarketCancelOnly), Some(Code::MarketCancelOnly), Code::MarketCancelOnly),
         (MarketStatus::PostOnly, Some(Code::MarketPostOnly), None, Code::MarketPostOnly),
@@ -321,7 +319,9 @@ fn a_market_takes_what_its_status_admits_and_cancels_always() {
             Code::MarketMaintenance,
         ),
     ] {
-        floor.venue.run(|t| set_market_status(t, &"BTC/USD".parse().unwrap(), status)).unwrap();
+        floor.set_status(MarketStatus::Online);
+        let id = floor.place(alice, &resting);
+        floor.set_status(status);
         for (order, refusal) in [(&resting, plain), (&post_only, careful), (&at_market, Some(taking))] {
             match refusal {
                 Some(code) => assert_eq!(floor.refused(alice, order), code, "{status:?}"),
@@ -339,10 +339,9 @@ fn a_market_takes_what_its_status_admits_and_cancels_always() {
         }
         let less = AmendOrder { order_qty: Some(decimal("0.05")), ..amendment(id) };
         assert_eq!(floor.amend(alice, &less).err().map(|refusal| refusal.code), plain, "{status:?}");
-        let more = AmendOrder { order_qty: Some(decimal("0.1")), ..amendment(id) };
-        let _ = floor.amend(alice, &more);
+        let canceled = floor.venue.run(|t| cancel(t, alice, &OrderRef::Id(id)));
+        assert_eq!(canceled, Ok(Reply::Canceled(vec![id])), "{status:?}");
     }
-    floor.venue.run(|t| cancel(t, alice, &OrderRef::Id(id))).unwrap();
 }
 
 #[test]
@@ -352,23 +351,25 @@ fn what_cannot_be_is_refused_by_name() {
     let plain = limit(Side::Buy, "0.1", "29000");
     let terms = |terms: RequestedTerms| with(limit(Side::Buy, "0.1", "29000"), terms);
     let late = floor.venue.now;
-    for (order, code) in [
-        (PlaceOrder { deadline: Some(late), ..plain.clone() }, Code::DeadlineElapsed),
-        (PlaceOrder { deadline: Some(late.plus_us(61 * SECOND)), ..plain.clone() }, Code::InvalidArguments),
-        (terms(RequestedTerms { margin: true, ..RequestedTerms::default() }), Code::Margin),
-        (terms(RequestedTerms { reduce_only: true, ..RequestedTerms::default() }), Code::ReduceOnly),
+    let invalid = |field| (Code::InvalidArguments, Some(field));
+    for (order, named) in [
+        (PlaceOrder { deadline: Some(late), ..plain.clone() }, (Code::DeadlineElapsed, None)),
+        (PlaceOrder { deadline: Some(late.plus_us(61 * SECOND)), ..plain.clone() }, invalid("deadline")),
+        (terms(RequestedTerms { margin: true, ..RequestedTerms::default() }), (Code::Margin, Some("margin"))),
+        (terms(RequestedTerms { reduce_only: true, ..RequestedTerms::default() }), (Code::ReduceOnly, None)),
         (
             terms(RequestedTerms { display_qty: Some(decimal("0.1")), ..RequestedTerms::default() }),
-            Code::InvalidArguments,
+            invalid("display_qty"),
         ),
         (
             terms(RequestedTerms { effective_time: Some(Moment(u64::MAX)), ..RequestedTerms::default() }),
-            Code::InvalidArguments,
+            invalid("effective_time"),
         ),
-        (PlaceOrder { order_type: OrderType::StopLoss, limit_price: None, ..plain.clone() }, Code::InvalidArguments),
-        (PlaceOrder { order_type: OrderType::Iceberg, ..plain.clone() }, Code::InvalidArguments),
-        (PlaceOrder { order_qty: None, ..plain.clone() }, Code::InvalidArguments),
+        (PlaceOrder { order_type: OrderType::StopLoss, limit_price: None, ..plain.clone() }, invalid("triggers")),
+        (PlaceOrder { order_type: OrderType::Iceberg, ..plain.clone() }, invalid("display_qty")),
+        (PlaceOrder { order_qty: None, ..plain.clone() }, invalid("order_qty")),
     ] {
-        assert_eq!(floor.refused(alice, &order), code, "{order:?}");
+        let refusal = floor.refusal(alice, &order);
+        assert_eq!((refusal.code, refusal.field), named, "{order:?}");
     }
 }

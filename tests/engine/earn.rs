@@ -345,14 +345,18 @@ fn a_strategy_that_makes_no_sense_is_not_added() {
         change(&mut wanted);
         Command::AddEarnStrategy { strategy: wanted }
     };
-    let invalid: [&dyn Fn(&mut NewStrategy); 4] = [
-        &|of| of.user_cap = Some(decimal("0.5")),
-        &|of| of.apr = (decimal("5"), decimal("4")),
-        &|of| of.apr = (decimal("1"), decimal("1000.1")),
-        &|of| of.payout_frequency_s = Some(u64::MAX),
+    type Spoil = fn(&mut NewStrategy);
+    let invalid: [(Spoil, &str); 6] = [
+        (|of| of.min = decimal("0"), "user_min_allocation"),
+        (|of| of.user_cap = Some(decimal("0.5")), "user_cap"),
+        (|of| of.total_cap = Some(decimal("0.5")), "total_cap"),
+        (|of| of.apr = (decimal("5"), decimal("4")), "apr_estimate"),
+        (|of| of.apr = (decimal("1"), decimal("1000.1")), "apr_estimate"),
+        (|of| of.payout_frequency_s = Some(u64::MAX), "lock_type"),
     ];
-    for change in invalid {
-        assert_eq!(stage.refused(&venue(), bad(change)), Code::InvalidArguments);
+    for (change, field) in invalid {
+        let refusal = stage.run(&venue(), bad(&change)).unwrap_err();
+        assert_eq!((refusal.code, refusal.field), (Code::InvalidArguments, Some(field)));
     }
     let nobody = bad(&|of| of.organizations = Some(vec![OrganizationId(9)]));
     assert_eq!(stage.refused(&venue(), nobody), Code::UnknownSubject);

@@ -54,7 +54,8 @@ fn a_reason_holds_line_breaks_and_no_other_control_characters() {
     let mut stage = Stage::new(&[], false);
     let freeze = |reason: &str| Command::Freeze { scope: FreezeScope::Withdrawals, reason: reason.to_owned() };
     for reason in ["", " \n", "a\0b", "a\u{1b}[2J", &"x".repeat(501)] {
-        assert_eq!(stage.refused(&member(1), freeze(reason)), Code::InvalidArguments, "{reason:?}");
+        let refusal = stage.run(&member(1), freeze(reason)).unwrap_err();
+        assert_eq!((refusal.code, refusal.field), (Code::InvalidArguments, Some("reason")), "{reason:?}");
     }
     stage.run(&member(1), freeze("a key leaked:\r\n\tbot 7")).unwrap();
 }

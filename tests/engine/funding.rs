@@ -92,9 +92,12 @@ fn deposit_addresses_are_of_the_form_of_withdrawal_addresses() {
     };
     let long = "a".repeat(129);
     for (address, tag) in [("", None), ("two words", None), ("ünï", None), (&*long, None), ("plain", Some(""))] {
-        assert_eq!(stage.refused(&venue(), of(address, tag)), Code::InvalidArguments, "{address:?} {tag:?}");
+        let refusal = stage.run(&venue(), of(address, tag)).unwrap_err();
+        let named = (Code::InvalidArguments, Some("addresses"));
+        assert_eq!((refusal.code, refusal.field), named, "{address:?} {tag:?}");
     }
     stage.run(&venue(), of("plain", Some("tag"))).unwrap();
+    stage.run(&venue(), of(&long[1..], None)).expect("128 characters");
 }
 
 #[test]
@@ -122,14 +125,14 @@ fn the_transaction_ids_of_ethereum_and_solana_are_taken_whole() {
     own(&mut stage, 1, false);
     let ids = [format!("0x{}", "e".repeat(64)), "s".repeat(88), "t".repeat(128)];
     for txid in &ids {
-        let asked = stage.withdrawal(&bot(1), withdraw("1", None));
-        stage.run(&venue(), finish(asked.id, paid(Some(txid)))).unwrap();
+        let withdrawal = stage.withdrawal(&bot(1), withdraw("1", None));
+        stage.run(&venue(), finish(withdrawal.id, paid(Some(txid)))).unwrap();
         stage.run(&venue(), credit(txid, 0, "1", DepositStatus::Success)).unwrap();
     }
-    let asked = stage.withdrawal(&bot(1), withdraw("1", None));
+    let withdrawal = stage.withdrawal(&bot(1), withdraw("1", None));
     for txid in ["", "a\nb", &"t".repeat(129)] {
-        for told in [credit(txid, 0, "1", DepositStatus::Success), finish(asked.id, paid(Some(txid)))] {
-            let refusal = stage.run(&venue(), told).unwrap_err();
+        for report in [credit(txid, 0, "1", DepositStatus::Success), finish(withdrawal.id, paid(Some(txid)))] {
+            let refusal = stage.run(&venue(), report).unwrap_err();
             assert_eq!((refusal.code, refusal.field), (Code::InvalidArguments, Some("txid")));
         }
     }
@@ -214,12 +217,12 @@ fn a_pool_that_runs_low_is_told_and_an_empty_one_refuses_until_it_is_filled() {
     }
     assert_eq!(stage.refused(&bot(1), addresses(true)), Code::NoDepositAddress);
     assert_eq!(stage.refused(&bot(2), addresses(false)), Code::NoDepositAddress);
-    let told = stage.events.iter().filter_map(|(_, event)| match event {
+    let counts = stage.events.iter().filter_map(|(_, event)| match event {
         Event::DepositAddressAssigned { left, .. } => Some(*left),
         _ => None,
     });
     let low = u32::try_from(DEPOSIT_POOL_LOW).unwrap();
-    assert!(told.eq((0..=low).rev()), "each event says how many are left");
+    assert!(counts.eq((0..=low).rev()), "each event says how many are left");
     fill(&mut stage, 100..100 + DEPOSIT_POOL_LOW);
     assert_eq!(left(&stage), []);
     assert_eq!(own(&mut stage, 2, false)[0].address, pooled(100));
@@ -228,25 +231,25 @@ fn a_pool_that_runs_low_is_told_and_an_empty_one_refuses_until_it_is_filled() {
 #[test]
 fn rule_40_what_stays_of_an_ended_withdrawal_answers_whoever_repeats_or_contradicts_it() {
     let mut stage = stage(0);
-    let asked = stage.withdrawal(&bot(1), withdraw("1", Some("w")));
-    assert_eq!(asked.status, WithdrawalStatus::Pending, "no policy governs");
-    stage.run(&venue(), finish(asked.id, paid(Some("0xabc")))).unwrap();
-    assert_eq!(stage.state().withdrawals.get(asked.id), None, "it is history now");
+    let withdrawal = stage.withdrawal(&bot(1), withdraw("1", Some("w")));
+    assert_eq!(withdrawal.status, WithdrawalStatus::Pending, "no policy governs");
+    stage.run(&venue(), finish(withdrawal.id, paid(Some("0xabc")))).unwrap();
+    assert_eq!(stage.state().withdrawals.get(withdrawal.id), None, "it is history now");
     stage.tick(400 * DAY);
     let seq = stage.state().seq;
     for again in [paid(Some("0xabc")), paid(None)] {
-        let Reply::Withdrawal(same) = stage.run(&venue(), finish(asked.id, again)).unwrap() else { panic!() };
+        let Reply::Withdrawal(same) = stage.run(&venue(), finish(withdrawal.id, again)).unwrap() else { panic!() };
         assert_eq!((same.status, same.txid.as_deref()), (WithdrawalStatus::Success, Some("0xabc")));
     }
     for other in [paid(Some("0xdef")), CustodyResult::Failed { reason: "lost".to_owned() }] {
-        assert_eq!(stage.refused(&venue(), finish(asked.id, other)), Code::AlreadyFinished);
+        assert_eq!(stage.refused(&venue(), finish(withdrawal.id, other)), Code::AlreadyFinished);
     }
     let same = stage.withdrawal(&bot(1), withdraw("1.0", Some("w")));
-    assert_eq!((same.id, same.status, same.request), (asked.id, WithdrawalStatus::Success, asked.request));
+    assert_eq!((same.id, same.status, same.request), (withdrawal.id, WithdrawalStatus::Success, withdrawal.request));
     assert_eq!(stage.refused(&bot(1), withdraw("2", Some("w"))), Code::ClientIdNotUnique);
-    let late = stage.run(&bot(1), Command::CancelWithdrawal(asked.id)).unwrap();
-    assert_eq!(late, Reply::WithdrawalCanceled { id: asked.id, canceled: false });
-    assert_eq!(stage.refused(&bot(2), Command::CancelWithdrawal(asked.id)), Code::UnknownReference);
+    let late = stage.run(&bot(1), Command::CancelWithdrawal(withdrawal.id)).unwrap();
+    assert_eq!(late, Reply::WithdrawalCanceled { id: withdrawal.id, canceled: false });
+    assert_eq!(stage.refused(&bot(2), Command::CancelWithdrawal(withdrawal.id)), Code::UnknownReference);
     assert_eq!(stage.state().seq, seq, "nothing happened again");
 }
 
@@ -328,9 +331,9 @@ fn a_withdrawal_is_refused_by_its_fee_its_amount_and_another_address() {
     assert_eq!(stage.refused(&bot(1), to("1.000000001", None, None)), Code::InvalidFundingAmount);
     assert_eq!(stage.refused(&bot(1), to("1", None, Some("bc1qother"))), Code::OtherAddress);
     assert_eq!(stage.refused(&bot(1), to("101", None, None)), Code::FundingInsufficient);
-    let asked = stage.withdrawal(&bot(1), to("0.0001", Some("0.00001"), Some("bc1qcold")));
-    assert_eq!(asked.status, WithdrawalStatus::Initial);
-    stage.vote(&member(2), Decision::Approve, asked.request.unwrap()).unwrap();
+    let withdrawal = stage.withdrawal(&bot(1), to("0.0001", Some("0.00001"), Some("bc1qcold")));
+    assert_eq!(withdrawal.status, WithdrawalStatus::Initial);
+    stage.vote(&member(2), Decision::Approve, withdrawal.request.unwrap()).unwrap();
     assert_eq!(stage.state().withdrawals.pending_custody().len(), 1);
 }
 
@@ -341,9 +344,9 @@ fn d3_45_an_approver_is_shown_all_that_is_asked_for() {
     let listed = WithdrawalAddress { key: key.clone(), method, address, tag: Some(tag) };
     let add = AddressChange::Add { asset: asset("BTC"), address: listed };
     stage.initiate(&member(1), Change::Addresses(add)).unwrap();
-    let asked = stage.withdrawal(&bot(1), withdraw_to(WithdrawalChange { key, ..to_cold("1") }, None));
-    let shown = stage.request(asked.request.unwrap()).payload.to_json();
+    let withdrawal = stage.withdrawal(&bot(1), withdraw_to(WithdrawalChange { key, ..to_cold("1") }, None));
+    let shown = stage.request(withdrawal.request.unwrap()).payload.to_json();
     let what = r#""account":"main","address":"bc1qmemo","amount":"1.00000000","asset":"BTC","fee":"0.00001000""#;
-    let how = format!(r#""key":"memo","network":"BTC","refid":"{}","tag":"777""#, asked.id);
+    let how = format!(r#""key":"memo","network":"BTC","refid":"{}","tag":"777""#, withdrawal.id);
     assert_eq!(shown, format!("{{{what},{how}}}"));
 }

@@ -153,21 +153,22 @@ fn an_organization_never_trades_with_itself() {
 #[test]
 fn each_wrong_number_is_refused_by_name() {
     let (mut venue, [alice, ..]) = funded();
-    for (qty, price, code) in [
-        ("0.00000001", "30000", Code::OrderMinimum),
-        ("0", "30000", Code::InvalidArguments),
-        ("-1", "30000", Code::InvalidArguments),
-        ("0.000000001", "30000", Code::InvalidArguments),
-        ("1e15", "30000", Code::InvalidArguments),
-        ("1", "30000.5", Code::TickSize),
-        ("1", "0", Code::InvalidPrice),
-        ("1", "-5", Code::InvalidPrice),
-        ("0.00001", "1", Code::CostMinimum),
-        ("11", "30000", Code::InsufficientFunds),
-        ("90000000000", "9000000000000000000", Code::InvalidArguments),
+    let of_quantity = (Code::InvalidArguments, Some("order_qty"));
+    for (qty, price, named) in [
+        ("0.00000001", "30000", (Code::OrderMinimum, None)),
+        ("0", "30000", of_quantity),
+        ("-1", "30000", of_quantity),
+        ("0.000000001", "30000", of_quantity),
+        ("1e15", "30000", of_quantity),
+        ("1", "30000.5", (Code::TickSize, None)),
+        ("1", "0", (Code::InvalidPrice, None)),
+        ("1", "-5", (Code::InvalidPrice, None)),
+        ("0.00001", "1", (Code::CostMinimum, None)),
+        ("11", "30000", (Code::InsufficientFunds, None)),
+        ("90000000000", "9000000000000000000", of_quantity),
     ] {
         let refusal = refused(&mut venue, alice, &limit(Side::Buy, qty, price));
-        assert_eq!(refusal.code, code, "{qty} at {price}: {}", refusal.text());
+        assert_eq!((refusal.code, refusal.field), named, "{qty} at {price}: {}", refusal.text());
     }
     let unpriced = PlaceOrder { limit_price: None, ..limit(Side::Buy, "1", "1") };
     assert_eq!(refused(&mut venue, alice, &unpriced).field, Some("limit_price"));
@@ -444,22 +445,22 @@ fn rule_30_a_repeat_is_answered_whatever_has_passed_of_the_times_that_it_names()
     let until = PlaceOrder { time_in_force: TimeInForce::Gtd, ..order("end") };
     let until = with(until, RequestedTerms { effective_time: soon, expire_time: later, ..RequestedTerms::default() });
     let all = [timed, started, begun, until];
-    let first = all.each_ref().map(|asked| venue.run(|t| place(t, alice, asked)).unwrap());
+    let first = all.each_ref().map(|request| venue.run(|t| place(t, alice, request)).unwrap());
     for seconds in [0, 5, 10, 20] {
         venue.now = venue.now.plus_us(seconds * 1_000_000);
         venue.run(triggers::tick);
-        for (asked, first) in all.iter().zip(&first) {
+        for (request, first) in all.iter().zip(&first) {
             let order = &first.order;
             let again = Placed { order: *order, repeated: true };
-            let taken = venue.run(|t| place(t, alice, asked));
-            assert_eq!(taken.as_ref(), Ok(&again), "{asked:?} at {:?}", venue.now);
-            let batch = venue.run(|t| place_batch(t, alice, std::slice::from_ref(asked)));
-            assert_eq!(batch, Ok(Reply::Batch(vec![Ok(again)])), "{asked:?} at {:?}", venue.now);
+            let taken = venue.run(|t| place(t, alice, request));
+            assert_eq!(taken.as_ref(), Ok(&again), "{request:?} at {:?}", venue.now);
+            let batch = venue.run(|t| place_batch(t, alice, std::slice::from_ref(request)));
+            assert_eq!(batch, Ok(Reply::Batch(vec![Ok(again)])), "{request:?} at {:?}", venue.now);
         }
     }
     // Another body is another body, and what is late is late.
     let [timed, started, _, until] = &all;
-    let code = |venue: &mut Venue, asked: &PlaceOrder| venue.run(|t| place(t, alice, asked)).unwrap_err().code;
+    let code = |venue: &mut Venue, request: &PlaceOrder| venue.run(|t| place(t, alice, request)).unwrap_err().code;
     let other = PlaceOrder { order_userref: Some(1), deadline: None, ..timed.clone() };
     assert_eq!(code(&mut venue, &other), Code::ClientOrderIdNotUnique);
     let other = PlaceOrder { cl_ord_id: started.cl_ord_id, terms: None, ..timed.clone() };

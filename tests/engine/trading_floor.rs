@@ -2,6 +2,7 @@
 
 use countersign::domain::decimal::Decimal;
 use countersign::domain::ids::OrderId;
+use countersign::domain::markets::MarketStatus;
 use countersign::domain::orders::{OrderType, Side, TimeInForce};
 use countersign::domain::terms::PriceReference;
 use countersign::engine::amendments::amend;
@@ -12,6 +13,7 @@ use countersign::engine::reject::{Code, Reject};
 use countersign::engine::reply::{Placed, Reply};
 use countersign::engine::trading::place;
 use countersign::engine::triggers;
+use countersign::engine::venue::set_market_status;
 
 use crate::venue::{BTC, MARKET, USD, Venue, limit, market};
 
@@ -76,11 +78,15 @@ impl Floor {
         }
     }
 
-    pub fn refused(&mut self, who: ServiceCaller, order: &PlaceOrder) -> Code {
+    pub fn refusal(&mut self, who: ServiceCaller, order: &PlaceOrder) -> Reject {
         let before = self.venue.state.digest();
         let refusal = self.venue.run(|t| place(t, who, order)).unwrap_err();
         assert_eq!(self.venue.state.digest(), before, "a refusal changes nothing");
-        refusal.code
+        refusal
+    }
+
+    pub fn refused(&mut self, who: ServiceCaller, order: &PlaceOrder) -> Code {
+        self.refusal(who, order).code
     }
 
     /// A trade at a price: Carol buys the minimum from Bob, whose offer is the best.
@@ -91,8 +97,12 @@ impl Floor {
         self.seen = self.venue.events.len();
     }
 
-    pub fn amend(&mut self, who: ServiceCaller, asked: &AmendOrder) -> Result<Reply, Reject> {
-        self.venue.run(|t| amend(t, who, asked))
+    pub fn amend(&mut self, who: ServiceCaller, request: &AmendOrder) -> Result<Reply, Reject> {
+        self.venue.run(|t| amend(t, who, request))
+    }
+
+    pub fn set_status(&mut self, status: MarketStatus) {
+        self.venue.run(|t| set_market_status(t, &"BTC/USD".parse().unwrap(), status)).unwrap();
     }
 
     pub fn wait(&mut self, us: u64) {
@@ -100,7 +110,7 @@ impl Floor {
         self.venue.run(triggers::tick);
     }
 
-    /// The order events since the last call, in words: `n` counts orders by id from 1.
+    /// The order events since the last call, in words.
     pub fn told(&mut self) -> Vec<String> {
         let seen = std::mem::replace(&mut self.seen, self.venue.events.len());
         assert_eq!(self.venue.state.ledger.check(), Ok(()));
