@@ -7,6 +7,7 @@ use countersign::domain::ids::{AccountId, AssetId, MemberId, RequestId, ServiceU
 use countersign::domain::limits::REQUESTS_ENDED_MAX;
 use countersign::domain::money::Amount;
 use countersign::domain::text::ClientId;
+use countersign::domain::time::Moment;
 use countersign::engine::approvals::{Approvals, Decision, Initiator, InitiatorId, Request, RequestState};
 use countersign::engine::command::{Ballot, Command, Initiation};
 use countersign::engine::members::Kyc;
@@ -14,13 +15,13 @@ use countersign::engine::policy::{PolicyTerms, Rule};
 use countersign::engine::query::{Query, View};
 use countersign::engine::reject::Code;
 use countersign::engine::reply::Reply;
-use countersign::engine::withdrawals::WithdrawalStatus;
+use countersign::engine::withdrawals::{WithdrawalStatus, WithdrawalSummary};
 use countersign::engine::workflows::Change;
 use countersign::engine::workflows::keys::KeyChange;
 use countersign::engine::workflows::members::{MemberChange, PermissionSets};
 use countersign::engine::workflows::policies::PolicyChange;
 
-use super::genesis::key;
+use super::genesis::{key, with};
 use super::governance::{edit, joined};
 use super::world::{DAY, SECOND, Stage, bot, member, to_cold, venue, withdraw};
 
@@ -45,8 +46,8 @@ fn rule_19_a_vote_completes_a_service_users_request_and_execute_never_does() {
     let mut stage = Stage::new(&[key(ScopeSet::ALL)], false);
     let executable = PolicyTerms { allow_execute: true, ..terms(1) };
     stage.initiate(&member(1), policy(Workflow::InitiateWithdrawal, executable)).unwrap();
-    let asked = stage.withdrawal(&bot(1), withdraw("1", None));
-    let request = asked.request.unwrap();
+    let withdrawal = stage.withdrawal(&bot(1), withdraw("1", None));
+    let request = withdrawal.request.unwrap();
     let ballots = vec![Ballot { request, digest: stage.request(request).digest.clone() }];
     let step = stage.step();
     let Reply::Votes(votes) =
@@ -59,7 +60,7 @@ fn rule_19_a_vote_completes_a_service_users_request_and_execute_never_does() {
     let without = Command::Execute { ballots, step: None, comment: None };
     assert_eq!(stage.refused(&member(1), without), Code::CodeNeeded);
     assert_eq!(stage.vote(&member(2), Decision::Approve, request).unwrap().state, RequestState::Approved);
-    assert_eq!(status(&stage, asked.id), WithdrawalStatus::Pending);
+    assert_eq!(status(&stage, withdrawal.id), WithdrawalStatus::Pending);
     assert_eq!(stage.state().ledger.held(AccountId(1), AssetId(2)), Amount::ZERO);
 }
 
@@ -120,15 +121,21 @@ fn rule_22_who_manages_the_asking_key_does_not_decide() {
 #[test]
 fn rule_14_without_kyc_nobody_votes_and_rule_22_a_vote_is_struck() {
     let mut stage = Stage::new(&[key(ScopeSet::ALL)], true);
+    stage.initiate(&member(1), policy(Workflow::InitiateWithdrawal, terms(2))).unwrap();
     let request = stage.withdrawal(&bot(1), withdraw("1", None)).request.unwrap();
+    assert_eq!(stage.vote(&member(2), Decision::Approve, request).unwrap().state, RequestState::Pending);
+    let struck = |stage: &Stage| stage.request(request).votes.iter().map(|vote| vote.struck).collect::<Vec<_>>();
     stage.run(&venue(), Command::SetKyc { member: MemberId(2), kyc: Kyc::Rejected }).unwrap();
+    assert_eq!(struck(&stage), [true]);
     let digest = stage.request(request).digest.clone();
     let step = Some(stage.step());
     let ballots = vec![Ballot { request, digest }];
     let vote = Command::Vote { decision: Decision::Approve, ballots, step, comment: None };
     assert_eq!(stage.refused(&member(2), vote), Code::PermissionDenied);
     stage.run(&venue(), Command::SetKyc { member: MemberId(2), kyc: Kyc::Verified }).unwrap();
+    assert_eq!(stage.vote(&member(1), Decision::Approve, request).unwrap().state, RequestState::Pending);
     assert_eq!(stage.vote(&member(2), Decision::Approve, request).unwrap().state, RequestState::Approved);
+    assert_eq!(struck(&stage), [true, false, false], "a struck vote does not come back");
 }
 
 #[test]
@@ -154,10 +161,10 @@ fn rule_15_a_code_serves_one_action() {
 #[test]
 fn rule_18_without_a_policy_the_right_to_ask_suffices() {
     let mut stage = Stage::new(&[key(ScopeSet::ALL)], false);
-    let asked = stage.withdrawal(&bot(1), withdraw("1", None));
-    let request = stage.request(asked.request.unwrap()).clone();
+    let withdrawal = stage.withdrawal(&bot(1), withdraw("1", None));
+    let request = stage.request(withdrawal.request.unwrap()).clone();
     assert_eq!((request.state, request.policy, request.votes.len()), (RequestState::Executed, None, 0));
-    assert_eq!(status(&stage, asked.id), WithdrawalStatus::Pending);
+    assert_eq!(status(&stage, withdrawal.id), WithdrawalStatus::Pending);
 }
 
 #[test]
@@ -215,13 +222,13 @@ fn rule_20_a_looser_policy_does_not_bring_back_what_has_expired() {
     let mut stage = Stage::new(&[key(ScopeSet::ALL)], false);
     let lasting = |expires_after_s| policy(Workflow::InitiateWithdrawal, PolicyTerms { expires_after_s, ..terms(1) });
     stage.initiate(&member(1), lasting(600)).unwrap();
-    let asked = stage.withdrawal(&bot(1), withdraw("1", None)).request.unwrap();
+    let request = stage.withdrawal(&bot(1), withdraw("1", None)).request.unwrap();
     stage.initiate(&member(1), lasting(60)).unwrap();
     stage.now = stage.now.plus_us(60 * SECOND);
     stage.initiate(&member(1), lasting(600)).unwrap();
-    assert_eq!(stage.vote(&member(2), Decision::Approve, asked).unwrap_err().code, Code::NotPending);
+    assert_eq!(stage.vote(&member(2), Decision::Approve, request).unwrap_err().code, Code::NotPending);
     stage.tick(0);
-    assert_eq!(stage.state_of(asked), RequestState::Expired);
+    assert_eq!(stage.state_of(request), RequestState::Expired);
 }
 
 #[test]
@@ -278,14 +285,14 @@ fn rule_20_a_stricter_reject_quorum_ends_what_has_as_many_votes_against_it() {
     let mut stage = Stage::new(&[key(ScopeSet::ALL)], false);
     let patient = PolicyTerms { reject_quorum: 2, ..terms(1) };
     stage.initiate(&member(1), policy(Workflow::InitiateWithdrawal, patient)).unwrap();
-    let asked = stage.withdrawal(&bot(1), withdraw("1", None));
+    let withdrawal = stage.withdrawal(&bot(1), withdraw("1", None));
     let other = stage.withdrawal(&bot(1), withdraw("1", None));
-    let request = asked.request.unwrap();
+    let request = withdrawal.request.unwrap();
     assert_eq!(stage.vote(&member(2), Decision::Reject, request).unwrap().state, RequestState::Pending);
     let stricter = stage.initiate(&member(1), policy(Workflow::InitiateWithdrawal, terms(1))).unwrap();
     assert_eq!(stage.vote(&member(2), Decision::Approve, stricter.id).unwrap().state, RequestState::Approved);
     assert_eq!(stage.state_of(request), RequestState::Rejected);
-    assert_eq!(status(&stage, asked.id), WithdrawalStatus::Canceled);
+    assert_eq!(status(&stage, withdrawal.id), WithdrawalStatus::Canceled);
     assert_eq!(stage.vote(&member(1), Decision::Approve, request).unwrap_err().code, Code::NotPending);
     assert_eq!(
         stage.vote(&member(1), Decision::Approve, other.request.unwrap()).unwrap().state,
@@ -330,12 +337,29 @@ fn rule_23_loosening_the_withdrawal_policy_is_judged_under_it() {
 
 #[test]
 fn rule_25_what_no_longer_holds_ends_in_failed_and_expiry_releases_the_hold() {
+    let end = Moment(101 * DAY);
+    let mut stage = Stage::new(&[with(KeySettings { expires_at: Some(end), ..KeySettings::default() })], true);
+    let [in_time, failed, stopped] = [(); 3].map(|()| stage.withdrawal(&bot(1), withdraw("1", None)));
+    let held = |stage: &Stage| stage.state().ledger.held(AccountId(1), AssetId(2));
+    assert_eq!(held(&stage), Amount(300_000_000));
+    let vote = |stage: &mut Stage, withdrawal: &WithdrawalSummary| {
+        stage.vote(&member(2), Decision::Approve, withdrawal.request.unwrap()).unwrap()
+    };
+    assert_eq!(vote(&mut stage, &in_time).state, RequestState::Approved);
+    // The key that asked is over before a tick has stopped it.
+    stage.now = end;
+    let done = vote(&mut stage, &failed);
+    let why = "EGeneral:Permission denied:initiator: the initiator may no longer ask for this";
+    assert_eq!((done.state, done.reason.as_deref()), (RequestState::Failed, Some(why)));
+    assert_eq!((status(&stage, failed.id), held(&stage)), (WithdrawalStatus::Canceled, Amount(100_000_000)));
+    stage.tick(0);
+    assert_eq!(stage.state_of(stopped.request.unwrap()), RequestState::Canceled, "its key has stopped");
+
     let mut stage = Stage::new(&[key(ScopeSet::ALL)], true);
-    let asked = stage.withdrawal(&bot(1), withdraw("1", None));
+    let withdrawal = stage.withdrawal(&bot(1), withdraw("1", None));
     stage.tick(8 * DAY);
-    assert_eq!(stage.state_of(asked.request.unwrap()), RequestState::Expired);
-    assert_eq!(status(&stage, asked.id), WithdrawalStatus::Canceled);
-    assert_eq!(stage.state().ledger.held(AccountId(1), AssetId(2)), Amount::ZERO);
+    assert_eq!(stage.state_of(withdrawal.request.unwrap()), RequestState::Expired);
+    assert_eq!((status(&stage, withdrawal.id), held(&stage)), (WithdrawalStatus::Canceled, Amount::ZERO));
 }
 
 #[test]
@@ -398,8 +422,8 @@ fn rule_30_a_members_client_id_is_kept_for_ever() {
 #[test]
 fn rule_40_of_ended_requests_the_last_can_be_looked_up_and_those_that_a_member_named() {
     let mut stage = Stage::new(&[key(ScopeSet::ALL)], true);
-    let asked = stage.withdrawal(&bot(1), withdraw("1", None)).request.unwrap();
-    let pending = Request { id: RequestId(2), ..stage.request(asked).clone() };
+    let request = stage.withdrawal(&bot(1), withdraw("1", None)).request.unwrap();
+    let pending = Request { id: RequestId(2), ..stage.request(request).clone() };
     let ended = |id| Request { id: RequestId(id), state: RequestState::Canceled, ..pending.clone() };
     let (initiator, client_id) = (Initiator::Member(MemberId(1), String::new()), ClientId::from("m-1").ok());
     let mut approvals = Approvals::default();

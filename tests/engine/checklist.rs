@@ -84,10 +84,13 @@ fn d3_29_no_path_lets_the_requester_complete_a_request() {
     };
     let approve = vote(&stage, Decision::Approve, step);
     let execute = Command::Execute { ballots: ballots(&stage, &[own]), step: Some(stage.step()), comment: None };
-    for (by, command) in [(member(1), approve.clone()), (member(1), execute), (bot(1), approve.clone())] {
-        let _ = stage.run(&by, command);
+    for (command, code) in [(approve.clone(), Code::OwnRequest), (execute, Code::ExecuteNotAllowed)] {
+        let Reply::Votes(votes) = stage.run(&member(1), command).unwrap() else { panic!("votes") };
+        assert!(votes.iter().all(|(_, vote)| vote.as_ref().is_err_and(|refusal| refusal.code == code)), "{votes:?}");
         assert_eq!(stage.state_of(own), RequestState::Pending);
     }
+    assert_eq!(stage.refused(&bot(1), approve), Code::PermissionDenied);
+    assert!(stage.request(own).votes.is_empty());
     // Not by raising one's own permissions.
     let dora = joined(&mut stage, "dora", &[Permission::Initiate]);
     let raise = stage.initiate(&member(dora), edit(dora, everywhere(&Permission::ALL), None));
@@ -140,10 +143,10 @@ fn d3_30_whoever_had_a_hand_in_a_key_does_not_decide_on_its_requests() {
     for (name, hand) in [("created", created), ("edited", edited), ("rotated", rotated), ("claimed", claimed)] {
         let mut stage = stage();
         let number = hand(&mut stage);
-        let asked = stage.withdrawal(&bot(number), withdraw("1", None)).request.unwrap();
-        let refusal = stage.vote(&member(1), Decision::Approve, asked).unwrap_err();
+        let request = stage.withdrawal(&bot(number), withdraw("1", None)).request.unwrap();
+        let refusal = stage.vote(&member(1), Decision::Approve, request).unwrap_err();
         assert_eq!(refusal.code, Code::NotEligible, "{name}");
-        assert_eq!(stage.vote(&member(2), Decision::Approve, asked).unwrap().state, RequestState::Approved, "{name}");
+        assert_eq!(stage.vote(&member(2), Decision::Approve, request).unwrap().state, RequestState::Approved, "{name}");
     }
 }
 
@@ -156,14 +159,14 @@ fn d3_31_and_d3_32_votes_in_any_order_release_once_and_later_ones_are_refused() 
         let third = joined(&mut stage, "dora", &[Permission::Approve]);
         quorum(&mut stage, Workflow::InitiateWithdrawal, 2);
         for _ in 0..10 {
-            let asked = stage.withdrawal(&bot(1), withdraw("0.001", None)).request.unwrap();
+            let request = stage.withdrawal(&bot(1), withdraw("0.001", None)).request.unwrap();
             // Everybody votes, some twice, as from two devices.
             let mut order = vec![1, 2, third, 1, 2, third];
             order.shuffle(&mut rng);
             let mut counted = BTreeSet::new();
             for voter in order {
-                let before = stage.state_of(asked);
-                let outcome = stage.vote(&member(voter), Decision::Approve, asked);
+                let before = stage.state_of(request);
+                let outcome = stage.vote(&member(voter), Decision::Approve, request);
                 match (before, outcome) {
                     (RequestState::Pending, Ok(_)) => assert!(counted.insert(voter), "{voter} counts twice"),
                     (RequestState::Pending, Err(refusal)) => {
@@ -173,8 +176,8 @@ fn d3_31_and_d3_32_votes_in_any_order_release_once_and_later_ones_are_refused() 
                     (_, outcome) => assert_eq!(outcome.unwrap_err().code, Code::NotPending),
                 }
             }
-            assert_eq!((counted.len(), releases(&stage, asked)), (2, 1));
-            assert_eq!(stage.state_of(asked), RequestState::Approved);
+            assert_eq!((counted.len(), releases(&stage, request)), (2, 1));
+            assert_eq!(stage.state_of(request), RequestState::Approved);
             stage.events.clear();
         }
     }
@@ -185,13 +188,13 @@ fn d3_32_a_member_who_came_back_under_the_same_address_does_not_count_twice() {
     let mut stage = stage();
     let first = joined(&mut stage, "dora", &[Permission::Approve]);
     quorum(&mut stage, Workflow::InitiateWithdrawal, 2);
-    let asked = stage.withdrawal(&bot(1), withdraw("1", None)).request.unwrap();
-    stage.vote(&member(first), Decision::Approve, asked).unwrap();
+    let request = stage.withdrawal(&bot(1), withdraw("1", None)).request.unwrap();
+    stage.vote(&member(first), Decision::Approve, request).unwrap();
     stage.initiate(&member(1), Change::Members(MemberChange::Remove { member: MemberId(first) })).unwrap();
     let second = joined(&mut stage, "dora", &[Permission::Approve]);
     assert_ne!(first, second);
-    assert_eq!(stage.vote(&member(second), Decision::Approve, asked).unwrap().state, RequestState::Pending);
-    assert_eq!(stage.vote(&member(2), Decision::Approve, asked).unwrap().state, RequestState::Approved);
+    assert_eq!(stage.vote(&member(second), Decision::Approve, request).unwrap().state, RequestState::Pending);
+    assert_eq!(stage.vote(&member(2), Decision::Approve, request).unwrap().state, RequestState::Approved);
 }
 
 #[test]
@@ -200,15 +203,15 @@ fn d3_33_approve_reject_cancel_and_expire_racing_end_in_one_state() {
     let mut ends = BTreeSet::new();
     for _ in 0..400 {
         let mut stage = stage();
-        let asked = stage.withdrawal(&bot(1), withdraw("1", None));
-        let request = asked.request.unwrap();
+        let withdrawal = stage.withdrawal(&bot(1), withdraw("1", None));
+        let request = withdrawal.request.unwrap();
         let mut racers = [0, 1, 2, 3];
         racers.shuffle(&mut rng);
         for racer in racers {
             match racer {
                 0 => drop(stage.vote(&member(2), Decision::Approve, request)),
                 1 => drop(stage.vote(&member(1), Decision::Reject, request)),
-                2 => drop(stage.run(&bot(1), Command::CancelWithdrawal(asked.id))),
+                2 => drop(stage.run(&bot(1), Command::CancelWithdrawal(withdrawal.id))),
                 _ => stage.tick(LIFE * u64::from(rng.random::<bool>()) + SECOND),
             }
         }
@@ -272,11 +275,11 @@ fn d3_35_a_vote_of_who_lost_the_right_no_longer_counts() {
         let mut stage = stage();
         let dora = joined(&mut stage, "dora", &[Permission::Initiate, Permission::Approve]);
         quorum(&mut stage, Workflow::InitiateWithdrawal, 2);
-        let asked = stage.withdrawal(&bot(1), withdraw("1", None)).request.unwrap();
-        stage.vote(&member(dora), Decision::Approve, asked).unwrap();
+        let request = stage.withdrawal(&bot(1), withdraw("1", None)).request.unwrap();
+        stage.vote(&member(dora), Decision::Approve, request).unwrap();
         lose(&mut stage, dora);
-        assert_eq!(stage.vote(&member(2), Decision::Approve, asked).unwrap().state, RequestState::Pending);
-        assert_eq!(stage.vote(&member(1), Decision::Approve, asked).unwrap().state, RequestState::Approved);
+        assert_eq!(stage.vote(&member(2), Decision::Approve, request).unwrap().state, RequestState::Pending);
+        assert_eq!(stage.vote(&member(1), Decision::Approve, request).unwrap().state, RequestState::Approved);
     }
 }
 
@@ -296,16 +299,16 @@ fn d3_36_a_request_keeps_the_stricter_of_its_policies() {
     let rules = vec![Rule { asset: Some(asset("BTC")), quorum: 2, ..Rule::default() }];
     decided(&mut stage, set(Workflow::InitiateWithdrawal, PolicyTerms { rules, ..PolicyTerms::of(1) }));
     assert_eq!(needed(&stage, early), 2, "the present one may be the stricter, by a rule as well");
-    let asked = stage.withdrawal(&bot(1), withdraw("1", None)).request.unwrap();
+    let request = stage.withdrawal(&bot(1), withdraw("1", None)).request.unwrap();
     for change in [
         set(Workflow::InitiateWithdrawal, PolicyTerms::of(1)),
         Change::Policies(PolicyChange::Remove { workflow: Workflow::InitiateWithdrawal }),
     ] {
         decided(&mut stage, change);
-        assert_eq!(needed(&stage, asked), 2);
+        assert_eq!(needed(&stage, request), 2);
     }
-    assert_eq!(stage.vote(&member(2), Decision::Approve, asked).unwrap().state, RequestState::Pending);
-    assert_eq!(stage.vote(&member(1), Decision::Approve, asked).unwrap().state, RequestState::Approved);
+    assert_eq!(stage.vote(&member(2), Decision::Approve, request).unwrap().state, RequestState::Pending);
+    assert_eq!(stage.vote(&member(1), Decision::Approve, request).unwrap().state, RequestState::Approved);
 }
 
 #[test]
@@ -342,17 +345,17 @@ fn d3_37_changes_of_policies_access_and_addresses_wait_for_votes_themselves() {
 fn d3_38_a_request_expires_at_its_time_with_the_server_down_across_it() {
     let mut stage = stage();
     let step = Some(stage.step());
-    let asked = stage.withdrawal(&bot(1), withdraw("1", None)).request.unwrap();
+    let request = stage.withdrawal(&bot(1), withdraw("1", None)).request.unwrap();
     let bytes = postcard::to_allocvec(stage.state()).unwrap();
     stage.engine = Engine::new(postcard::from_bytes::<State>(&bytes).unwrap());
     stage.tick(LIFE - 1);
-    assert_eq!(stage.state_of(asked), RequestState::Pending, "to the end of its time");
+    assert_eq!(stage.state_of(request), RequestState::Pending, "to the end of its time");
     stage.now = stage.now.plus_us(1);
-    let late = Command::Vote { decision: Decision::Approve, ballots: ballots(&stage, &[asked]), step, comment: None };
+    let late = Command::Vote { decision: Decision::Approve, ballots: ballots(&stage, &[request]), step, comment: None };
     let Reply::Votes(votes) = stage.run(&member(2), late).unwrap() else { panic!("votes") };
     assert_eq!(votes[0].1.as_ref().unwrap_err().code, Code::NotPending, "before any tick");
     stage.tick(0);
-    assert_eq!(stage.state_of(asked), RequestState::Expired);
+    assert_eq!(stage.state_of(request), RequestState::Expired);
     stage.tick(DAY);
     let expired = |event: &Event| matches!(event, Event::RequestChanged { request, .. } if request.state == RequestState::Expired);
     assert_eq!(stage.events.iter().filter(|(_, event)| expired(event)).count(), 1);
@@ -362,9 +365,9 @@ fn d3_38_a_request_expires_at_its_time_with_the_server_down_across_it() {
 #[test]
 fn d3_39_d3_47_and_d5_67_approval_and_effect_are_one_journal_entry() {
     let mut stage = stage();
-    let asked = stage.withdrawal(&bot(1), withdraw("1", None)).request.unwrap();
+    let request = stage.withdrawal(&bot(1), withdraw("1", None)).request.unwrap();
     let before = stage.events.len();
-    stage.vote(&member(2), Decision::Approve, asked).unwrap();
+    stage.vote(&member(2), Decision::Approve, request).unwrap();
     let entry: Vec<&Event> = stage.events[before..].iter().map(|(_, event)| event).collect();
     let released = |event: &&&Event| matches!(event, Event::WithdrawalChanged { withdrawal, .. } if withdrawal.status == WithdrawalStatus::Pending);
     let decided = |event: &&&Event| matches!(event, Event::RequestChanged { request, .. } if request.state == RequestState::Approved);
@@ -476,7 +479,8 @@ fn d3_44_after_a_freeze_in_the_middle_of_a_thousand_nothing_is_released() {
         let (ballots, step) = (ballots(&stage, some), Some(stage.step()));
         let vote = Command::Vote { decision: Decision::Approve, ballots, step, comment: None };
         let Reply::Votes(votes) = stage.run(&member(2), vote).unwrap() else { panic!("votes") };
-        assert!(votes.iter().all(|(_, vote)| vote.is_ok() == (at < 10)));
+        let frozen = if at < 10 { None } else { Some(Code::Frozen) };
+        assert!(votes.iter().all(|(_, vote)| vote.as_ref().err().map(|refusal| refusal.code) == frozen), "{votes:?}");
     }
     let released = |event: &Event| matches!(event, Event::WithdrawalChanged { withdrawal, .. } if withdrawal.status == WithdrawalStatus::Pending);
     assert_eq!(stage.events[..frozen_at].iter().filter(|(_, event)| released(event)).count(), 500);

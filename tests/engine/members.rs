@@ -1,17 +1,19 @@
 //! Members, sessions, invitations and the venue operator's limits (rules 7, 14, 16, 17, 36, 39).
 
 use countersign::access::operation::Operation;
-use countersign::access::principal::{Credential, Principal};
+use countersign::access::principal::{Actor, Credential, Principal};
 use countersign::access::scope::ScopeSet;
 use countersign::access::workflow::Workflow;
 use countersign::domain::ids::{AccountId, MemberId, OrganizationId};
 use countersign::domain::orders::Side;
+use countersign::engine::Engine;
 use countersign::engine::command::{Command, Initiation, Invitee, OrderRef};
 use countersign::engine::members::{Kyc, Member, MemberStatus, Members};
-use countersign::engine::query::{Query, RequestFilter};
+use countersign::engine::query::{Query, RequestFilter, View};
 use countersign::engine::reject::Code;
 use countersign::engine::reply::Reply;
 use countersign::engine::roster::Roster;
+use countersign::engine::state::State;
 use countersign::engine::workflows::Change;
 
 use super::genesis::key;
@@ -70,8 +72,13 @@ fn rule_16_a_session_survives_a_snapshot_and_ends_after_twelve_hours() {
     let open = Command::OpenMemberSession { member: MemberId(1), step, cookie_hash };
     stage.run(&public(), open.clone()).unwrap();
     assert_eq!(stage.refused(&public(), open), Code::CodeUsed, "a code serves one sign-in");
-    assert!(stage.ask(&public(), &Query::BindMember(cookie_hash)).is_ok());
-    stage.now = stage.now.plus_us(12 * HOUR);
+    let bytes = postcard::to_allocvec(stage.state()).unwrap();
+    stage.engine = Engine::new(postcard::from_bytes::<State>(&bytes).unwrap());
+    let Ok(View::Bound(bound)) = stage.ask(&public(), &Query::BindMember(cookie_hash)) else { panic!("a principal") };
+    assert_eq!(bound.actor, Actor::Member(MemberId(1)));
+    stage.now = stage.now.plus_us(12 * HOUR - 1);
+    assert!(stage.ask(&public(), &Query::BindMember(cookie_hash)).is_ok(), "to the end of its time");
+    stage.now = stage.now.plus_us(1);
     assert_eq!(stage.ask(&public(), &Query::BindMember(cookie_hash)).unwrap_err().code, Code::InvalidSession);
     stage.tick(0);
     assert!(stage.state().members.sessions().all().all(|session| session.cookie_hash != cookie_hash));
@@ -213,8 +220,7 @@ fn rule_36_the_venue_operator_has_no_say_in_an_organization() {
 #[test]
 fn genesis_comes_first_or_never() {
     let mut stage = Stage::new(&[], true);
-    let server =
-        countersign::access::principal::Principal { actor: countersign::access::principal::Actor::Server, ..public() };
+    let server = Principal { actor: Actor::Server, ..public() };
     assert_eq!(stage.refused(&server, Command::Genesis(Vec::new())), Code::NotEmpty);
     assert_eq!(stage.refused(&public(), Command::Genesis(Vec::new())), Code::PermissionDenied);
     assert_eq!(stage.state().members.organization(OrganizationId(1)).name, "Acme");
