@@ -2,7 +2,7 @@
 //! asked for. A failing script is shrunk and printed with its seed.
 
 use countersign::access::scope::ScopeSet;
-use countersign::domain::ids::{AccountId, AssetId, RequestId, StrategyId};
+use countersign::domain::ids::{AccountId, AssetId, OrganizationId, RequestId, StrategyId};
 use countersign::domain::money::Amount;
 use countersign::domain::orders::Side;
 use countersign::domain::text::ClientId;
@@ -110,8 +110,7 @@ fn play(stage: &mut Stage, step: &Step) {
             let _ = stage.run(&member(1), Command::Initiate(Box::new(change), Initiation::default()));
         }
         Step::Vote { member: number, approve, which } => {
-            let pending =
-                stage.state().approvals.pending(countersign::domain::ids::OrganizationId(1)).nth(*which).cloned();
+            let pending = stage.state().approvals.pending(OrganizationId(1)).nth(*which).cloned();
             let Some(request) = pending else { return };
             let ballots = vec![Ballot { request: request.id, digest: request.digest.clone() }];
             let decision = if *approve { Decision::Approve } else { Decision::Reject };
@@ -194,17 +193,47 @@ fn nobody_completes_their_own(state: &State, requests: &[RequestId]) {
     }
 }
 
+/// A bot of Acme and two of Other; Acme has the pool's address, and the third strategy is the slow one.
+fn stage() -> Stage {
+    let mut stage = Stage::new(&[key(ScopeSet::ALL), other(), other()], true);
+    let pool = Command::AddDepositAddresses { asset: asset("BTC"), addresses: vec![pooled()] };
+    stage.run(&venue(), pool).unwrap();
+    let own = Command::DepositAddresses { asset: asset("BTC"), method: None, new: false };
+    stage.run(&bot(1), own).unwrap();
+    stage.run(&venue(), Command::AddEarnStrategy { strategy: slow() }).unwrap();
+    stage
+}
+
+/// Of scripts whose every step is refused, the properties would hold as well.
+#[test]
+fn each_kind_of_step_has_an_effect() {
+    let mut stage = stage();
+    let order = |bot, buy| Step::Order { bot, buy, qty: 499, price: 100 };
+    let approve = || Step::Vote { member: 2, approve: true, which: 0 };
+    let reject = || Step::Vote { member: 2, approve: false, which: 0 };
+    let earn = |allocate| Step::Earn { bot: 1, strategy: 3, allocate, amount: 5 };
+    let credit = |status| Step::Credit { txid: 0, status };
+    let trading = vec![order(1, true), order(2, false), order(1, true), Step::CancelAll(1)];
+    let mut paying = vec![Step::Withdraw(5), approve(), Step::Finish { paid: true }];
+    paying.extend([Step::Withdraw(5), approve(), Step::Finish { paid: false }, Step::MemberWithdraw, reject()]);
+    paying.extend([DepositStatus::Pending, DepositStatus::Success].map(credit));
+    let earning = vec![earn(true), Step::Wait(40_000), Step::Reward { strategy: 3, amount: 500 }, earn(false)];
+    let leaving = vec![Step::Wait(70_000), Step::Wait(50_000)];
+    for step in [trading, paying, earning, leaving].into_iter().flatten() {
+        let before = stage.state().seq;
+        play(&mut stage, &step);
+        assert!(stage.state().seq > before, "{step:?}");
+    }
+    let traded = |event: &Event| matches!(event, Event::Traded(_));
+    assert_eq!(stage.events.iter().filter(|(_, event)| traded(event)).count(), 1);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
     fn d5_61_d5_62_and_d5_67_money_holds_votes_and_replay_are_sound(steps in prop::collection::vec(step(), 1..60)) {
-        let mut stage = Stage::new(&[key(ScopeSet::ALL), other(), other()], true);
-        let pool = Command::AddDepositAddresses { asset: asset("BTC"), addresses: vec![pooled()] };
-        stage.run(&venue(), pool).unwrap();
-        let own = Command::DepositAddresses { asset: asset("BTC"), method: None, new: false };
-        stage.run(&bot(1), own).unwrap();
-        stage.run(&venue(), Command::AddEarnStrategy { strategy: slow() }).unwrap();
+        let mut stage = stage();
         for step in &steps {
             play(&mut stage, step);
             holds_agree(stage.state());
