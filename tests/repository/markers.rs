@@ -15,6 +15,9 @@ const UNFINISHED: &[&str] = &[
 /// A blocked thread, or a database that is told to wait, makes a test slow when it passes and flaky when it fails.
 const SLEEPS: &[&str] = &[concat!("thread::sl", "eep("), concat!("pg_sl", "eep(")];
 
+/// In a suite of its own, where time is real.
+const WAITS: &[&str] = &[concat!("time::sl", "eep"), concat!("sl", "eep_until(")];
+
 #[test]
 fn nothing_is_left_unfinished() {
     let mut sources = files(&["src", "tests", "load-tests", "benches"], &["rs", "py", "js", "html", "css", "sql"]);
@@ -29,6 +32,9 @@ fn tests_wait_for_what_they_test() {
     let sources = files(&["src", "tests", "load-tests/tests"], &[".rs"]);
     let found = sources.iter().flat_map(|source| marked(&source.path, &source.text, SLEEPS));
     assert_none("wait for a message or use paused time:", &found.collect::<Vec<_>>());
+    let suites = files(&["tests", "load-tests/tests"], &[".rs"]);
+    let found = suites.iter().flat_map(|source| marked(&source.path, &source.text, WAITS));
+    assert_none("wait for a message:", &found.collect::<Vec<_>>());
 }
 
 fn marked(path: &str, text: &str, markers: &[&str]) -> Vec<String> {
