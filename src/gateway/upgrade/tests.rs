@@ -195,8 +195,8 @@ async fn the_subprotocol_that_a_client_offers_first_is_the_one_agreed_to() {
     ] {
         let head = head(server.address, &SOUND.replacen("Host: a\r\n", &format!("Host: a\r\n{offered}"), 1)).await;
         assert!(head.starts_with("http/1.1 101 "), "{offered}{head}");
-        let told = head.lines().find_map(|direct_writer| direct_writer.strip_prefix("sec-websocket-protocol: "));
-        assert_eq!(told, agreed, "{offered}");
+        let protocol = head.lines().find_map(|line| line.strip_prefix("sec-websocket-protocol: "));
+        assert_eq!(protocol, agreed, "{offered}");
     }
 }
 
