@@ -130,13 +130,25 @@ impl Client {
 
     /// Signs in with the code `steps` away from now; returns the cookie.
     pub async fn sign_in(address: SocketAddr, email: &str, steps: i64) -> String {
-        let body = json!({"email": email, "password": PASSWORD, "otp": code(steps)}).to_string();
-        let origin = format!("http://{address}");
-        let headers = [("Origin", origin.as_str()), ("Content-Type", "application/json")];
-        let (status, head, _) = http(address, "POST", "/session", &headers, &body).await;
-        assert_eq!(status, 200, "{head}");
-        let cookie = head.lines().find_map(|line| line.strip_prefix("set-cookie: ")).unwrap();
-        cookie.split(';').next().unwrap().to_owned()
+        Client::sign_in_as(address, email, &code(steps)).await
+    }
+
+    /// The same, with a code of the Member's own secret.
+    async fn sign_in_as(address: SocketAddr, email: &str, otp: &str) -> String {
+        let body = json!({"email": email, "password": PASSWORD, "otp": otp});
+        let (status, head, answer) = post(address, "/session", &body).await;
+        assert_eq!(status, 200, "{answer}");
+        cookie(&head).to_owned()
+    }
+
+    /// An invited Member sets password and second factor and signs in: the cookie, and the factor's secret.
+    pub async fn sign_up(address: SocketAddr, invitation: &Value, email: &str) -> (String, String) {
+        let path = format!("/invitations/{}", invitation.as_str().unwrap());
+        let (_, _, answer) = post(address, &path, &json!({"password": PASSWORD})).await;
+        let secret = answer["totp_secret"].as_str().unwrap_or_else(|| panic!("no secret: {answer}")).to_owned();
+        let (status, _, answer) = post(address, &path, &json!({"otp": code_of(&secret, 0)})).await;
+        assert_eq!(status, 200, "{answer}");
+        (Client::sign_in_as(address, email, &code_of(&secret, 1)).await, secret)
     }
 
     /// A socket of the Member who signed in.
@@ -347,6 +359,20 @@ pub async fn soon<T>(what: &str, comes: impl Future<Output = T>) -> T {
     tokio::time::timeout(TIMEOUT * 3, comes).await.unwrap_or_else(|_| panic!("no {what} within a minute"))
 }
 
+/// The cookie that an answer sets.
+pub fn cookie(head: &str) -> &str {
+    let line = head.lines().find_map(|line| line.strip_prefix("set-cookie: "));
+    line.unwrap_or_else(|| panic!("no cookie: {head}")).split(';').next().unwrap()
+}
+
+/// Posts as the page does: status, head and what the body says.
+pub async fn post(address: SocketAddr, path: &str, body: &Value) -> (u16, String, Value) {
+    let origin = format!("http://{address}");
+    let headers = [("Origin", origin.as_str()), ("Content-Type", "application/json")];
+    let (status, head, answer) = http(address, "POST", path, &headers, &body.to_string()).await;
+    (status, head, serde_json::from_str(&answer).unwrap_or_default())
+}
+
 /// One HTTP request on a connection of its own: status, head and body.
 pub async fn http(
     address: SocketAddr,
@@ -359,14 +385,14 @@ pub async fn http(
     let length = body.len();
     let head =
         format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {length}\r\n");
-    let told = async {
+    let exchange = async {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(format!("{head}{headers}\r\n{body}").as_bytes()).await.unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
         answer
     };
-    let answer = soon(&format!("answer to {method} {path}"), told).await;
+    let answer = soon(&format!("answer to {method} {path}"), exchange).await;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
     (status, head.to_owned(), body.to_owned())

@@ -19,7 +19,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use serde_json::json;
 use tokio::task::JoinHandle;
 
-use super::client::{Client, PASSWORD, Refused, code, http, next_nonce, soon};
+use super::client::{Client, PASSWORD, Refused, code, cookie, http, next_nonce, soon};
 use super::faults::trade_until_closed;
 use super::operation::{handed_over, metrics, value};
 use super::served::Served;
@@ -46,7 +46,7 @@ async fn d1_05_a_cookie_opens_a_socket_from_exactly_our_origins() {
     let headers = [("Origin", ours), ("Content-Type", "application/json")];
     let (status, head, _) = http(world.address, "POST", "/session", &headers, &body).await;
     assert_eq!(status, 200, "{head}");
-    let cookie = head.lines().find_map(|line| line.strip_prefix("set-cookie: ")).unwrap().split(';').next().unwrap();
+    let cookie = cookie(&head);
     let own = format!("http://{}", world.address);
     for origin in [
         "https://other.example",
@@ -157,10 +157,10 @@ async fn d2_18_a_refused_nonce_says_what_to_use_and_never_locks_the_key() {
         for nonce in bad {
             let refused = open(world.address, number, nonce).await.err().unwrap();
             assert_eq!(refused.status, 401, "not 429: the signature was right");
-            let told = format!(
+            let beginning = format!(
                 "EAPI:Invalid nonce:nonce: use one above 5000, or unused within {window} below it; server time is "
             );
-            let time = refused.error.strip_prefix(&told).unwrap_or_else(|| panic!("{refused:?}"));
+            let time = refused.error.strip_prefix(&beginning).unwrap_or_else(|| panic!("{refused:?}"));
             let apart = wall_clock().0.abs_diff(Moment::parse(time).unwrap().0);
             assert!(apart < 60_000_000, "{time}");
         }
@@ -249,8 +249,9 @@ async fn d2_27_what_a_disabled_key_had_under_way_is_dropped() {
     alice.call("edit_service_user", json!({"service_user_id": "SVC1", "disabled": true, "otp": code(0)})).await;
     soon("end of its socket", trading).await.unwrap();
     assert_eq!(watcher.call("open_orders", json!({})).await["orders"], json!([]));
-    let told = watcher.kept();
-    let items = told.iter().filter(|frame| frame["channel"] == "executions").flat_map(|frame| frame["data"].as_array());
+    let frames = watcher.kept();
+    let items =
+        frames.iter().filter(|frame| frame["channel"] == "executions").flat_map(|frame| frame["data"].as_array());
     let kinds: Vec<&str> = items.flatten().map(|item| item["exec_type"].as_str().unwrap()).collect();
     let stopped = kinds.iter().position(|kind| *kind == "canceled").unwrap();
     assert!(kinds[stopped..].iter().all(|kind| *kind == "canceled"), "{kinds:?}");

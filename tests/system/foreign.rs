@@ -6,7 +6,7 @@ use countersign::access::operation::{Kind, MemberRight, Operation, ServiceRight}
 use countersign::access::scope::ScopeSet;
 use serde_json::{Value, json};
 
-use super::client::{Client, PASSWORD, ballot, code, code_of, http};
+use super::client::{Client, ballot, code, code_of};
 use super::scopes::sample;
 use super::world::{World, key, other};
 
@@ -114,24 +114,11 @@ async fn dora(world: &World) -> (Client, String) {
     let mut venue = world.venue().await;
     let members = json!([{"name": "Dora", "email": "dora@new.test"}, {"name": "Emil", "email": "emil@new.test"}]);
     let made = venue.call("create_organization", json!({"name": "New", "members": members})).await;
-    let path = format!("/invitations/{}", made["members"][0]["invitation"].as_str().unwrap());
-    let origin = format!("http://{}", world.address);
-    let headers = [("Origin", origin.as_str()), ("Content-Type", "application/json")];
-    let post = async |path: &str, body: Value| {
-        let (status, head, body) = http(world.address, "POST", path, &headers, &body.to_string()).await;
-        assert_eq!(status, 200, "{body}");
-        (head, serde_json::from_str::<Value>(&body).unwrap_or_default())
-    };
-    let (_, answer) = post(&path, json!({"password": PASSWORD})).await;
-    let totp = answer["totp_secret"].as_str().unwrap();
-    post(&path, json!({"otp": code_of(totp, 0)})).await;
+    let (cookie, totp) = Client::sign_up(world.address, &made["members"][0]["invitation"], "dora@new.test").await;
     for member in made["members"].as_array().unwrap() {
         venue.call("set_kyc", json!({"member_id": member["member_id"], "kyc": "verified"})).await;
     }
-    let (head, _) =
-        post("/session", json!({"email": "dora@new.test", "password": PASSWORD, "otp": code_of(totp, 1)})).await;
-    let cookie = head.lines().find_map(|line| line.strip_prefix("set-cookie: ")).unwrap().split(';').next().unwrap();
-    (Client::with_cookie(world.address, cookie).await.unwrap(), totp.to_owned())
+    (Client::with_cookie(world.address, &cookie).await.unwrap(), totp)
 }
 
 /// Acme with a bot and Alice, and another Organization with a bot and Dora; with the secret of her one-time codes.
@@ -159,7 +146,7 @@ async fn d2_23_every_method_answers_about_what_another_organization_has_as_if_it
     let things = things(&mut bot).await;
     let creation = unclaimed(&mut alice, &mut world.member("bob").await).await;
     let samples = Operation::ALL.into_iter().filter(|operation| operation.row().kind != Kind::Stream);
-    let mut asked = BTreeSet::new();
+    let mut methods = BTreeSet::new();
     let samples = samples.map(|operation| (operation, about_nothing(operation)));
     for (number, (operation, mut nothing)) in further().into_iter().chain(samples).enumerate() {
         let row = operation.row();
@@ -178,7 +165,7 @@ async fn d2_23_every_method_answers_about_what_another_organization_has_as_if_it
         if there == nothing {
             continue;
         }
-        asked.insert(row.name);
+        methods.insert(row.name);
         let mut owners = there.clone();
         if matches!(operation, Operation::Approve | Operation::Execute | Operation::ClaimSecret) {
             // A refusal does not use up a code, and these votes are refused: their digest is not the request's.
@@ -186,13 +173,13 @@ async fn d2_23_every_method_answers_about_what_another_organization_has_as_if_it
             let foreign = code_of(&totp, 0);
             (owners["otp"], there["otp"], nothing["otp"]) = (json!(own), json!(foreign), json!(foreign));
         }
-        let told = things.blind(stranger.reply(row.name, there.clone()).await);
-        assert!(!told.contains("Unknown method") && !told.contains("Unsupported field"), "{}: {told}", row.name);
-        assert_eq!(told, things.blind(stranger.reply(row.name, nothing).await), "{} {there}", row.name);
+        let reply = things.blind(stranger.reply(row.name, there.clone()).await);
+        assert!(!reply.contains("Unknown method") && !reply.contains("Unsupported field"), "{}: {reply}", row.name);
+        assert_eq!(reply, things.blind(stranger.reply(row.name, nothing).await), "{} {there}", row.name);
         // It exists: its owner gets a different answer.
-        assert_ne!(told, things.blind(owner.reply(row.name, owners).await), "{} {there}", row.name);
+        assert_ne!(reply, things.blind(owner.reply(row.name, owners).await), "{} {there}", row.name);
     }
-    assert_eq!(asked, NAMING.split_whitespace().collect(), "a new method that names something comes here");
+    assert_eq!(methods, NAMING.split_whitespace().collect(), "a new method that names something comes here");
 }
 
 /// Causes something of Acme's on each private channel.
@@ -220,11 +207,11 @@ async fn d2_23_no_subscription_and_no_offset_leads_to_what_another_organization_
     busy(&world, &mut bot).await;
     let request = alice.item("approvals", |item| item["offset"].is_u64() && item["initiator"]["id"] == "SVC1").await;
     bot.call("get_balances", json!({})).await;
-    let told = bot.kept();
+    let frames = bot.kept();
     for channel in PRIVATE {
         let of_members = channel == "approvals";
         let (owner, stranger) = if of_members { (&mut alice, &mut dora) } else { (&mut bot, &mut foreign_bot) };
-        let update = told.iter().find(|frame| frame["channel"] == channel && frame["type"] == "update");
+        let update = frames.iter().find(|frame| frame["channel"] == channel && frame["type"] == "update");
         let item = update.map_or(&request, |frame| &frame["data"][0]);
         let theirs = item["offset"].as_u64().unwrap();
         let from = |offset: u64| json!({"channel": channel, "from_offset": offset});

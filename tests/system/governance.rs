@@ -10,7 +10,7 @@ use countersign::gateway::credentials::decode_secret;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::client::{Client, PASSWORD, ballot, code, http};
+use super::client::{Client, PASSWORD, ballot, code, code_of, cookie, http, post};
 use super::replay::items;
 use super::world::{Person, World, key};
 
@@ -48,9 +48,9 @@ async fn a_withdrawal_is_held_decided_released_and_settled_once() {
     let (mut bot, mut bob, mut custody) = (world.bot(1).await, world.member("bob").await, world.venue().await);
     bob.subscribe("approvals").await;
     custody.subscribe("custody").await;
-    let asked = json!({"asset": "BTC", "key": "cold-1", "amount": "1", "client_id": "w-1"});
-    let withdrawal = bot.call("withdraw", asked.clone()).await;
-    assert_eq!(bot.call("withdraw", asked).await, withdrawal, "the same again is the same withdrawal");
+    let params = json!({"asset": "BTC", "key": "cold-1", "amount": "1", "client_id": "w-1"});
+    let withdrawal = bot.call("withdraw", params.clone()).await;
+    assert_eq!(bot.call("withdraw", params).await, withdrawal, "the same again is the same withdrawal");
     let unknown = json!({"asset": "BTC", "key": "cold-2", "amount": "1"});
     assert!(bot.refused("withdraw", unknown).await.starts_with("EFunding:Unknown withdraw key"));
     let balances = bot.call("get_balances", json!({})).await;
@@ -104,14 +104,24 @@ async fn a_created_key_shows_its_secret_once_and_to_its_maker_alone() {
     assert!(alice.refused("create_service_user", made).await.starts_with("EGovernance:One-time code wrong"));
     let users = alice.call("service_users", json!({})).await.to_string();
     assert!(users.contains("Fresh") && !users.contains("secret"), "{users}");
+    let request = json!({"request_id": created["request_id"]});
+    for member in [&mut alice, &mut world.member("bob").await] {
+        for (method, params) in [("request_info", &request), ("requests", &json!({})), ("audit_log", &json!({}))] {
+            let shown = member.call(method, params.clone()).await.to_string();
+            let secret = created["api_secret"].as_str().unwrap();
+            assert!(!shown.contains(secret) && !shown.contains("api_secret"), "{shown}");
+        }
+    }
+    let claim = json!({"request_id": created["request_id"], "otp": code(1)});
+    assert!(alice.refused("claim_secret", claim).await.starts_with("EGovernance:Nothing to claim"));
 }
 
 #[tokio::test]
 async fn nobody_approves_their_own_request_and_viewers_do_not_vote() {
     let world = World::new(&[]).await;
     let (mut alice, mut carol) = (world.member("alice").await, world.member("carol").await);
-    let asked = json!({"asset": "BTC", "key": "cold-1", "amount": "1"});
-    let request = alice.call("initiate_withdrawal", asked).await;
+    let withdrawal = json!({"asset": "BTC", "key": "cold-1", "amount": "1"});
+    let request = alice.call("initiate_withdrawal", withdrawal).await;
     assert_eq!(request["state"], "pending");
     let votes = json!({"requests": ballot(&request), "otp": code(0)});
     let own = alice.call("approve", votes.clone()).await;
@@ -130,18 +140,15 @@ async fn an_invited_member_sets_password_and_code_and_signs_in() {
     let mut venue = world.venue().await;
     let members = json!([{"name": "Dora", "email": "dora@new.test"}, {"name": "Emil", "email": "emil@new.test"}]);
     let made = venue.call("create_organization", json!({"name": "New", "members": members})).await;
-    let path = format!("/invitations/{}", made["members"][0]["invitation"].as_str().unwrap());
-    let json_type = [("Content-Type", "application/json")];
-    let (status, _, body) =
-        http(world.address, "POST", &path, &json_type, &json!({"password": PASSWORD}).to_string()).await;
-    assert_eq!(status, 200, "{body}");
-    let answer: Value = serde_json::from_str(&body).unwrap();
-    let step = countersign::server::wall_clock().0 / 30_000_000;
-    let otp = countersign::gateway::passwords::code_for_step(answer["totp_secret"].as_str().unwrap(), step).unwrap();
-    let (status, _, body) = http(world.address, "POST", &path, &json_type, &json!({"otp": otp}).to_string()).await;
-    assert_eq!(status, 200, "{body}");
-    let (status, _, _) = http(world.address, "POST", &path, &json_type, &json!({"otp": otp}).to_string()).await;
-    assert_eq!(status, 404, "an invitation serves once");
+    let invitation = &made["members"][0]["invitation"];
+    let (cookie, totp) = Client::sign_up(world.address, invitation, "dora@new.test").await;
+    let mut dora = Client::with_cookie(world.address, &cookie).await.unwrap();
+    let member = dora.call("member_info", json!({})).await["member"].take();
+    assert_eq!((&member["name"], &member["email"]), (&json!("Dora"), &json!("dora@new.test")));
+    let path = format!("/invitations/{}", invitation.as_str().unwrap());
+    for body in [json!({"otp": code_of(&totp, 1)}), json!({"password": PASSWORD})] {
+        assert_eq!(post(world.address, &path, &body).await.0, 404, "an invitation serves once");
+    }
 }
 
 #[tokio::test]
@@ -160,13 +167,13 @@ async fn d1_08_a_cookie_needs_its_origin_and_ends_with_its_session() {
     let line = head.lines().find(|line| line.starts_with("set-cookie: ")).unwrap();
     assert!(["HttpOnly", "SameSite=Strict", "Path=/"].iter().all(|flag| line.contains(flag)), "{line}");
     assert_eq!(post(&origin, &body).await.0, 401, "a code serves once");
-    let cookie = line.trim_start_matches("set-cookie: ").split(';').next().unwrap().to_owned();
-    let open = async |origin: &str| Client::open(world.address, &[("Cookie", &cookie), ("Origin", origin)]).await;
+    let cookie = cookie(&head);
+    let open = async |origin: &str| Client::open(world.address, &[("Cookie", cookie), ("Origin", origin)]).await;
     assert_eq!(open("http://evil.test").await.err().unwrap().status, 403);
     let mut alice = open(&origin).await.unwrap();
     assert_eq!(alice.call("member_info", json!({})).await["member"]["name"], "alice");
     let end = async |origin: &str| {
-        let headers = [("Cookie", cookie.as_str()), ("Origin", origin)];
+        let headers = [("Cookie", cookie), ("Origin", origin)];
         http(world.address, "DELETE", "/session", &headers, "").await.0
     };
     assert_eq!(end("http://evil.test").await, 403);
@@ -244,14 +251,14 @@ async fn ends(
     (member, begins): (&str, &str),
     count: usize,
 ) -> BTreeMap<String, Value> {
-    let mut told = BTreeMap::new();
-    while told.len() < count {
+    let mut ends = BTreeMap::new();
+    while ends.len() < count {
         for item in items(&[client.frame(channel).await], channel).iter().filter(|item| item[member] != begins) {
-            let before = told.insert(item["request_id"].to_string(), item[member].clone());
+            let before = ends.insert(item["request_id"].to_string(), item[member].clone());
             assert!(before.is_none(), "it ends once: {item}");
         }
     }
-    told
+    ends
 }
 
 /// The bot cancels requests one by one from the first on, Alice rejects them from the last on, and Bob approves all at
@@ -266,20 +273,20 @@ async fn d3_33_cancels_rejections_and_approvals_at_once_end_each_request_in_one_
     for observer in [&mut alice, &mut bob, &mut carol] {
         observer.subscribe("approvals").await;
     }
-    let (mut asked, mut ballots) = (Vec::new(), Vec::new());
+    let (mut withdrawals, mut ballots) = (Vec::new(), Vec::new());
     for _ in 0..ASKED {
-        asked.push(bot.call("withdraw", json!({"asset": "BTC", "key": "cold-1", "amount": "0.1"})).await);
-        let request = json!({"request_id": asked.last().unwrap()["request_id"]});
+        withdrawals.push(bot.call("withdraw", json!({"asset": "BTC", "key": "cold-1", "amount": "0.1"})).await);
+        let request = json!({"request_id": withdrawals.last().unwrap()["request_id"]});
         ballots.push(ballot(&carol.call("request_info", request).await)[0].take());
     }
     let succeeded = |vote: &&Value| vote["success"] == true;
     let both = tokio::sync::Barrier::new(3);
     let cancel = async {
         let mut done = 0;
-        for of in &asked {
+        for of in &withdrawals {
             let reply = bot.reply("withdraw_cancel", json!({"refid": of["refid"]})).await;
             done += usize::from(reply["result"]["canceled"] == true);
-            if of == &asked[0] {
+            if of == &withdrawals[0] {
                 both.wait().await;
             }
         }
@@ -288,8 +295,8 @@ async fn d3_33_cancels_rejections_and_approvals_at_once_end_each_request_in_one_
     let reject = async {
         let mut done = 0;
         for ballot in ballots.iter().rev() {
-            let told = alice.call("reject", json!({"requests": [ballot], "reason": "not this one"})).await;
-            done += told["requests"].as_array().unwrap().iter().filter(succeeded).count();
+            let reply = alice.call("reject", json!({"requests": [ballot], "reason": "not this one"})).await;
+            done += reply["requests"].as_array().unwrap().iter().filter(succeeded).count();
             if ballot == &ballots[ASKED - 1] {
                 both.wait().await;
             }
@@ -298,15 +305,15 @@ async fn d3_33_cancels_rejections_and_approvals_at_once_end_each_request_in_one_
     };
     let approve = async {
         both.wait().await;
-        let told = bob.call("approve", json!({"requests": ballots, "otp": code(0)})).await;
-        told["requests"].as_array().unwrap().iter().filter(succeeded).count()
+        let reply = bob.call("approve", json!({"requests": ballots, "otp": code(0)})).await;
+        reply["requests"].as_array().unwrap().iter().filter(succeeded).count()
     };
     let (canceled, rejected, approved) = tokio::join!(cancel, reject, approve);
     let done = [canceled, rejected, approved];
     assert!(done.iter().sum::<usize>() == ASKED && done.iter().all(|won| *won > 0), "{done:?}");
 
     let (mut states, mut statuses) = (BTreeMap::new(), BTreeMap::new());
-    for of in &asked {
+    for of in &withdrawals {
         let state = carol.call("request_info", json!({"request_id": of["request_id"]})).await["state"].take();
         let status = if state == "approved" { "Pending" } else { "Failure" };
         let listed = bot.call("withdraw_status", json!({"refid": of["refid"]})).await;

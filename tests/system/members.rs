@@ -1,22 +1,18 @@
 //! Members over real sockets: sessions, live rights, freezes, the audit log, and who may call what
 //! (rules 9, 14 to 17, 27, 28, 47).
 
-use countersign::access::operation::{Kind, Operation};
+use countersign::access::operation::Operation;
 use countersign::access::scope::ScopeSet;
 use countersign::access::workflow::{Permission, Permissions, Workflow};
 use countersign::access::{Rights, permit};
 use countersign::engine::members::Kyc;
 use countersign::gateway::credentials::decode_secret;
-use countersign::gateway::passwords::code_for_step;
-use countersign::server::wall_clock;
 use serde_json::{Value, json};
 
 use super::client::{Client, PASSWORD, ballot, code, http, limit};
-use super::scopes::sample;
+use super::scopes::attempt;
 use super::verification::journal;
 use super::world::{Person, World, key, people, secret};
-
-const JSON: (&str, &str) = ("Content-Type", "application/json");
 
 /// One Member for each permission on each workflow, one with none, one with everything, and that one again without KYC.
 fn grid() -> Vec<Person> {
@@ -36,30 +32,7 @@ fn grid() -> Vec<Person> {
 }
 
 async fn denied(client: &mut Client, operation: Operation) -> (bool, Value) {
-    let reply = match operation.row().kind {
-        Kind::Stream => {
-            let mut params = json!({"channel": operation.name()});
-            if matches!(
-                operation,
-                Operation::Ticker | Operation::Book | Operation::Level3 | Operation::Trade | Operation::Ohlc
-            ) {
-                params["symbol"] = json!(["BTC/USD"]);
-            }
-            client.reply("subscribe", params).await
-        }
-        Kind::Read | Kind::Write if operation == Operation::SettlePosition => {
-            let order = json!({"order_type": "settle-position", "side": "buy", "symbol": "BTC/USD", "order_qty": 0});
-            client.reply("add_order", order).await
-        }
-        Kind::Read | Kind::Write => {
-            let mut params = sample(operation);
-            // A wrong code is refused before anything else is checked.
-            if operation == Operation::ClaimSecret {
-                params["otp"] = json!(code(0));
-            }
-            client.reply(operation.name(), params).await
-        }
-    };
+    let reply = attempt(client, operation).await;
     (reply["error"].as_str() == Some("EGeneral:Permission denied"), reply)
 }
 
@@ -115,30 +88,16 @@ async fn an_invited_member_signs_up_and_a_suspended_one_is_out_at_once() {
         "permissions": {"initiate_withdrawal": ["approve"]}});
     let reply = alice.call("invite_member", invited).await;
     assert_eq!(reply["state"], "executed");
-    let path = format!("/invitations/{}", reply["invitation"].as_str().unwrap());
-    let (_, _, body) = http(world.address, "POST", &path, &[JSON], &json!({"password": PASSWORD}).to_string()).await;
-    let totp = serde_json::from_str::<Value>(&body).unwrap()["totp_secret"].as_str().unwrap().to_owned();
-    let step = wall_clock().0 / 30_000_000;
-    let otp = |step| code_for_step(&totp, step).unwrap();
-    let (status, _, body) = http(world.address, "POST", &path, &[JSON], &json!({"otp": otp(step)}).to_string()).await;
-    assert_eq!(status, 200, "{body}");
+    let (cookie, _) = Client::sign_up(world.address, &reply["invitation"], "dora@acme.test").await;
     let members = alice.call("members", json!({})).await;
     let dora = members["members"].as_array().unwrap().iter().find(|member| member["name"] == "Dora").unwrap().clone();
     assert_eq!((&dora["status"], &dora["kyc"]), (&json!("active"), &json!("pending")));
-    let body = json!({"email": "dora@acme.test", "password": PASSWORD, "otp": otp(step + 1)}).to_string();
-    let origin = format!("http://{}", world.address);
-    let headers = [("Origin", origin.as_str()), JSON];
-    let (status, head, _) = http(world.address, "POST", "/session", &headers, &body).await;
-    assert_eq!(status, 200, "{head}");
-    let cookie = head.lines().find_map(|line| line.strip_prefix("set-cookie: ")).unwrap();
-    let cookie = cookie.split(';').next().unwrap().to_owned();
-    let mut page = Client::open(world.address, &[("Cookie", &cookie), ("Origin", &origin)]).await.unwrap();
+    let mut page = Client::with_cookie(world.address, &cookie).await.unwrap();
     assert_eq!(page.call("member_info", json!({})).await["member"]["kyc"], "pending");
     let suspend = json!({"member_id": dora["member_id"], "suspended": true, "otp": code(1)});
     alice.call("edit_member", suspend).await;
     assert_eq!(page.closed().await.0, 4005);
-    let again = Client::open(world.address, &[("Cookie", &cookie), ("Origin", &origin)]).await;
-    assert_eq!(again.err().unwrap().status, 401);
+    assert_eq!(Client::with_cookie(world.address, &cookie).await.err().unwrap().status, 401);
 }
 
 #[tokio::test]
@@ -160,7 +119,7 @@ async fn rule_16_a_sign_in_ends_the_session_whose_cookie_it_replaces() {
     let mut elsewhere = Client::member(world.address, "carol@acme.test", 1).await.unwrap();
     let origin = format!("http://{}", world.address);
     let sign_in = async |password: &str| {
-        let headers = [("Origin", origin.as_str()), JSON, ("Cookie", cookie.as_str())];
+        let headers = [("Origin", origin.as_str()), ("Content-Type", "application/json"), ("Cookie", cookie.as_str())];
         let body = json!({"email": "alice@acme.test", "password": password, "otp": code(0)}).to_string();
         http(world.address, "POST", "/session", &headers, &body).await.0
     };
@@ -185,8 +144,8 @@ async fn rule_27_a_freeze_closes_keys_and_tells_every_member() {
     assert_eq!(bot.closed().await, (4001, "frozen".to_owned()));
     let refused = Client::signed(world.address, "key-1", &secret(1)).await.err().unwrap();
     assert_eq!(refused.status, 403, "{}", refused.error);
-    let told = bob.call("member_info", json!({})).await["frozen"].take();
-    assert_eq!((&told["reason"], &told), (&json!("a key leaked"), &frozen["frozen"]));
+    let freeze = bob.call("member_info", json!({})).await["frozen"].take();
+    assert_eq!((&freeze["reason"], &freeze), (&json!("a key leaked"), &frozen["frozen"]));
     let request = alice.call("unfreeze", json!({"reason": "revoked it"})).await;
     assert_eq!((&request["state"], &request["policy"]["quorum"]), (&json!("pending"), &json!(1)));
     bob.call("approve", json!({"requests": ballot(&request), "otp": code(0)})).await;
@@ -256,8 +215,8 @@ async fn d3_31_two_last_votes_at_once_release_once_and_d3_33_all_observers_agree
     for observer in [&mut alice, &mut bob, &mut carol] {
         observer.subscribe("approvals").await;
     }
-    let asked = bot.call("withdraw", json!({"asset": "BTC", "key": "cold-1", "amount": "1"})).await;
-    let mine = |item: &Value| item["request_id"] == asked["request_id"];
+    let withdrawal = bot.call("withdraw", json!({"asset": "BTC", "key": "cold-1", "amount": "1"})).await;
+    let mine = |item: &Value| item["request_id"] == withdrawal["request_id"];
     let request = alice.item("approvals", mine).await;
     let votes = json!({"requests": ballot(&request), "otp": code(0)});
     let (one, other) = tokio::join!(alice.call("approve", votes.clone()), bob.call("approve", votes));
@@ -284,12 +243,12 @@ async fn d3_46_a_dashboard_that_does_not_listen_changes_nothing() {
     let mut gone = world.member("carol").await;
     gone.subscribe("approvals").await;
     drop(gone);
-    let asked = bot.call("withdraw", json!({"asset": "BTC", "key": "cold-1", "amount": "1"})).await;
-    let request = bob.call("request_info", json!({"request_id": asked["request_id"]})).await;
+    let withdrawal = bot.call("withdraw", json!({"asset": "BTC", "key": "cold-1", "amount": "1"})).await;
+    let request = bob.call("request_info", json!({"request_id": withdrawal["request_id"]})).await;
     let decided = bob.call("approve", json!({"requests": ballot(&request), "otp": code(0)})).await;
     assert_eq!(decided["requests"][0]["request"]["state"], "approved");
     let seen = deaf.item("approvals", |item| item["state"] == "approved").await;
-    assert_eq!(seen["request_id"], asked["request_id"], "told once it listens");
+    assert_eq!(seen["request_id"], withdrawal["request_id"], "told once it listens");
 }
 
 /// The audit log, page by page, oldest first.
@@ -312,11 +271,11 @@ async fn d3_47_every_decision_is_in_the_audit_log_with_the_hash_of_its_journal_r
     let world = World::new(&[key(ScopeSet::ALL)]).await;
     let (mut alice, mut bob, mut bot) = (world.member("alice").await, world.member("bob").await, world.bot(1).await);
     let mut venue = world.venue().await;
-    let asked = bot.call("withdraw", json!({"asset": "BTC", "key": "cold-1", "amount": "1"})).await;
-    let request = bob.call("request_info", json!({"request_id": asked["request_id"]})).await;
+    let withdrawal = bot.call("withdraw", json!({"asset": "BTC", "key": "cold-1", "amount": "1"})).await;
+    let request = bob.call("request_info", json!({"request_id": withdrawal["request_id"]})).await;
     let vote = json!({"requests": ballot(&request), "otp": code(0), "comment": "as planned"});
     bob.call("approve", vote).await;
-    venue.call("settle_withdrawal", json!({"refid": asked["refid"], "txid": "tx-1"})).await;
+    venue.call("settle_withdrawal", json!({"refid": withdrawal["refid"], "txid": "tx-1"})).await;
     let other = bot.call("withdraw", json!({"asset": "BTC", "key": "cold-1", "amount": "1"})).await;
     let request = bob.call("request_info", json!({"request_id": other["request_id"]})).await;
     bob.call("reject", json!({"requests": ballot(&request), "reason": "not this one"})).await;
@@ -334,7 +293,7 @@ async fn d3_47_every_decision_is_in_the_audit_log_with_the_hash_of_its_journal_r
     alice.call("edit_member", json!({"member_id": "MEM3", "suspended": true, "otp": code(1)})).await;
     drop(carol);
     let entries = audited(&mut alice).await;
-    let told: Vec<(&str, &str)> = entries
+    let actions: Vec<(&str, &str)> = entries
         .iter()
         .map(|entry| (entry["actor"].as_str().unwrap(), entry["action"].as_str().unwrap()))
         .filter(|(_, action)| *action != "sign_in")
@@ -357,7 +316,7 @@ async fn d3_47_every_decision_is_in_the_audit_log_with_the_hash_of_its_journal_r
         ("MEM1", "edit_member.requested"),
         ("MEM1", "edit_member.executed"),
     ];
-    assert_eq!(told, expected);
+    assert_eq!(actions, expected);
     let of = |action: &str| entries.iter().find(|entry| entry["action"] == action).unwrap();
     let vote = of("withdraw.vote_approve");
     assert_eq!((&vote["detail"], &vote["policy_version"]), (&json!("as planned"), &json!(1)));
@@ -381,8 +340,8 @@ async fn d3_47_a_vote_is_told_once_though_its_message_changes_the_policy_of_what
     for (workflow, quorum, steps) in [("initiate_withdrawal", 2, 0), ("manage_policies", 1, 1)] {
         alice.call("set_policy", json!({"workflow": workflow, "quorum": quorum, "otp": code(steps)})).await;
     }
-    let asked = bot.call("withdraw", json!({"asset": "BTC", "key": "cold-1", "amount": "1"})).await;
-    let waits = bob.call("request_info", json!({"request_id": asked["request_id"]})).await;
+    let withdrawal = bot.call("withdraw", json!({"asset": "BTC", "key": "cold-1", "amount": "1"})).await;
+    let waits = bob.call("request_info", json!({"request_id": withdrawal["request_id"]})).await;
     let shorter = json!({"workflow": "initiate_withdrawal", "quorum": 2, "expires_after_s": 600});
     let shorter = alice.call("set_policy", shorter).await;
     let both = json!([ballot(&waits)[0], ballot(&shorter)[0]]);
@@ -390,19 +349,19 @@ async fn d3_47_a_vote_is_told_once_though_its_message_changes_the_policy_of_what
     assert_eq!(decided["requests"][1]["request"]["state"], "approved", "{decided}");
     let log = alice.call("audit_log", json!({})).await;
     let of = |entry: &&Value| entry["subject"] == waits["request_id"];
-    let told: Vec<&Value> =
+    let actions: Vec<&Value> =
         log["entries"].as_array().unwrap().iter().filter(of).map(|entry| &entry["action"]).collect();
-    assert_eq!(told, ["withdraw.restated", "withdraw.vote_approve", "withdraw.requested"]);
+    assert_eq!(actions, ["withdraw.restated", "withdraw.vote_approve", "withdraw.requested"]);
 }
 
 #[tokio::test]
 async fn requests_come_in_pages_newest_first() {
     let world = World::new(&[key(ScopeSet::ALL)]).await;
     let (mut bob, mut bot) = (world.member("bob").await, world.bot(1).await);
-    let mut asked = Vec::new();
+    let mut ids = Vec::new();
     for _ in 0..5 {
         let made = bot.call("withdraw", json!({"asset": "BTC", "key": "cold-1", "amount": "1"})).await;
-        asked.insert(0, made["request_id"].clone());
+        ids.insert(0, made["request_id"].clone());
     }
     let mut seen = Vec::new();
     let mut params = json!({"limit": 2, "state": "pending"});
@@ -417,5 +376,5 @@ async fn requests_come_in_pages_newest_first() {
             None => break,
         }
     }
-    assert_eq!(seen, asked);
+    assert_eq!(seen, ids);
 }

@@ -18,7 +18,7 @@ use countersign::storage::Storage;
 use countersign::storage::head::read_head;
 use serde_json::{Value, json};
 
-use super::client::{Client, ballot, code, code_of, http, limit, next_nonce, soon};
+use super::client::{Client, ballot, code, code_of, cookie, http, limit, next_nonce, soon};
 use super::exports::{link, ordered, processed};
 use super::served::Served;
 use super::settings::token_of;
@@ -81,9 +81,12 @@ async fn metrics_count_what_happens_and_every_documented_one_is_there() {
         assert!(value(&text, &format!("countersign_stage_seconds_count{{stage=\"{stage}\"}}")) >= 2, "{stage}");
     }
     let documented = std::fs::read_to_string("docs/operations.md").unwrap();
+    let mut rows = 0;
     for name in documented.lines().filter_map(|line| line.strip_prefix("| `countersign_")?.split('`').next()) {
         assert!(text.contains(&format!("# TYPE countersign_{name} ")), "countersign_{name} is documented only");
+        rows += 1;
     }
+    assert!(rows > 20, "{rows}");
     drop(bare);
     let mut alice = world.member("alice").await;
     alice.call("edit_service_user", json!({"service_user_id": "SVC1", "disabled": true, "otp": code(1)})).await;
@@ -177,7 +180,7 @@ async fn joined(address: SocketAddr, invited: &Value, email: &str, canaries: &mu
     assert_eq!(canaries.post(address, "/session", sign_in(&wrong)).await.0, 401);
     let (status, head, _) = canaries.post(address, "/session", sign_in(&password)).await;
     assert_eq!(status, 200, "{head}");
-    let cookie = head.lines().find_map(|line| line.strip_prefix("set-cookie: ")).unwrap().split(';').next().unwrap();
+    let cookie = cookie(&head);
     canaries.secret(cookie.split_once('=').unwrap().1);
     (Client::with_cookie(address, cookie).await.unwrap(), totp)
 }
@@ -198,8 +201,8 @@ async fn claimed(
 
 /// Secrets that are shown once: those of a created and of a rotated key, a token, the link of an export.
 async fn issued(address: SocketAddr, mut members: [(Client, String); 2], canaries: &mut Canaries) {
-    let asked = json!({"name": "Bot", "scopes": ["export_data"]});
-    let (api_key, secret) = claimed(&mut members, ("create_service_user", asked, 0), canaries).await;
+    let params = json!({"name": "Bot", "scopes": ["export_data"]});
+    let (api_key, secret) = claimed(&mut members, ("create_service_user", params, 0), canaries).await;
     let mut bot = Client::signed(address, &api_key, &secret).await.unwrap();
     let token = token_of(address, (&api_key, &secret), &next_nonce()).await;
     let token = canaries.secret(token["result"]["token"].as_str().unwrap());
@@ -215,8 +218,8 @@ async fn issued(address: SocketAddr, mut members: [(Client, String); 2], canarie
 
     bot.refused("get_balances", json!({})).await;
     let id = bot.call("key_info", json!({})).await["service_user_id"].take();
-    let asked = json!({"service_user_id": id});
-    let (api_key, secret) = claimed(&mut members, ("rotate_service_user_key", asked, 1), canaries).await;
+    let params = json!({"service_user_id": id});
+    let (api_key, secret) = claimed(&mut members, ("rotate_service_user_key", params, 1), canaries).await;
     Client::signed(address, &api_key, &secret).await.unwrap();
     for method in ["audit_log", "service_users", "requests"] {
         canaries.shown += &members[0].0.call(method, json!({})).await.to_string();
@@ -288,21 +291,21 @@ async fn d1_09_and_d2_25_no_secret_is_in_log_metrics_errors_or_data_and_d7_82_li
         assert!(!canaries.shown.contains(secret), "{secret} is told in {}", canaries.shown);
     }
     let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let told = |message: &str, who: &str| -> Vec<&Value> {
+    let lines_of = |message: &str, who: &str| -> Vec<&Value> {
         lines.iter().filter(|line| line["message"] == message && line["who"] == who).collect()
     };
-    let [opened] = told("socket opened", "VEN1")[..] else { panic!("one socket of the venue's: {log}") };
+    let [opened] = lines_of("socket opened", "VEN1")[..] else { panic!("one socket of the venue's: {log}") };
     assert_eq!((&opened["peer"], &opened["level"]), (&json!("127.0.0.1"), &json!("INFO")));
-    let [bound] = told("socket bound", "VEN1")[..] else { panic!("bound once: {log}") };
+    let [bound] = lines_of("socket bound", "VEN1")[..] else { panic!("bound once: {log}") };
     assert_eq!(bound["connection"], opened["connection"]);
-    let [closed] = told("socket closed", "VEN1")[..] else { panic!("its end: {log}") };
+    let [closed] = lines_of("socket closed", "VEN1")[..] else { panic!("its end: {log}") };
     assert_eq!((&closed["connection"], &closed["code"]), (&opened["connection"], &json!(1006)));
     assert_eq!((&closed["reason"], closed["seconds"].is_u64()), (&json!("the client left"), true));
-    let [member] = told("socket opened", "MEM1")[..] else { panic!("one socket of Dora's: {log}") };
+    let [member] = lines_of("socket opened", "MEM1")[..] else { panic!("one socket of Dora's: {log}") };
     assert!(member["origin"].as_str().unwrap().starts_with("http://127.0.0.1:"), "{member}");
-    let [refused] = told("refused", "SVC1")[..] else { panic!("what a key may not do: {log}") };
+    let [refused] = lines_of("refused", "SVC1")[..] else { panic!("what a key may not do: {log}") };
     assert!(refused["error"].as_str().unwrap().contains("Permission denied"), "{refused}");
-    let refused = [told("authentication refused", "VEN1"), told("authentication refused", "public")].concat();
+    let refused = [lines_of("authentication refused", "VEN1"), lines_of("authentication refused", "public")].concat();
     let why: Vec<&str> = refused.iter().map(|line| line["error"].as_str().unwrap()).collect();
     for (status, error) in
         [(401, "EAPI:Invalid signature"), (401, "EAPI:Invalid key"), (403, "origin"), (401, "e-mail")]
@@ -343,10 +346,10 @@ async fn d7_82_who_is_refused_again_and_again_does_not_fill_the_log() {
         lines.iter().filter(|line| line["error"].as_str().unwrap_or_default().starts_with("EAPI:Invalid token"));
     assert_eq!(tokens.count(), 1, "a socket's tokens once");
     assert_eq!(count("INFO", "further refusals from this address are not logged"), 1);
-    let told: Vec<&str> =
-        lines.iter().filter_map(|line| line["origin"].as_str()).filter(|told| !told.is_empty()).collect();
-    assert!(told.iter().all(|told| told.chars().count() == 256 && origin.starts_with(told)), "{told:?}");
-    assert_eq!(told.len(), 201, "that of the open socket among them");
+    let origins: Vec<&str> =
+        lines.iter().filter_map(|line| line["origin"].as_str()).filter(|origin| !origin.is_empty()).collect();
+    assert!(origins.iter().all(|kept| kept.chars().count() == 256 && origin.starts_with(kept)), "{origins:?}");
+    assert_eq!(origins.len(), 201, "that of the open socket among them");
 }
 
 #[tokio::test]
@@ -360,9 +363,9 @@ async fn rule_35_a_halt_and_its_end_are_in_the_log() {
     assert!(server.ended().await.success());
     let log = std::fs::read_to_string(dir.path().join("log")).unwrap();
     let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let told = lines.filter(|line| line["message"].as_str().unwrap_or_default().starts_with("the venue "));
-    let told: Vec<Value> = told.map(|line| json!([line["level"], line["message"], line["reason"]])).collect();
-    assert_eq!(told, [json!(["ERROR", "the venue is halted", "drill"]), json!(["INFO", "the venue resumed", null])]);
+    let entries = lines.filter(|line| line["message"].as_str().unwrap_or_default().starts_with("the venue "));
+    let entries: Vec<Value> = entries.map(|line| json!([line["level"], line["message"], line["reason"]])).collect();
+    assert_eq!(entries, [json!(["ERROR", "the venue is halted", "drill"]), json!(["INFO", "the venue resumed", null])]);
 }
 
 #[tokio::test]
@@ -401,19 +404,19 @@ async fn d6_69_the_head_file_follows_the_journal_within_seconds() {
 async fn rule_47_metrics_have_the_head_that_is_in_the_head_file() {
     let world = World::new(&[]).await;
     let file = world.dir().join("head");
-    let told = async {
+    let both = async {
         loop {
             // Each check waits for an answer of the server.
             let text = metrics(world.address).await;
-            let told = text.lines().find(|line| line.starts_with("countersign_journal_head_info{")).map(str::to_owned);
-            if let Some((told, head)) = told.zip(read_head(&file).unwrap()) {
-                return (told, head);
+            let line = text.lines().find(|line| line.starts_with("countersign_journal_head_info{")).map(str::to_owned);
+            if let Some((line, head)) = line.zip(read_head(&file).unwrap()) {
+                return (line, head);
             }
         }
     };
-    let (told, head) = tokio::time::timeout(Duration::from_secs(20), told).await.expect("a head");
+    let (line, head) = tokio::time::timeout(Duration::from_secs(20), both).await.expect("a head");
     let (seq, digest) = (head.seq, hex::encode(head.chain));
-    assert_eq!(told, format!("countersign_journal_head_info{{seq=\"{seq}\",digest=\"{digest}\"}} 1"));
+    assert_eq!(line, format!("countersign_journal_head_info{{seq=\"{seq}\",digest=\"{digest}\"}} 1"));
 }
 
 #[tokio::test]
@@ -467,8 +470,8 @@ fn rule_36_init_refuses_an_end_of_the_venue_key_that_is_no_time_to_come() {
     for (end, advice) in [("tomorrow", "give an RFC 3339 time"), ("2020-01-01T00:00:00Z", "give a time to come")] {
         let mut init = Command::new(env!("CARGO_BIN_EXE_countersign"));
         let refused = init.args(["init", "--venue-expires", end, "--dir"]).arg(dir.path()).output().unwrap();
-        let told = String::from_utf8(refused.stderr).unwrap();
-        assert!(told.contains("--venue-expires") && told.contains(advice), "{told}");
+        let error = String::from_utf8(refused.stderr).unwrap();
+        assert!(error.contains("--venue-expires") && error.contains(advice), "{error}");
         assert!(!refused.status.success() && dir.path().read_dir().unwrap().next().is_none(), "nothing was made");
     }
 }
@@ -479,8 +482,8 @@ async fn a_first_start_at_a_taken_port_is_refused_and_writes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let config = Config::at(other.local_addr().unwrap(), dir.path().to_owned());
     let plan = Plan { config, master: MasterKey::from_text(MASTER).unwrap(), genesis: Some(genesis(&[], &[], false)) };
-    let told = Server::start(plan).await.unwrap_err().to_string();
-    assert!(told.starts_with("cannot listen on 127.0.0.1:"), "{told}");
+    let error = Server::start(plan).await.unwrap_err().to_string();
+    assert!(error.starts_with("cannot listen on 127.0.0.1:"), "{error}");
     let journal = Storage::Sqlite(dir.path().to_owned()).reader().await.unwrap();
-    assert_eq!(journal.last_seq().await.unwrap(), 0, "{told}");
+    assert_eq!(journal.last_seq().await.unwrap(), 0, "{error}");
 }
