@@ -42,7 +42,7 @@ async fn d7_77_whatever_is_malformed_is_refused_and_changes_nothing() {
         (deep.clone(), "Malformed request"),
         (format!(r#"{{"method":"add_order","params":{deep}}}"#), "EGeneral:Invalid arguments:params"),
         (r#"{"method":"nothing","req_id":7}"#.to_owned(), "EGeneral:Unknown method"),
-        (r#"{"method":7,"req_id":7}"#.to_owned(), "EGeneral:Invalid arguments"),
+        (r#"{"method":7,"req_id":7}"#.to_owned(), "EGeneral:Invalid arguments:method"),
         (r#"{"method":"ping","req_id":7,"x":1}"#.to_owned(), "Unsupported field: 'x' for the given msg type: ping"),
         (
             r#"{"method":"ping","req_id":7,"params":{}}"#.to_owned(),
@@ -110,8 +110,8 @@ async fn d7_77_a_doubled_field_is_refused_by_its_name_wherever_it_stands() {
     ] {
         let text = format!(r#"{{"method":"{method}","req_id":7,"params":{{{params}}}}}"#);
         let reply = refusal(&mut bot, &text).await;
-        let told = format!("EGeneral:Invalid arguments:{doubled}: give this field once");
-        assert_eq!((&reply["error"], &reply["req_id"]), (&json!(told), &json!(7)), "{text}");
+        let error = format!("EGeneral:Invalid arguments:{doubled}: give this field once");
+        assert_eq!((&reply["error"], &reply["req_id"]), (&json!(error), &json!(7)), "{text}");
     }
     assert_eq!(bot.call("open_orders", json!({})).await, json!({"orders": []}));
     assert_eq!(bot.call("withdraw_status", json!({})).await["withdrawals"], json!([]));
@@ -138,8 +138,8 @@ async fn a_filter_that_a_channel_does_not_have_is_refused_by_name() {
         let refused = bot.refused("subscribe", json!({"channel": "withdrawals", "asset": ["BTC", unknown]})).await;
         assert!(refused.contains("Unknown asset"), "{unknown}: {refused}");
     }
-    let asked = json!({"channel": "ledger", "asset": ["BTC"], "type": ["trade"]});
-    let acknowledged = bot.call("subscribe", asked).await;
+    let params = json!({"channel": "ledger", "asset": ["BTC"], "type": ["trade"]});
+    let acknowledged = bot.call("subscribe", params).await;
     assert_eq!((&acknowledged["asset"], &acknowledged["type"]), (&json!(["BTC"]), &json!(["trade"])));
 }
 
@@ -297,9 +297,9 @@ async fn d1_03_a_close_frame_is_answered_and_no_data_comes_behind_the_answer() {
         let (socket, _) = client_async(format!("ws://{}/v2", world.address), stream).await.unwrap();
         let mut socket = socket.into_inner();
         socket.write_all(&sent).await.unwrap();
-        let mut told = Vec::new();
-        socket.read_to_end(&mut told).await.unwrap();
-        assert!(told.ends_with(&[0x88, 2, 0x03, 0xe8]), "{}", String::from_utf8_lossy(&told));
+        let mut bytes = Vec::new();
+        socket.read_to_end(&mut bytes).await.unwrap();
+        assert!(bytes.ends_with(&[0x88, 2, 0x03, 0xe8]), "{}", String::from_utf8_lossy(&bytes));
     }
 }
 
@@ -318,9 +318,9 @@ async fn an_asset_or_market_that_cannot_be_is_refused_with_the_field_that_is_wro
         ("add_market", &market, "maker_ppm", 1_000_001),
         ("add_market", &market, "taker_ppm", 1_000_001),
     ] {
-        let mut asked = right.clone();
-        asked[field] = json!(wrong);
-        let refused = venue.refused(method, asked).await;
+        let mut params = right.clone();
+        params[field] = json!(wrong);
+        let refused = venue.refused(method, params).await;
         assert!(refused.starts_with(&format!("EGeneral:Invalid arguments:{field}:")), "{refused}");
     }
 }

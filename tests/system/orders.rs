@@ -69,10 +69,10 @@ async fn past_fills_and_ledger_entries_are_found_by_page_name_and_date() {
     assert_eq!(blind.call("trades_history", json!({})).await["trades"], json!([]), "before its query start date");
     let ledger = taker.call("ledgers", json!({"type": "trade", "limit": 2})).await;
     let names: Vec<&Value> = ledger["entries"].as_array().unwrap().iter().map(|entry| &entry["ledger_id"]).collect();
-    let asked = json!({"ledger_id": [names[0], names[1], "LAAAAA-AAAAA-AAAAAA"]});
-    assert_eq!(taker.call("query_ledgers", asked.clone()).await["entries"], ledger["entries"]);
-    assert_eq!(maker.call("query_ledgers", asked.clone()).await["entries"], json!([]), "another account's");
-    assert_eq!(blind.call("query_ledgers", asked).await["entries"], json!([]));
+    let params = json!({"ledger_id": [names[0], names[1], "LAAAAA-AAAAA-AAAAAA"]});
+    assert_eq!(taker.call("query_ledgers", params.clone()).await["entries"], ledger["entries"]);
+    assert_eq!(maker.call("query_ledgers", params.clone()).await["entries"], json!([]), "another account's");
+    assert_eq!(blind.call("query_ledgers", params).await["entries"], json!([]));
 }
 
 #[tokio::test]
@@ -85,6 +85,7 @@ async fn fill_or_kill_is_told_as_a_cancel_with_its_reason() {
     bot.call("add_order", order.clone()).await;
     let ended = bot.item("executions", |item| item["exec_type"] == "canceled").await;
     assert_eq!((&ended["time_in_force"], ended["cum_qty"].to_string()), (&json!("FOK"), "0.0".to_owned()), "{ended}");
+    assert_eq!(ended["reason"], "Fill or kill: not enough to fill it whole");
     order["order_type"] = json!("market");
     order.as_object_mut().unwrap().remove("limit_price");
     assert!(bot.refused("add_order", order).await.starts_with("EGeneral:Invalid arguments:time_in_force"));
@@ -236,19 +237,19 @@ async fn d4_57_who_asked_for_it_loses_its_orders_with_its_last_socket() {
     watcher.frame("executions").await;
 
     let (mut first, mut second) = (world.bot(1).await, world.bot(1).await);
-    let asked = json!({"channel": "executions", "cancel_on_disconnect": true});
-    let acknowledged = first.call("subscribe", asked.clone()).await;
+    let params = json!({"channel": "executions", "cancel_on_disconnect": true});
+    let acknowledged = first.call("subscribe", params.clone()).await;
     assert_eq!(acknowledged["cancel_on_disconnect"], true);
-    second.call("subscribe", asked).await;
+    second.call("subscribe", params).await;
     let placed = first.call("add_order", limit("buy", 1.0, 11.0)).await;
     drop(first);
     // Another socket of the key is there.
     second.call("get_balances", json!({})).await;
     let before = countersign::server::wall_clock().to_string();
     drop(second);
-    let told = watcher.item("executions", |item| item["exec_type"] == "canceled").await;
-    assert_eq!((&told["order_id"], &told["reason"]), (&placed["order_id"], &json!("Canceled on disconnect")));
-    assert!(told["timestamp"].as_str().unwrap() >= before.as_str(), "not before the last one left: {told}");
+    let item = watcher.item("executions", |item| item["exec_type"] == "canceled").await;
+    assert_eq!((&item["order_id"], &item["reason"]), (&placed["order_id"], &json!("Canceled on disconnect")));
+    assert!(item["timestamp"].as_str().unwrap() >= before.as_str(), "not before the last one left: {item}");
 
     // A stock client closes with a close frame: that is a disconnect as well.
     let mut set = Client::bare(world.address).await;
@@ -354,8 +355,8 @@ async fn d4_57_who_leaves_before_the_first_answer_was_there_if_the_engine_took_t
     assert_eq!(world.member("alice").await.call("edit_service_user", elsewhere).await["state"], "executed");
 
     let mut refused = Client::bare(world.address).await;
-    let asked = json!({"channel": "executions", "cancel_on_disconnect": true, "token": tokens[0]});
-    refused.last_words([json!({"method": "subscribe", "params": asked})]).await;
+    let params = json!({"channel": "executions", "cancel_on_disconnect": true, "token": tokens[0]});
+    refused.last_words([json!({"method": "subscribe", "params": params})]).await;
     let mut hasty = Client::bare(world.address).await;
     let mut order = limit("buy", 1.0, 11.0);
     order["token"] = tokens[1].clone();

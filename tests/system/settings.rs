@@ -109,7 +109,7 @@ async fn d1_07_keys_signatures_and_nonces_are_judged_before_101() {
     assert_eq!(open(2, 950, &secret(2)).await.err().unwrap().status, 401);
     assert_eq!(open(2, 899, &secret(2)).await.err().unwrap().status, 401);
     for _ in 0..10 {
-        let _ = open(1, 2_000, b"wrong").await;
+        assert_eq!(open(1, 2_000, b"wrong").await.err().unwrap().status, 401);
     }
     let throttled = open(1, 3_000, &secret(1)).await.err().unwrap();
     assert_eq!((throttled.status, throttled.retry_after), (429, true));
@@ -120,7 +120,7 @@ async fn d1_07_keys_signatures_and_nonces_are_judged_before_101() {
 async fn d2_16_what_is_sent_is_what_was_signed() {
     let world = World::new(&[key(ScopeSet::ALL)]).await;
     let invalid = json!(["EAPI:Invalid signature"]);
-    for (path, signed, sent, told) in [
+    for (path, signed, sent, error) in [
         (TOKEN_CALL, "12", "nonce=12&otp=1", &json!([])),
         (TOKEN_CALL, "13", "nonce=13", &invalid),
         (TOKEN_CALL, "13", "nonce=13&otp=2", &invalid),
@@ -132,7 +132,7 @@ async fn d2_16_what_is_sent_is_what_was_signed() {
         let body = format!("nonce={signed}&otp=1");
         let sign = Signed { path, nonce: signed, body: body.as_bytes() }.sign(&secret(1));
         let answer = signed_call(world.address, &api_key(1), &sign, sent).await;
-        assert_eq!(&answer["error"], told, "{path} {sent}");
+        assert_eq!(&answer["error"], error, "{path} {sent}");
     }
     let (name, sign) = (api_key(1), Signed::handshake("13").sign(&secret(1)));
     let open = async |nonce| {
@@ -181,8 +181,8 @@ async fn d1_07_after_a_refusal_comes_nothing_and_a_bare_socket_beside_those_who_
     refused.read_to_end(&mut more).await.unwrap();
     assert_eq!(more, [0_u8; 0]);
     assert_eq!(bare.reply("ping", Value::Null).await["method"], "pong");
-    let told = bare.kept();
-    assert!(told.len() == 1 && told[0]["channel"] == "status", "{told:?}");
+    let frames = bare.kept();
+    assert!(frames.len() == 1 && frames[0]["channel"] == "status", "{frames:?}");
 }
 
 /// Any client may write anything into the header; only our own proxies are believed, and only their own entry.
@@ -284,11 +284,11 @@ async fn d2_21_a_stream_asked_for_behind_a_token_that_is_refused_is_refused_too(
     let (api_key, generated) = rotated(&world).await;
     let fresh = token_of(world.address, (&api_key, &generated), &next_nonce()).await["result"]["token"].clone();
     let mut bare = Client::bare(world.address).await;
-    let asked = [
+    let messages = [
         json!({"method": "key_info", "req_id": 1, "params": {"token": old}}),
         json!({"method": "subscribe", "req_id": 2, "params": {"channel": "executions", "token": fresh}}),
     ];
-    assert!(bare.burst(asked).await);
+    assert!(bare.burst(messages).await);
     assert_eq!(bare.answer(1).await["error"], "EAPI:Invalid key");
     let refused = bare.answer(2).await;
     assert!(refused["error"].as_str().unwrap().starts_with("ESession:Invalid session"), "{refused}");
@@ -309,8 +309,8 @@ async fn rule_5_a_token_that_is_refused_does_not_spoil_the_socket() {
 #[tokio::test]
 async fn a_wrong_master_key_does_not_start() {
     let mut world = World::new(&[]).await;
-    let told = world.restart_with("AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").await;
-    assert!(told.starts_with("the master key does not open the secrets"), "{told}");
+    let error = world.restart_with("AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").await;
+    assert!(error.starts_with("the master key does not open the secrets"), "{error}");
 }
 
 fn dated(query_dates: Period) -> KeySettings {
@@ -358,11 +358,11 @@ async fn d2_22_a_start_date_bounds_no_live_item_of_present_state() {
     bot.call("earn_allocate", json!({"strategy_id": strategy, "amount": "1"})).await;
     late.item("earn", |item| item["strategy_id"] == strategy).await;
     // The withdrawal was made before the date too, but it is open.
-    let asked = bot.call("withdraw", json!({"asset": "BTC", "key": "cold-1", "amount": "1"})).await;
-    late.item("withdrawals", |item| item["refid"] == asked["refid"] && item["status"] == "Initial").await;
-    let request = bob.call("request_info", json!({"request_id": asked["request_id"]})).await;
+    let withdrawal = bot.call("withdraw", json!({"asset": "BTC", "key": "cold-1", "amount": "1"})).await;
+    late.item("withdrawals", |item| item["refid"] == withdrawal["refid"] && item["status"] == "Initial").await;
+    let request = bob.call("request_info", json!({"request_id": withdrawal["request_id"]})).await;
     bob.call("approve", json!({"requests": ballot(&request), "otp": code(0)})).await;
-    late.item("withdrawals", |item| item["refid"] == asked["refid"] && item["status"] == "Pending").await;
+    late.item("withdrawals", |item| item["refid"] == withdrawal["refid"] && item["status"] == "Pending").await;
     late.item("balances", |item| item["type"] == "withdrawal").await;
 }
 
@@ -468,8 +468,8 @@ async fn d1_11_and_d1_12_level3_is_for_a_key_that_still_admits() {
     }
     let mut bare = Client::bare(world.address).await;
     // The messages after it in the same write find the stream already begun.
-    let asked = |method: &str| json!({"method": method, "req_id": method.len(), "params": params[3]});
-    assert!(bare.burst([asked("subscribe"), asked("unsubscribe")]).await);
+    let message = |method: &str| json!({"method": method, "req_id": method.len(), "params": params[3]});
+    assert!(bare.burst([message("subscribe"), message("unsubscribe")]).await);
     for method in ["subscribe", "unsubscribe"] {
         assert_eq!(bare.answer(method.len() as i64).await["success"], true, "{method}");
     }

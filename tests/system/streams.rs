@@ -59,8 +59,8 @@ async fn d4_52_ten_thousand_orders_are_each_acknowledged_before_their_first_even
         order["time_in_force"] = json!(if number % 3 == 1 { "ioc" } else { "gtc" });
         json!({"method": "add_order", "req_id": number, "params": order})
     };
-    let (mut sent, mut answered, mut told) = (0, BTreeSet::new(), BTreeSet::new());
-    while told.len() < ORDERS {
+    let (mut sent, mut answered, mut reported) = (0, BTreeSet::new(), BTreeSet::new());
+    while reported.len() < ORDERS {
         if sent < ORDERS && answered.len() + AT_ONCE / 2 >= sent {
             assert!(bot.burst((sent..sent + AT_ONCE).map(order)).await);
             sent += AT_ONCE;
@@ -74,7 +74,7 @@ async fn d4_52_ten_thousand_orders_are_each_acknowledged_before_their_first_even
         for item in items.into_iter().flatten() {
             let named = item["order_id"].to_string();
             assert!(answered.contains(&named), "told before its acknowledgement: {item}");
-            told.insert(named);
+            reported.insert(named);
         }
     }
 }
@@ -98,20 +98,20 @@ async fn d4_48_a_client_that_returns_misses_nothing_of_the_very_batch_that_lets_
             bot.send(json!({"method": "subscribe", "req_id": 999, "params": params}).to_string()).await;
         }
     }
-    let told = news(&mut bot, ORDERS + 1).await;
-    assert!(told[0].1 > last && told.is_sorted_by(|a, b| a.1 < b.1), "each once, and none before: {told:?}");
+    let updates = news(&mut bot, ORDERS + 1).await;
+    assert!(updates[0].1 > last && updates.is_sorted_by(|a, b| a.1 < b.1), "each once, and none before: {updates:?}");
 }
 
 /// The next updates of `executions` that say `new`, each by order and offset.
 async fn news(bot: &mut Client, count: usize) -> Vec<(String, u64)> {
-    let mut told = Vec::new();
-    while told.len() < count {
+    let mut updates = Vec::new();
+    while updates.len() < count {
         let frame = bot.frame("executions").await;
         assert_eq!(frame["type"], "update", "{frame}");
         let new = frame["data"].as_array().unwrap().iter().filter(|item| item["exec_type"] == "new");
-        told.extend(new.map(|new| (new["order_id"].as_str().unwrap().to_owned(), new["offset"].as_u64().unwrap())));
+        updates.extend(new.map(|new| (new["order_id"].as_str().unwrap().to_owned(), new["offset"].as_u64().unwrap())));
     }
-    told
+    updates
 }
 
 /// One socket after the other subscribes while two others have orders under way.
@@ -251,8 +251,8 @@ async fn past_fills_come_as_a_snapshot_of_their_own_and_need_their_scope() {
     let (mut bot, mut maker) = (world.bot(1).await, world.bot(2).await);
     maker.call("add_order", limit("sell", "1", "1000")).await;
     let placed = bot.call("add_order", limit("buy", "0.4", "1000")).await;
-    let asked = json!({"channel": "executions", "snap_orders": false, "snap_trades": true});
-    assert_eq!(bot.call("subscribe", asked.clone()).await["snap_trades"], true);
+    let params = json!({"channel": "executions", "snap_orders": false, "snap_trades": true});
+    assert_eq!(bot.call("subscribe", params.clone()).await["snap_trades"], true);
     let fills = bot.frame("executions").await;
     assert_eq!((&fills["type"], fills["data"].as_array().unwrap().len()), (&json!("snapshot"), 1));
     let fill = &fills["data"][0];
@@ -260,7 +260,7 @@ async fn past_fills_come_as_a_snapshot_of_their_own_and_need_their_scope() {
     assert_eq!((&fill["liquidity_ind"], fill["last_qty"].to_string()), (&json!("t"), "0.4".to_owned()));
     let page = bot.call("trades_history", json!({})).await;
     assert_eq!((&page["trades"][0]["exec_id"], fill["offset"].as_u64().unwrap() % 256), (&fill["exec_id"], 255));
-    let narrow = world.bot(3).await.call("subscribe", asked).await;
+    let narrow = world.bot(3).await.call("subscribe", params).await;
     assert_eq!((&narrow["snap_trades"], narrow["warnings"].as_array().unwrap().len()), (&json!(false), 1));
 }
 
@@ -277,18 +277,18 @@ async fn past_fills_are_for_the_subscription_that_asked_and_the_stream_ends_when
     let world = World::new(&[key(ScopeSet::ALL), other()]).await;
     let (mut bot, mut maker) = (world.bot(1).await, world.bot(2).await);
     maker.call("add_order", limit("sell", "1", "1000")).await;
-    let asked = |fills: bool| json!({"channel": "executions", "snap_orders": false, "snap_trades": fills});
+    let params = |fills: bool| json!({"channel": "executions", "snap_orders": false, "snap_trades": fills});
 
     let locked = lock_history(&world).await;
     bot.call("add_order", limit("buy", "0.4", "1000")).await;
-    assert_eq!(bot.call("subscribe", asked(true)).await["snap_trades"], true);
+    assert_eq!(bot.call("subscribe", params(true)).await["snap_trades"], true);
     bot.call("unsubscribe", json!({"channel": "executions"})).await;
-    assert_eq!(bot.call("subscribe", asked(false)).await["snap_trades"], false);
+    assert_eq!(bot.call("subscribe", params(false)).await["snap_trades"], false);
     sqlx::Connection::close(locked).await.unwrap();
     // The second query certainly comes after the fills.
     for _ in 0..2 {
-        let told = bot.call("trades_history", json!({})).await;
-        assert_eq!(told["trades"].as_array().unwrap().len(), 1);
+        let page = bot.call("trades_history", json!({})).await;
+        assert_eq!(page["trades"].as_array().unwrap().len(), 1);
     }
     let frames = bot.kept();
     assert!(frames.iter().all(|frame| frame["channel"] != "executions"), "{frames:?}");
@@ -296,7 +296,7 @@ async fn past_fills_are_for_the_subscription_that_asked_and_the_stream_ends_when
     bot.call("unsubscribe", json!({"channel": "executions"})).await;
     let locked = lock_history(&world).await;
     bot.call("add_order", limit("buy", "0.4", "1000")).await;
-    assert_eq!(bot.call("subscribe", asked(true)).await["snap_trades"], true);
+    assert_eq!(bot.call("subscribe", params(true)).await["snap_trades"], true);
     assert_eq!(bot.closed().await, (1013, "past fills are not ready: reconnect".to_owned()));
     sqlx::Connection::close(locked).await.unwrap();
 }
@@ -322,8 +322,8 @@ async fn rule_41_past_fills_are_as_of_where_they_were_taken_and_come_before_all_
     }
     sqlx::Connection::close(locked).await.unwrap();
     let fills = bot.frame("executions").await["data"].as_array().unwrap().clone();
-    let told: Vec<&Value> = fills.iter().map(|fill| &fill["order_id"]).collect();
-    assert_eq!(told, before.iter().collect::<Vec<_>>());
+    let orders: Vec<&Value> = fills.iter().map(|fill| &fill["order_id"]).collect();
+    assert_eq!(orders, before.iter().collect::<Vec<_>>());
     let taken = fills[0]["offset"].as_u64().unwrap();
     assert!(fills.iter().all(|fill| fill["offset"] == taken), "{fills:?}");
     // What comes from there on begins with the next order, here as where it is resumed.
@@ -404,7 +404,7 @@ async fn d4_53_balances_rebuilt_from_what_was_told_are_those_of_a_fresh_snapshot
     let flex = flex["id"].clone();
     let mut dice = countersign::server::wall_clock().0;
     println!("seed {dice}");
-    let mut compared = 0;
+    let (mut compared, mut changes) = (0, 0);
     for _ in 0..80 {
         dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let amount = format!("0.{}", 1 + (dice >> 40) % 9);
@@ -427,6 +427,7 @@ async fn d4_53_balances_rebuilt_from_what_was_told_are_those_of_a_fresh_snapshot
                     units(&item["amount"]) - units(&item["fee"]);
                 let total: i128 = held.iter().filter(|((of, _), _)| *of == asset).map(|(_, units)| units).sum();
                 assert_eq!(total, units(&item["balance"]), "{item}");
+                changes += 1;
             }
         }
         let mut fresh = world.bot(1).await;
@@ -436,5 +437,5 @@ async fn d4_53_balances_rebuilt_from_what_was_told_are_those_of_a_fresh_snapshot
         assert_eq!(held, balances(&fresh.frame("balances").await));
         compared += 1;
     }
-    assert!(compared > 5, "{compared}");
+    assert!(compared > 5 && changes > 10, "{compared} snapshots, {changes} changes");
 }
