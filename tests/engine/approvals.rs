@@ -10,6 +10,7 @@ use countersign::domain::text::ClientId;
 use countersign::domain::time::Moment;
 use countersign::engine::approvals::{Approvals, Decision, Initiator, InitiatorId, Request, RequestState};
 use countersign::engine::command::{Ballot, Command, Initiation};
+use countersign::engine::freezes::FreezeScope;
 use countersign::engine::members::Kyc;
 use countersign::engine::policy::{PolicyTerms, Rule};
 use countersign::engine::query::{Query, View};
@@ -333,6 +334,54 @@ fn rule_23_loosening_the_withdrawal_policy_is_judged_under_it() {
     assert_eq!(request.policy.as_ref().unwrap().workflow, Workflow::InitiateWithdrawal);
     assert_eq!(stage.vote(&member(1), Decision::Approve, request.id).unwrap_err().code, Code::OwnRequest);
     assert_eq!(stage.vote(&member(2), Decision::Approve, request.id).unwrap().state, RequestState::Approved);
+}
+
+#[test]
+fn rule_20_whose_votes_count_stays_as_it_was_when_the_request_was_made() {
+    let mut stage = Stage::new(&[key(ScopeSet::ALL)], true);
+    let [of_withdrawals, of_policies] = [("dora", Workflow::InitiateWithdrawal), ("emil", Workflow::ManagePolicies)]
+        .map(|(name, workflow)| {
+            let id = joined(&mut stage, name, &[]);
+            let approves = PermissionSets::from([(workflow, [Permission::Approve].into())]);
+            stage.initiate(&member(1), edit(id, approves, None)).unwrap();
+            id
+        });
+    let looser = PolicyTerms { allow_execute: true, ..terms(1) };
+    let request = stage.initiate(&member(1), policy(Workflow::InitiateWithdrawal, looser)).unwrap().id;
+    // From now on this policy would judge such a request.
+    let own = stage.initiate(&member(1), policy(Workflow::ManagePolicies, terms(1))).unwrap();
+    assert_eq!(own.state, RequestState::Executed);
+    let other = stage.vote(&member(of_policies), Decision::Approve, request);
+    assert_eq!(other.unwrap_err().code, Code::NotEligible);
+    assert_eq!(stage.vote(&member(of_withdrawals), Decision::Approve, request).unwrap().state, RequestState::Approved);
+}
+
+#[test]
+fn rule_15_what_takes_effect_at_once_needs_a_code_and_what_waits_or_only_stops_something_does_not() {
+    let mut stage = Stage::new(&[key(ScopeSet::ALL)], true);
+    let executable = PolicyTerms { allow_execute: true, ..terms(1) };
+    stage.initiate(&member(1), policy(Workflow::ManageAccess, executable)).unwrap();
+    let uncoded =
+        |change: Change, execute| Command::Initiate(Box::new(change), Initiation { execute, ..Initiation::default() });
+    let suspend = || edit(3, PermissionSets::new(), Some(true));
+    let remove = Change::Policies(PolicyChange::Remove { workflow: Workflow::ManageAccess });
+    for command in [uncoded(remove, false), uncoded(suspend(), true)] {
+        let refused = stage.run(&member(1), command).unwrap_err();
+        assert_eq!((refused.code, refused.field), (Code::CodeNeeded, Some("otp")));
+    }
+    let mut queued = [(); 2].map(|()| match stage.run(&member(1), uncoded(suspend(), false)).unwrap() {
+        Reply::Request(request) => *request,
+        other => panic!("{other:?}"),
+    });
+    assert!(queued.iter().all(|request| request.state == RequestState::Pending));
+    let ballots = vec![Ballot { request: queued[0].id, digest: std::mem::take(&mut queued[0].digest) }];
+    let comment = Some("no".to_owned());
+    let reject = Command::Vote { decision: Decision::Reject, ballots, step: None, comment };
+    let Reply::Votes(votes) = stage.run(&member(2), reject).unwrap() else { panic!("votes") };
+    assert_eq!(votes[0].1.as_ref().unwrap().state, RequestState::Rejected);
+    stage.run(&member(1), Command::CancelRequest(queued[1].id)).unwrap();
+    stage.run(&member(1), Command::CancelOrders(ServiceUserId(1))).unwrap();
+    stage.run(&member(1), Command::Freeze { scope: FreezeScope::All, reason: "odd".to_owned() }).unwrap();
 }
 
 #[test]

@@ -23,6 +23,7 @@ use countersign::engine::workflows::Change;
 use countersign::engine::workflows::addresses::AddressChange;
 use countersign::engine::workflows::withdrawal::WithdrawalChange;
 
+use super::freezes::{Neighbour, neighbour};
 use super::genesis::{key, other};
 use super::governance::set;
 use super::world::{DAY, SECOND, Stage, asset, bot, decimal, member, to_cold, venue, withdraw, withdraw_to};
@@ -278,6 +279,28 @@ fn rule_21_the_rolling_total_counts_what_is_not_given_up_by_creation() {
     stage.withdrawal(&bot(1), withdraw("1", None));
     stage.now = stage.now.plus_us(1);
     assert_eq!(rule_of(&stage), None, "the first is 24 hours old");
+}
+
+#[test]
+fn rule_21_the_rolling_total_is_of_one_account_and_one_asset() {
+    let mut stage = stage(0);
+    let Neighbour { votes, bot: theirs, .. } = neighbour(&mut stage);
+    let [key, method, address] = ["hot", "ETH", "0xhot"].map(str::to_owned);
+    let address = WithdrawalAddress { key: key.clone(), method, address, tag: None };
+    stage.initiate(&member(1), Change::Addresses(AddressChange::Add { asset: asset("ETH"), address })).unwrap();
+    let rule = Rule { asset: Some(asset("BTC")), total_24h_from: Some(decimal("1.5")), quorum: 1, ..Rule::default() };
+    let terms = PolicyTerms { rules: vec![rule], ..PolicyTerms::of(1) };
+    stage.initiate(&member(1), set(Workflow::InitiateWithdrawal, terms)).unwrap();
+    let rule_of = |stage: &Stage| match stage.ask(&bot(1), &Query::WithdrawInfo(to_cold("1"))).unwrap() {
+        View::WithdrawInfo(info) => info.verdict.unwrap().rule,
+        other => panic!("{other:?}"),
+    };
+    stage.withdrawal(&bot(1), withdraw_to(WithdrawalChange { asset: asset("ETH"), key, amount: decimal("5") }, None));
+    let asked = stage.withdrawal(&theirs, withdraw("0.9", None));
+    stage.vote(&votes, Decision::Approve, asked.request.unwrap()).unwrap();
+    assert_eq!(rule_of(&stage), None, "neither of another asset nor of another account");
+    stage.withdrawal(&bot(1), withdraw("0.5", None));
+    assert_eq!(rule_of(&stage), Some(1));
 }
 
 /// When the first withdrawal was made.

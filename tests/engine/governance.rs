@@ -63,7 +63,7 @@ pub fn joined(stage: &mut Stage, name: &str, permissions: &[Permission]) -> u32 
     id.0
 }
 
-fn sign_up(stage: &mut Stage, id: MemberId) {
+pub fn sign_up(stage: &mut Stage, id: MemberId) {
     let token_hash = stage.state().members.member(id).invitation.as_ref().unwrap().token_hash;
     let accept = Command::AcceptInvitation { token_hash, password_hash: "hash".to_owned(), totp_sealed: vec![1] };
     stage.run(&public(), accept).unwrap();

@@ -5,16 +5,17 @@ use countersign::access::operation::Operation;
 use countersign::access::principal::{Credential, Principal};
 use countersign::access::scope::{Scope, ScopeSet};
 use countersign::access::workflow::{Permission, Workflow};
-use countersign::domain::ids::{AccountId, AssetId, MemberId, ServiceUserId, VenueKeyId};
+use countersign::domain::ids::{AccountId, AssetId, MemberId, ServiceUserId, StrategyId, VenueKeyId};
 use countersign::domain::limits::SERVICE_USERS_MAX;
 use countersign::domain::money::Amount;
 use countersign::domain::orders::{CancelReason, Side};
 use countersign::domain::time::{Moment, Period};
 use countersign::engine::Engine;
 use countersign::engine::approvals::{Decision, Request, RequestState};
-use countersign::engine::command::{Command, EditOrder, Initiation};
+use countersign::engine::command::{Command, CustodyResult, EarnMove, EditOrder, Initiation};
 use countersign::engine::event::Event;
 use countersign::engine::keys::{KeyRef, VenueKey};
+use countersign::engine::ledger::Wallet;
 use countersign::engine::policy::PolicyTerms;
 use countersign::engine::query::{Query, View};
 use countersign::engine::reject::{Code, Reject};
@@ -27,7 +28,7 @@ use countersign::engine::workflows::members::MemberChange;
 use super::amendments::edit_of;
 use super::genesis::{key, other, with};
 use super::governance::{joined, set};
-use super::world::{DAY, SECOND, Stage, bot, decimal, limit, member, public, server, withdraw};
+use super::world::{DAY, SECOND, Stage, bot, decimal, limit, member, public, server, venue, withdraw};
 
 fn open(number: u32, nonce: u64) -> Command {
     Command::OpenSession { key: KeyRef::ServiceUser(ServiceUserId(number)), nonce }
@@ -125,6 +126,25 @@ fn rule_9_a_key_that_stops_takes_its_orders_and_requests_along_in_one_entry() {
         assert_eq!(held, Amount::ZERO, "the withdrawal's hold is released");
         let open = stage.state().orders.open(AccountId(1)).count();
         assert_eq!(open, if on_stop == OnStop::Cancel { 1 } else { 2 }, "the other key's order stays");
+    }
+}
+
+#[test]
+fn rule_9_what_custody_has_and_what_is_in_earn_stays_when_a_key_stops() {
+    let remove = Change::Keys(KeyChange::Remove { service_user: ServiceUserId(1) });
+    for stop in [edit(1, SettingsChange::default(), Some(true), None), remove] {
+        let mut stage = Stage::new(&[key(ScopeSet::ALL)], true);
+        let (strategy, amount) = (StrategyId(1), decimal("5"));
+        let earn = EarnMove { strategy, amount, allocate: true, auto_compound: None, client_id: None };
+        stage.run(&bot(1), Command::Earn(earn)).unwrap();
+        let released = stage.withdrawal(&bot(1), withdraw("1", None));
+        stage.vote(&member(2), Decision::Approve, released.request.unwrap()).unwrap();
+        stage.initiate(&member(1), stop).unwrap();
+        assert_eq!(stage.state().withdrawals.pending_custody().len(), 1);
+        let in_earn = stage.state().ledger.balance(AccountId(1), AssetId(3), Wallet::Flex);
+        assert_eq!(in_earn, Amount(500_000_000));
+        let paid = CustodyResult::Settled { txid: None };
+        stage.run(&venue(), Command::FinishWithdrawal { withdrawal: released.id, result: paid }).unwrap();
     }
 }
 
@@ -272,6 +292,44 @@ fn rule_28_a_key_that_nobody_claimed_is_not_disabled() {
     let refusal = stage.initiate(&member(1), edit(1, SettingsChange::default(), Some(true), scopes)).unwrap_err();
     assert_eq!((refusal.code, refusal.field), (Code::InvalidArguments, Some("disabled")));
     stage.initiate(&member(1), edit(1, SettingsChange::default(), Some(false), scopes)).expect("it is not disabled");
+}
+
+/// Of a first key and of one that replaces another.
+#[test]
+fn rule_28_a_secret_can_be_claimed_until_its_week_is_over() {
+    let mut stage = Stage::new(&[key(ScopeSet::ALL)], false);
+    stage.initiate(&member(1), set(Workflow::ManageAccess, PolicyTerms::of(1))).unwrap();
+    let (name, settings) = ("Fresh".to_owned(), KeySettings::default());
+    let create = Change::Keys(KeyChange::Create { name, scopes: ScopeSet::ALL, settings });
+    for change in [create, rotate(1)] {
+        let request = stage.initiate(&member(1), change).unwrap().id;
+        stage.vote(&member(2), Decision::Approve, request).unwrap();
+        let end = stage.now.plus_us(7 * DAY);
+        let claim = Command::ClaimSecret { request, step: Some(end.0 / (30 * SECOND)) };
+        for (now, refusal) in [(end.minus_us(1), None), (end, Some(Code::NothingToClaim))] {
+            let answer = stage.engine.clone().handle(now, &member(1), &claim);
+            assert_eq!(answer.err().map(|refused| refused.code), refusal, "{claim:?}");
+        }
+    }
+}
+
+#[test]
+fn rule_28_a_secret_is_claimed_by_who_asked_for_the_key_and_before_a_later_rotation() {
+    let mut stage = Stage::new(&[key(ScopeSet::ALL)], false);
+    let dora = joined(&mut stage, "dora", &Permission::ALL);
+    stage.initiate(&member(1), set(Workflow::ManageAccess, PolicyTerms::of(1))).unwrap();
+    let [before, later] = [(); 2].map(|()| {
+        let request = stage.initiate(&member(1), rotate(1)).unwrap().id;
+        stage.vote(&member(2), Decision::Approve, request).unwrap();
+        request
+    });
+    for (by, request, refusal) in
+        [(1, before, Some(Code::NothingToClaim)), (dora, later, Some(Code::NothingToClaim)), (1, later, None)]
+    {
+        let step = Some(stage.step());
+        let claimed = stage.run(&member(by), Command::ClaimSecret { request, step });
+        assert_eq!(claimed.err().map(|refused| refused.code), refusal, "{by} {request}");
+    }
 }
 
 #[test]

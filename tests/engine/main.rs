@@ -4,6 +4,7 @@
 mod agreement;
 mod amendments;
 mod approvals;
+mod bounds;
 mod checklist;
 mod client_ids;
 mod decimals;
@@ -17,6 +18,7 @@ mod funding;
 #[path = "../support/genesis.rs"]
 mod genesis;
 mod governance;
+mod halts;
 mod holds;
 mod keys;
 mod life_cycles;
@@ -28,6 +30,8 @@ mod random;
 mod rates;
 mod reference_book;
 mod reference_play;
+mod refusals;
+mod taken;
 mod ticks;
 mod trading;
 mod trading_floor;

@@ -3,7 +3,7 @@
 use countersign::access::operation::Operation;
 use countersign::access::principal::{Actor, Credential, Principal};
 use countersign::access::scope::ScopeSet;
-use countersign::access::workflow::Workflow;
+use countersign::access::workflow::{Permissions, Workflow};
 use countersign::domain::ids::{AccountId, MemberId, OrganizationId};
 use countersign::domain::orders::Side;
 use countersign::engine::Engine;
@@ -15,13 +15,15 @@ use countersign::engine::reply::Reply;
 use countersign::engine::roster::Roster;
 use countersign::engine::state::State;
 use countersign::engine::workflows::Change;
+use countersign::engine::workflows::members::{MemberChange, PermissionSets};
 
 use super::genesis::key;
+use super::governance::{invite, sign_up};
 use super::world::{DAY, SECOND, Stage, bot, limit, member, public, to_cold, venue, withdraw};
 
 const HOUR: u64 = 3_600 * SECOND;
 
-fn organization(names: &[&str]) -> Command {
+pub fn organization(names: &[&str]) -> Command {
     let invitee = |(at, name): (usize, &&str)| Invitee {
         name: (*name).to_owned(),
         email: format!("{name}@new.test"),
@@ -135,6 +137,7 @@ fn rule_17_two_first_members_govern_each_other_and_one_alone_does_not() {
             assert_eq!(quorum, governed.then_some(1));
         }
         assert_eq!((members[0].status, members[0].kyc), (MemberStatus::Invited, Kyc::Pending));
+        assert!(members.iter().all(|member| member.permissions == Permissions::all()));
         assert_eq!(stage.refused(&venue(), organization(names)), Code::Exists);
         assert_eq!(stage.refused(&bot(1), organization(names)), Code::InvalidKey);
     }
@@ -176,6 +179,32 @@ fn rule_17_an_invitation_serves_once_and_for_a_week() {
     assert_eq!(stage.refused(&public(), accept(2, 1)), Code::UnknownSubject);
 }
 
+/// Whether it comes from the venue operator or from a Member.
+#[test]
+fn rule_17_an_invitation_is_good_until_its_week_is_over() {
+    let mut stage = Stage::new(&[], false);
+    stage.run(&venue(), organization(&["dora"])).unwrap();
+    let mut ends = vec![stage.now.plus_us(7 * DAY)];
+    stage.initiate(&member(1), invite("fay", PermissionSets::new())).unwrap();
+    ends.push(stage.now.plus_us(7 * DAY));
+    let invited = stage.state().members.all().iter().filter_map(|member| member.invitation.clone());
+    let tokens: Vec<[u8; 32]> = invited.map(|invitation| invitation.token_hash).collect();
+    assert_eq!(tokens.len(), ends.len());
+    for (token_hash, end) in tokens.into_iter().zip(ends) {
+        let totp_sealed = vec![1];
+        let (password_hash, confirmed) = ("hash".to_owned(), totp_sealed.clone());
+        let accept = Command::AcceptInvitation { token_hash, password_hash, totp_sealed };
+        stage.run(&public(), accept.clone()).unwrap();
+        let confirm = Command::ConfirmInvitation { token_hash, totp_sealed: confirmed, step: end.0 / (30 * SECOND) };
+        for (now, refusal) in [(end.minus_us(1), None), (end, Some(Code::UnknownSubject))] {
+            for command in [&accept, &confirm] {
+                let answer = stage.engine.clone().handle(now, &public(), command);
+                assert_eq!(answer.err().map(|refused| refused.code), refusal, "{command:?}");
+            }
+        }
+    }
+}
+
 #[test]
 fn d6_74_the_wait_for_the_next_code_is_told_by_a_clock_that_was_set_back() {
     let mut stage = Stage::new(&[], true);
@@ -186,6 +215,27 @@ fn d6_74_the_wait_for_the_next_code_is_told_by_a_clock_that_was_set_back() {
     let refused = stage.run(&public(), sign_in(step - 120)).unwrap_err();
     assert_eq!(refused.code, Code::CodeUsed);
     assert!(refused.text().ends_with("wait 3630 s for the next code"), "{}", refused.text());
+}
+
+#[test]
+fn rule_38_of_two_members_neither_can_be_reset_and_of_three_each_can() {
+    for (names, refusal) in
+        [(&["dora", "emil"][..], Some(Code::ImpossibleQuorum)), (&["dora", "emil", "fay"][..], None)]
+    {
+        let mut stage = Stage::new(&[], true);
+        let Reply::Organization(_, made) = stage.run(&venue(), organization(names)).unwrap() else {
+            panic!("an Organization");
+        };
+        for made in &made {
+            sign_up(&mut stage, made.id);
+            stage.run(&venue(), Command::SetKyc { member: made.id, kyc: Kyc::Verified }).unwrap();
+        }
+        for (asks, of) in [(0, 1), (1, 0)] {
+            let reset = Change::Members(MemberChange::Reset { member: made[of].id });
+            let asked = stage.initiate(&member(made[asks].id.0), reset);
+            assert_eq!(asked.err().map(|refused| refused.code), refusal, "{names:?}");
+        }
+    }
 }
 
 #[test]

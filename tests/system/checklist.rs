@@ -17,6 +17,8 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 use super::client::{Client, PASSWORD, Refused, code, cookie, http, next_nonce, soon};
@@ -33,15 +35,17 @@ async fn open(address: SocketAddr, number: u8, nonce: u64) -> Result<Client, Ref
     Client::open(address, &[("API-Key", &name), ("API-Nonce", &nonce), ("API-Sign", &sign)]).await
 }
 
+/// Sets the one origin of the Members' page.
+pub fn serve_page_from(config: &mut Config, origin: &str) {
+    let chosen = Config::parse(&format!("origins = ['{origin}']")).unwrap();
+    let before = std::mem::replace(config, chosen);
+    (config.listen, config.data_dir, config.rates) = (before.listen, before.data_dir, before.rates);
+}
+
 #[tokio::test]
 async fn d1_05_a_cookie_opens_a_socket_from_exactly_our_origins() {
-    let world = World::configured(&[], |config| {
-        let chosen = Config::parse("origins = ['https://trade.example.com']").unwrap();
-        let ours = std::mem::replace(config, chosen);
-        (config.listen, config.data_dir, config.rates) = (ours.listen, ours.data_dir, ours.rates);
-    })
-    .await;
     let ours = "https://trade.example.com";
+    let world = World::configured(&[], |config| serve_page_from(config, ours)).await;
     let body = json!({"email": "alice@acme.test", "password": PASSWORD, "otp": code(0)}).to_string();
     let headers = [("Origin", ours), ("Content-Type", "application/json")];
     let (status, head, _) = http(world.address, "POST", "/session", &headers, &body).await;
@@ -197,6 +201,68 @@ async fn d2_27_a_disabled_key_loses_all_its_sockets_within_a_second() {
     let (_, _, metrics) = http(world.address, "GET", "/metrics", &[], "").await;
     let within_a_second = format!("countersign_revocation_seconds_bucket{{le=\"1\"}} {SOCKETS}\n");
     assert!(metrics.contains(&within_a_second), "{metrics}");
+}
+
+#[tokio::test]
+async fn rule_1_a_handshake_is_signed_for_its_path_whatever_the_query_string() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    for (signed, status) in [("/v2", 101), ("/v2?from=here", 401), ("/", 401)] {
+        let nonce = next_nonce();
+        let sign = Signed { path: signed, nonce: &nonce, body: b"" }.sign(&secret(1));
+        let upgrade = [("connection", "Upgrade"), ("upgrade", "websocket"), ("sec-websocket-version", "13")];
+        let proof = [("api-key", api_key(1)), ("api-nonce", nonce), ("api-sign", sign)];
+        let headers = upgrade.into_iter().chain([("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")]);
+        let headers = headers.chain(proof.iter().map(|(name, value)| (*name, value.as_str())));
+        let headers: String = headers.map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let mut socket = TcpStream::connect(world.address).await.unwrap();
+        let request = format!("GET /v2?from=here HTTP/1.1\r\nhost: {}\r\n{headers}\r\n", world.address);
+        socket.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = [0; 12];
+        socket.read_exact(&mut answer).await.unwrap();
+        assert_eq!(std::str::from_utf8(&answer).unwrap(), format!("HTTP/1.1 {status}"), "{signed}");
+    }
+}
+
+/// Rules 5 and 8, for sockets that a signature opened and that a token bound.
+#[tokio::test]
+async fn d2_27_a_key_that_stops_is_told_why_and_neither_its_signature_nor_its_tokens_serve_any_more() {
+    let world = World::new(&vec![key(ScopeSet::ALL); 3]).await;
+    let mut alice = world.member("alice").await;
+    let past = wall_clock().minus_us(1).to_string();
+    let expires = json!({"expires_at": past});
+    let denied = "EGeneral:Permission denied:api_key: the key ";
+    for (steps, (number, change, close, error)) in (-1..).zip([
+        (1, json!({}), (4001, "key removed"), "EAPI:Invalid key".to_owned()),
+        (2, json!({"disabled": true}), (4001, "key disabled"), format!("{denied}is disabled")),
+        (3, json!({"settings": expires}), (4002, "key expired"), format!("{denied}has expired")),
+    ]) {
+        let token = async || token_of(world.address, (&api_key(number), &secret(number)), &next_nonce()).await;
+        let [used, unused] = [token().await["result"]["token"].take(), token().await["result"]["token"].take()];
+        let (mut signed, mut bound) = (world.bot(number).await, Client::bare(world.address).await);
+        signed.subscribe("executions").await;
+        bound.call("key_info", json!({"token": used})).await;
+        let method = if number == 1 { "remove_service_user" } else { "edit_service_user" };
+        let mut params = change;
+        (params["service_user_id"], params["otp"]) = (json!(format!("SVC{number}")), json!(code(steps)));
+        alice.call(method, params).await;
+        for socket in [&mut signed, &mut bound] {
+            assert_eq!(socket.closed().await, (close.0, close.1.to_owned()));
+        }
+        let mut bare = Client::bare(world.address).await;
+        for token in [used, unused] {
+            let order = json!({"order_type": "limit", "side": "buy", "symbol": "BTC/USD", "order_qty": 1,
+                "limit_price": 10, "token": token});
+            let stream = json!({"channel": "executions", "token": token});
+            for (method, params) in [("key_info", json!({"token": token})), ("add_order", order), ("subscribe", stream)]
+            {
+                assert_eq!(bare.refused(method, params).await, error, "{method}");
+            }
+        }
+        let bare_code = error.splitn(3, ':').take(2).collect::<Vec<_>>().join(":");
+        assert_eq!(token().await, json!({"error": [bare_code]}));
+        let refused = open(world.address, number, wall_clock().0).await.err().unwrap();
+        assert_eq!((refused.status, refused.error), (if number == 1 { 401 } else { 403 }, error));
+    }
 }
 
 #[tokio::test]

@@ -241,3 +241,26 @@ async fn d2_23_no_subscription_and_no_offset_leads_to_what_another_organization_
     let first = dora.item("approvals", |_| true).await;
     assert_eq!(first["initiator"]["name"], "Dora", "{first}");
 }
+
+#[tokio::test]
+async fn rule_27_a_freeze_is_told_to_its_own_organization_and_leaves_the_sockets_of_others() {
+    let Neighbours { world, mut bot, mut foreign_bot, mut alice, mut dora, totp } = Neighbours::new().await;
+    for client in [&mut bot, &mut foreign_bot] {
+        client.subscribe("executions").await;
+    }
+    resting(&mut foreign_bot, 1).await;
+    alice.call("freeze", json!({"scope": "all", "reason": "a key leaked"})).await;
+    assert_eq!(bot.closed().await, (4001, "frozen".to_owned()));
+    alice.item("status", |item| item["frozen"] == "all").await;
+    assert_eq!(foreign_bot.call("open_orders", json!({})).await["orders"].as_array().unwrap().len(), 1);
+    resting(&mut foreign_bot, 2).await;
+    world.bot(2).await.call("get_balances", json!({})).await;
+    let fay = json!({"name": "Fay", "email": "fay@new.test", "permissions": {}, "otp": code_of(&totp, 0)});
+    dora.call("invite_member", fay).await;
+    let info = dora.call("member_info", json!({})).await;
+    assert!(info.get("frozen").is_none(), "{info}");
+    for client in [&mut foreign_bot, &mut dora] {
+        let told: Vec<Value> = client.kept().into_iter().filter(|frame| frame.to_string().contains("frozen")).collect();
+        assert!(told.is_empty(), "{told:?}");
+    }
+}

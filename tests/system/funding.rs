@@ -3,7 +3,7 @@
 use countersign::access::scope::{Scope, ScopeSet};
 use serde_json::{Value, json};
 
-use super::client::{Client, ballot, code};
+use super::client::{Client, ballot, code, limit};
 use super::world::{World, key};
 
 /// Fills the pool of BTC and gives the account one of it.
@@ -286,4 +286,73 @@ async fn methods_addresses_and_what_a_withdrawal_needs_are_told_as_v2_does() {
     venue.call("settle_withdrawal", paid).await;
     let shown = bot.call("withdraw_status", refid).await["withdrawals"][0].clone();
     assert_eq!((&shown["status"], &shown["txid"]), (&json!("Success"), &json!("0xabc")));
+}
+
+#[tokio::test]
+async fn rule_31_what_is_held_makes_no_entry_and_no_update_and_is_not_available() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let mut bot = world.bot(1).await;
+    for channel in ["balances", "ledger"] {
+        bot.subscribe(channel).await;
+        bot.frame(channel).await;
+    }
+    let order = bot.call("add_order", limit("sell", "2", "1000")).await;
+    let asked = bot.call("withdraw", json!({"asset": "BTC", "key": "cold-1", "amount": "1"})).await;
+    let held = async |bot: &mut Client| {
+        let of = bot.call("get_balances", json!({})).await["balances"][1].take();
+        ["balance", "held", "available"].map(|name| of[name].to_string())
+    };
+    assert_eq!(held(&mut bot).await, ["100.0", "3.0", "97.0"]);
+    bot.call("cancel_order", json!({"order_id": [order["order_id"]]})).await;
+    bot.call("withdraw_cancel", json!({"refid": asked["refid"]})).await;
+    assert_eq!(held(&mut bot).await, ["100.0", "0.0", "100.0"]);
+    let moved = bot.call("earn_allocate", json!({"strategy_id": "ESTRAT1", "amount": "1"})).await;
+    // The first that either tells is what moved.
+    for channel in ["balances", "ledger"] {
+        let told = bot.kept().into_iter().find(|frame| frame["channel"] == channel && frame["type"] == "update");
+        let told = match told {
+            Some(told) => told,
+            None => bot.frame(channel).await,
+        };
+        assert_eq!(told["data"][0]["ref_id"], moved["operation_id"], "{told}");
+    }
+    let past = bot.call("ledgers", json!({"asset": "BTC"})).await;
+    assert_eq!(past["entries"].as_array().unwrap().len(), 1, "the opening deposit alone");
+}
+
+#[tokio::test]
+async fn rule_34_a_withdrawal_that_failed_says_whether_it_was_canceled_or_returned_and_why() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let (mut bot, mut bob, mut venue) = (world.bot(1).await, world.member("bob").await, world.venue().await);
+    let mut alice = world.member("alice").await;
+    bot.subscribe("withdrawals").await;
+    let mut asked = Vec::new();
+    for _ in 0..3 {
+        asked.push(bot.call("withdraw", json!({"asset": "BTC", "key": "cold-1", "amount": "1"})).await);
+    }
+    let mut ballots = Vec::new();
+    for of in &asked {
+        let request = bob.call("request_info", json!({"request_id": of["request_id"]})).await;
+        ballots.push(ballot(&request));
+    }
+    bob.call("reject", json!({"requests": ballots[0], "reason": "not this one"})).await;
+    bot.call("withdraw_cancel", json!({"refid": asked[1]["refid"]})).await;
+    bob.call("approve", json!({"requests": ballots[2], "otp": code(0)})).await;
+    venue.call("fail_withdrawal", json!({"refid": asked[2]["refid"], "reason": "wrong network"})).await;
+    let short = json!({"workflow": "initiate_withdrawal", "quorum": 1, "expires_after_s": 1, "otp": code(0)});
+    alice.call("set_policy", short).await;
+    asked.push(bot.call("withdraw", json!({"asset": "BTC", "key": "cold-1", "amount": "1"})).await);
+    let expected = [
+        ("canceled", "not this one"),
+        ("canceled", "canceled by the account"),
+        ("return", "wrong network"),
+        ("canceled", "its time ran out"),
+    ];
+    for (of, (property, info)) in asked.iter().zip(expected) {
+        let ended = bot.item("withdrawals", |item| item["refid"] == of["refid"] && item["status"] == "Failure").await;
+        assert_eq!((&ended["status-prop"], &ended["info"]), (&json!(property), &json!(info)));
+        let listed = bot.call("withdraw_status", json!({"refid": of["refid"]})).await["withdrawals"][0].take();
+        let shown = ["status", "status-prop", "info"].map(|name| listed[name].clone());
+        assert_eq!(shown, ["Failure", property, info].map(|text| json!(text)));
+    }
 }

@@ -145,6 +145,56 @@ async fn an_invited_member_sets_password_and_code_and_signs_in() {
 }
 
 #[tokio::test]
+async fn a_policy_that_is_set_anew_keeps_nothing_of_the_one_before() {
+    let world = World::governed(&[], false).await;
+    let mut alice = world.member("alice").await;
+    let rule = json!({"asset": "BTC", "amount_from": "5", "quorum": 1, "allow_execute": false});
+    let all = json!({"workflow": "initiate_withdrawal", "quorum": 1, "reject_quorum": 2, "allow_execute": true,
+        "expires_after_s": 60, "exclude_key_managers": false, "rules": [rule], "otp": code(0)});
+    alice.call("set_policy", all.clone()).await;
+    let mut shown = alice.call("policies", json!({})).await["policies"][0].take();
+    for name in ["reject_quorum", "allow_execute", "expires_after_s", "exclude_key_managers"] {
+        assert_eq!(shown[name], all[name], "{name}");
+    }
+    assert_eq!(shown["rules"].as_array().unwrap().len(), 1);
+    // It loosens the rules, so it is judged under what it replaces.
+    let params = json!({"workflow": "initiate_withdrawal", "quorum": 1});
+    let request = alice.call("set_policy", params).await;
+    let mut bob = world.member("bob").await;
+    bob.call("approve", json!({"requests": ballot(&request), "otp": code(0)})).await;
+    shown = alice.call("policies", json!({})).await["policies"][0].take();
+    for (name, usual) in [
+        ("reject_quorum", json!(1)),
+        ("allow_execute", json!(false)),
+        ("expires_after_s", json!(604_800)),
+        ("exclude_key_managers", json!(true)),
+        ("cool_down_s", json!(0)),
+        ("rules", json!([])),
+    ] {
+        assert_eq!(shown[name], usual, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn the_link_of_an_invitation_or_a_reset_is_shown_once() {
+    let world = World::new(&[]).await;
+    let mut alice = world.member("alice").await;
+    let invite = json!({"name": "Dora", "email": "dora@acme.test", "permissions": {}});
+    for (steps, (method, mut params)) in
+        (0..).zip([("invite_member", invite), ("reset_member", json!({"member_id": "MEM3"}))])
+    {
+        (params["client_id"], params["otp"]) = (json!(method), json!(code(steps)));
+        let first = alice.call(method, params.clone()).await;
+        assert!(first["invitation"].is_string(), "{first}");
+        params.as_object_mut().unwrap().remove("otp");
+        let again = alice.call(method, params).await;
+        assert_eq!((&again["request_id"], again.get("invitation")), (&first["request_id"], None));
+        let listed = alice.call("request_info", json!({"request_id": first["request_id"]})).await;
+        assert!(!listed.to_string().contains(first["invitation"].as_str().unwrap()), "{listed}");
+    }
+}
+
+#[tokio::test]
 async fn d1_08_a_cookie_needs_its_origin_and_ends_with_its_session() {
     let world = World::new(&[]).await;
     let body = json!({"email": "alice@acme.test", "password": PASSWORD, "otp": code(0)}).to_string();

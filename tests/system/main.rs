@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod books;
+mod bounds;
 mod broken_connections;
 mod checklist;
 mod closes;
@@ -31,7 +32,9 @@ mod rates;
 mod replay;
 mod rest;
 mod scopes;
+mod sessions;
 mod settings;
+mod snapshots;
 mod storms;
 mod story;
 mod streams;

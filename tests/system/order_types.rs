@@ -2,6 +2,7 @@
 
 use countersign::access::scope::ScopeSet;
 use countersign::domain::orders::OrderType;
+use countersign::server::wall_clock;
 use serde_json::{Value, json};
 
 use super::client::{Client, limit};
@@ -234,4 +235,71 @@ async fn a_closed_market_says_which_mode_it_is_in() {
         )
         .await;
     assert!(error.starts_with("EOrder:Cannot open position:margin"), "{error}");
+}
+
+#[tokio::test]
+async fn an_order_whose_fields_do_not_go_together_is_refused_by_the_one_that_is_wrong() {
+    let (_world, mut bot, mut maker) = traded().await;
+    maker.call("add_order", limit("buy", "5", "900")).await;
+    let soon = wall_clock().plus_us(60_000_000).to_string();
+    let limited = || json!({"order_type": "limit", "order_qty": 1, "limit_price": 10});
+    let market = || json!({"order_type": "market", "order_qty": 1});
+    let iceberg = || json!({"order_type": "iceberg", "order_qty": 1, "limit_price": 10, "display_qty": "0.5"});
+    let stop = || json!({"order_type": "stop-loss", "order_qty": 1, "triggers": {"price": 20}});
+    let trailing = || {
+        json!({"order_type": "trailing-stop-limit", "order_qty": 1, "limit_price": 1,
+        "triggers": {"price": 5, "price_type": "quote"}})
+    };
+    let closes = |conditional: Value| json!({"conditional": conditional});
+    for (order, change, field) in [
+        (limited(), json!({"limit_price": null}), "limit_price"),
+        (market(), json!({"limit_price": 10}), "limit_price"),
+        (stop(), json!({"limit_price": 10}), "limit_price"),
+        (limited(), json!({"limit_price_type": "quote"}), "limit_price_type"),
+        (trailing(), json!({"limit_price_type": "static"}), "limit_price_type"),
+        (limited(), json!({"time_in_force": "gtd"}), "expire_time"),
+        (limited(), json!({"expire_time": soon}), "expire_time"),
+        (market(), json!({"time_in_force": "fok"}), "time_in_force"),
+        (market(), json!({"time_in_force": "gtd", "expire_time": soon}), "time_in_force"),
+        (stop(), json!({"time_in_force": "fok"}), "time_in_force"),
+        (iceberg(), json!({"time_in_force": "ioc"}), "time_in_force"),
+        (market(), json!({"post_only": true}), "post_only"),
+        (limited(), json!({"post_only": true, "time_in_force": "ioc"}), "post_only"),
+        (limited(), json!({"display_qty": "0.5"}), "display_qty"),
+        (iceberg(), json!({"display_qty": null}), "display_qty"),
+        (limited(), json!({"triggers": {"price": 20}}), "triggers"),
+        (stop(), json!({"triggers": null}), "triggers"),
+        (trailing(), json!({"triggers": {"price": 5, "price_type": "static"}}), "triggers"),
+        (trailing(), json!({"triggers": {"price": -5, "price_type": "quote"}}), "triggers"),
+        (limited(), json!({"order_qty": null}), "order_qty"),
+        (limited(), json!({"cash_order_qty": 5}), "cash_order_qty"),
+        (market(), json!({"cash_order_qty": 5}), "cash_order_qty"),
+        (market(), json!({"cash_order_qty": 5, "order_qty": null, "side": "sell"}), "cash_order_qty"),
+        (market(), json!({"cash_order_qty": 0, "order_qty": null}), "cash_order_qty"),
+        (limited(), closes(json!({"order_type": "market"})), "conditional"),
+        (limited(), closes(json!({"order_type": "limit"})), "conditional"),
+        (limited(), closes(json!({"order_type": "limit", "limit_price": 20, "trigger_price": 20})), "conditional"),
+        (limited(), closes(json!({"order_type": "stop-loss", "limit_price": 20})), "conditional"),
+        (
+            limited(),
+            closes(json!({"order_type": "trailing-stop", "trigger_price": -5, "trigger_price_type": "quote"})),
+            "conditional",
+        ),
+        (limited(), json!({"sender_sub_id": "desk 7"}), "sender_sub_id"),
+        (limited(), json!({"symbol": null}), "symbol"),
+        (limited(), json!({"symbol": "A".repeat(25)}), "symbol"),
+    ] {
+        let mut asked = json!({"side": "buy", "symbol": "BTC/USD", "validate": true});
+        for part in [&order, &change] {
+            asked.as_object_mut().unwrap().extend(part.as_object().unwrap().clone());
+        }
+        asked.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+        let refused = bot.refused("add_order", asked.clone()).await;
+        assert!(refused.starts_with(&format!("EGeneral:Invalid arguments:{field}: ")), "{asked}: {refused}");
+    }
+    // Each of them is sound as it was.
+    for mut order in [limited(), market(), iceberg(), stop(), trailing()] {
+        (order["side"], order["symbol"], order["validate"]) = (json!("sell"), json!("BTC/USD"), json!(true));
+        bot.call("add_order", order).await;
+    }
 }

@@ -151,3 +151,20 @@ async fn d7_78_a_key_is_admitted_so_often_in_a_minute_and_others_are_not_held_up
     assert_eq!((refused.status, refused.retry_after), (429, true), "{refused:?}");
     world.bot(2).await.call("key_info", json!({})).await;
 }
+
+#[tokio::test]
+async fn rule_4_a_key_is_admitted_four_times_as_often_in_a_minute_as_it_may_have_sockets() {
+    const SOCKETS: usize = 30;
+    let world = World::configured(&[key(ScopeSet::ALL), key(ScopeSet::ALL)], |config| {
+        config.limits.connections_per_key = SOCKETS;
+    })
+    .await;
+    for _ in 0..2 * SOCKETS {
+        assert_eq!(token(&world, 1, &next_nonce()).await["error"], json!([]));
+        world.bot(1).await.close().await;
+    }
+    assert_eq!(token(&world, 1, &next_nonce()).await["error"], json!(["EAPI:Rate limit exceeded"]));
+    let refused = Client::signed(world.address, &api_key(1), &secret(1)).await.err().unwrap();
+    assert_eq!((refused.status, refused.retry_after), (429, true), "{refused:?}");
+    world.bot(2).await.call("key_info", json!({})).await;
+}
