@@ -412,29 +412,6 @@ fn rule_25_what_no_longer_holds_ends_in_failed_and_expiry_releases_the_hold() {
 }
 
 #[test]
-fn rule_28_an_unclaimed_key_is_no_key_and_its_secret_is_claimed_once() {
-    let mut stage = Stage::new(&[], false);
-    stage.initiate(&member(1), policy(Workflow::ManageAccess, terms(1))).unwrap();
-    let create = Change::Keys(KeyChange::Create {
-        name: "Fresh".to_owned(),
-        scopes: ScopeSet::ALL,
-        settings: KeySettings::default(),
-    });
-    let request = stage.initiate(&member(1), create).unwrap();
-    assert_eq!(request.state, RequestState::Pending);
-    assert_eq!(stage.vote(&member(2), Decision::Approve, request.id).unwrap().state, RequestState::Approved);
-    assert_eq!(stage.refused(&bot(1), Command::CancelAll), Code::InvalidKey);
-    let step = Some(stage.step());
-    let claim = |step| Command::ClaimSecret { request: request.id, step };
-    assert_eq!(stage.refused(&member(2), claim(step)), Code::PermissionDenied);
-    assert_eq!(stage.refused(&member(1), claim(None)), Code::CodeNeeded);
-    assert!(matches!(stage.run(&member(1), claim(step)).unwrap(), Reply::Claimed(user) if user.secret_sealed == [7]));
-    let step = Some(stage.step());
-    assert_eq!(stage.refused(&member(1), claim(step)), Code::NothingToClaim);
-    stage.run(&bot(1), Command::CancelAll).unwrap();
-}
-
-#[test]
 fn a_pending_request_names_who_could_still_approve_it() {
     let mut stage = Stage::new(&[key(ScopeSet::ALL)], true);
     let id = stage.initiate(&member(1), outgoing("1")).unwrap().id;

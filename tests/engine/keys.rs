@@ -417,3 +417,26 @@ fn rule_23_an_edit_strands_nothing_where_it_frees_the_editor_before() {
     stage.vote(&member(1), Decision::Approve, asked).unwrap();
     assert_eq!(stage.vote(&member(2), Decision::Approve, asked).unwrap().state, RequestState::Approved);
 }
+
+#[test]
+fn rule_28_an_unclaimed_key_is_no_key_and_its_secret_is_claimed_once() {
+    let mut stage = Stage::new(&[], false);
+    stage.initiate(&member(1), set(Workflow::ManageAccess, PolicyTerms::of(1))).unwrap();
+    let create = Change::Keys(KeyChange::Create {
+        name: "Fresh".to_owned(),
+        scopes: ScopeSet::ALL,
+        settings: KeySettings::default(),
+    });
+    let request = stage.initiate(&member(1), create).unwrap();
+    assert_eq!(request.state, RequestState::Pending);
+    assert_eq!(stage.vote(&member(2), Decision::Approve, request.id).unwrap().state, RequestState::Approved);
+    assert_eq!(stage.refused(&bot(1), Command::CancelAll), Code::InvalidKey);
+    let step = Some(stage.step());
+    let claim = |step| Command::ClaimSecret { request: request.id, step };
+    assert_eq!(stage.refused(&member(2), claim(step)), Code::PermissionDenied);
+    assert_eq!(stage.refused(&member(1), claim(None)), Code::CodeNeeded);
+    assert!(matches!(stage.run(&member(1), claim(step)).unwrap(), Reply::Claimed(user) if user.secret_sealed == [7]));
+    let step = Some(stage.step());
+    assert_eq!(stage.refused(&member(1), claim(step)), Code::NothingToClaim);
+    stage.run(&bot(1), Command::CancelAll).unwrap();
+}

@@ -31,7 +31,7 @@ mod rates;
 mod reference_book;
 mod reference_play;
 mod refusals;
-mod taken;
+mod registers;
 mod ticks;
 mod trading;
 mod trading_floor;

@@ -1,4 +1,4 @@
-//! What is taken: a name that exists already, and the last place of each register.
+//! Registers: a name that exists already is refused, and so is one entry more than a register holds.
 
 use countersign::access::key::{KeySettings, SettingsChange};
 use countersign::access::principal::Principal;
