@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{ArgGroup, Parser, Subcommand};
 use ipnet::IpNet;
 use rustix::fs::Mode;
 use rustix::process::umask;
@@ -93,12 +93,13 @@ enum Action {
         dir: PathBuf,
     },
     /// Check a journal offline: hash chain, snapshots and replay.
+    #[command(group(ArgGroup::new("journal").args(["data", "config"]).required(true)))]
     Verify {
         /// The data directory, when it holds the journal.
-        #[arg(long, required_unless_present = "config")]
+        #[arg(long)]
         data: Option<PathBuf>,
-        /// The settings file, which tells where the journal is.
-        #[arg(long, conflicts_with = "data")]
+        /// The settings file, which says where the journal is.
+        #[arg(long)]
         config: Option<PathBuf>,
         /// A copy of a head file, taken from here at some time: finds a journal that was cut, changed or exchanged since.
         #[arg(long)]
@@ -167,7 +168,7 @@ async fn perform(arguments: Arguments) -> Result<(), Failure> {
 
 /// An expiry in the past would leave the venue without any key.
 fn end_to_come(text: &str) -> Result<Moment, &'static str> {
-    let end = Moment::parse(text).ok_or("give an RFC 3339 time")?;
+    let end = Moment::parse(text).ok_or("give an RFC 3339 time such as 2030-01-01T00:00:00Z")?;
     if end > server::wall_clock() { Ok(end) } else { Err("give a time to come") }
 }
 
@@ -189,7 +190,7 @@ async fn init(
     std::fs::create_dir_all(dir).map_err(|error| format!("{}: {error}", dir.display()))?;
     let (settings, key_file) = (dir.join("countersign.toml"), dir.join("master.key"));
     if let Some(there) = [&settings, &key_file].into_iter().find(|file| file.exists()) {
-        return Err(format!("{} exists already; nothing was changed", there.display()).into());
+        return Err(format!("{} exists already; nothing was changed: give another --dir", there.display()).into());
     }
     let chosen = data.map(std::path::absolute).transpose()?;
     let data = chosen.clone().unwrap_or_else(|| dir.join("data"));
@@ -204,7 +205,8 @@ async fn init(
     let recovered = Recovered::of(journal, &reader, &Snapshots::under(&data)).await?;
     if recovered.state().seq.0 > 0 {
         let place = config.database.as_ref().map_or(data.display().to_string(), ToString::to_string);
-        return Err(format!("{place} holds a journal already; nothing was changed").into());
+        let advice = "give another --data or --database, or go on with it by `serve`";
+        return Err(format!("{place} holds a journal already; nothing was changed: {advice}").into());
     }
     let text = config::commented(chosen.as_deref(), config.database.as_ref());
     write_private(&settings, text.as_bytes()).map_err(|error| format!("{}: {error}", settings.display()))?;
@@ -313,7 +315,7 @@ async fn report(storage: &Storage, snapshots: &Snapshots, head: Option<&Path>) -
         writeln!(output, "sound; without a head file, a cut tail cannot be detected")?;
         return Ok(());
     };
-    let head = read_head(file)?.ok_or_else(|| format!("there is no {}", file.display()))?;
+    let head = read_head(file)?.ok_or_else(|| format!("--head: there is no {}", file.display()))?;
     let there = reader.chain_before(head.seq + 1).await?;
     if there != Some(head.chain) {
         let seq = head.seq;

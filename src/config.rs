@@ -4,10 +4,14 @@
 //! default. The one secret that may stand here, the database's password, prints as `***`; the master
 //! key has a file or environment variable of its own.
 
+mod form;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
+pub use form::problem;
+use form::{in_terms_of_the_file, place};
 use ipnet::IpNet;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
@@ -209,7 +213,7 @@ impl Config {
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         let config: Self = toml::from_str(text).map_err(|error| ConfigError::Form {
             place: place(text, error.span().map_or(0, |span| span.start)),
-            problem: problem(error.message()).to_owned(),
+            problem: in_terms_of_the_file(error.message()),
         })?;
         config.check()?;
         Ok(config)
@@ -242,15 +246,18 @@ impl Config {
     }
 
     fn check(&self) -> Result<(), ConfigError> {
-        if self.tls.certificate.is_some() != self.tls.key.is_some() {
-            return Err(wrong("tls.key", "give tls.certificate and tls.key, or neither"));
+        let advice = "give it too: TLS takes both tls.certificate and tls.key";
+        match (&self.tls.certificate, &self.tls.key) {
+            (Some(_), None) => return Err(wrong("tls.key", advice)),
+            (None, Some(_)) => return Err(wrong("tls.certificate", advice)),
+            (Some(_), Some(_)) | (None, None) => {}
         }
         if !self.listen.ip().is_loopback() && !self.allow_plain_off_loopback && !self.speaks_tls() {
             return Err(wrong(
                 "listen",
                 format!(
-                    "{} is reachable from outside and traffic would be plain; \
-                     give tls.certificate and tls.key, or set allow_plain_off_loopback = true if something in front ends TLS",
+                    "{} is reachable from outside, and traffic would be plain: give tls.certificate and tls.key, \
+                     or set allow_plain_off_loopback = true, for instance behind a proxy that terminates TLS",
                     self.listen
                 ),
             ));
@@ -295,7 +302,8 @@ impl Limits {
 }
 
 fn networks<'de, D: Deserializer<'de>>(setting: D) -> Result<Vec<IpNet>, D::Error> {
-    Vec::<String>::deserialize(setting)?.iter().map(|text| network(text).map_err(D::Error::custom)).collect()
+    let parse = |text: &String| network(text).map_err(|advice| D::Error::custom(format!("{text:?}: {advice}")));
+    Vec::<String>::deserialize(setting)?.iter().map(parse).collect()
 }
 
 fn wrong(field: &'static str, problem: impl Into<String>) -> ConfigError {
@@ -327,25 +335,6 @@ fn is_origin(text: &str) -> bool {
     let plain = |c: char| c.is_ascii_graphic() && !c.is_ascii_uppercase() && !matches!(c, '/' | '?' | '#' | '@' | '*');
     let sent = |port: &str| port.parse::<u16>().is_ok_and(|number| number != own && number.to_string() == port);
     !host.is_empty() && host.chars().all(plain) && port.is_none_or(sent)
-}
-
-/// A parser's message (TOML or JSON) without the value or unknown name in it, which may be secret and of any length.
-pub fn problem(message: &str) -> &str {
-    let tells = ["invalid type", "invalid value", "unknown field"].iter().any(|kind| message.starts_with(kind));
-    message.rfind("expected ").filter(|_| tells).map_or(message, |expected| &message[expected..])
-}
-
-/// The number of the line that contains byte `at`, and the name of the setting on it, if there is one.
-fn place(text: &str, at: usize) -> String {
-    let before = text.get(..at).unwrap_or(text);
-    let number = before.matches('\n').count() + 1;
-    let line = text.lines().nth(number - 1).unwrap_or_default();
-    let plain = |name: &&str| name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'));
-    let header = |line: &'_ str| line.trim().strip_prefix('[').map(|name| name.trim_end_matches(']').to_owned());
-    let table = text.lines().take(number).filter_map(header).last().filter(|name| plain(&name.as_str()));
-    let name = line.split_once('=').map(|(name, _)| name.trim()).filter(plain);
-    let named: Vec<String> = table.into_iter().chain(name.map(str::to_owned)).collect();
-    if named.is_empty() { format!("line {number}") } else { format!("line {number}, {}", named.join(".")) }
 }
 
 /// The file that `init` writes: every setting with its meaning and default, and the values that were chosen.
@@ -389,10 +378,10 @@ mod tests {
     #[test]
     fn an_error_names_its_field() {
         for (text, named) in [
-            ("listn = '127.0.0.1:1'", "listn"),
+            ("listn = '127.0.0.1:1'", "line 1, listn: no such setting; expected one of `listen`, "),
             ("[limits]\nmax_conections = 1", "max_conections"),
-            ("listen = 'nowhere'", "listen"),
-            ("trusted_proxies = ['10.0.0.0/33']", "trusted_proxies: give addresses or networks"),
+            ("listen = 'nowhere'", "listen: expected an address and port such as"),
+            ("trusted_proxies = ['10.0.0.0/33']", "trusted_proxies: \"10.0.0.0/33\": give addresses or networks"),
             ("listen = '0.0.0.0:8080'", "listen"),
             ("origins = ['https://a.example/']", "origins"),
             ("origins = ['*']", "origins"),
@@ -410,11 +399,18 @@ mod tests {
             ("[log]\nformat = 'xml'", "xml"),
             ("[limits]\nsnapshot_events = 0", "limits.snapshot_events"),
             ("[limits]\nping_s = 0", "limits.ping_s"),
-            ("[rates]\ntier = 'gold'", "gold"),
-            ("[rates.organizations]\nAcme = 'pro'", "rates.organizations"),
-            ("# first\n[limits]\nping_s = 'often'", "line 3, limits.ping_s: expected"),
+            ("[rates]\ntier = 'gold'", "line 2, rates.tier: no such value: `gold`, expected one of `starter`, "),
+            ("[rates]\ntier = 5", "line 2, rates.tier: expected text in quotes"),
+            ("[rates.organizations]\nAcme = 'pro'", "rates.organizations: \"Acme\" is not the id"),
+            ("# first\n[limits]\nping_s = 'often'", "line 3, limits.ping_s: expected a whole number"),
             ("[limits\nping_s = 1", "line 1"),
-            ("listen = 5", "line 1, listen: expected"),
+            ("listen = 5", "line 1, listen: expected an address and port"),
+            ("limits = 5", "line 1, limits: expected a table"),
+            ("data_dir = 5", "line 1, data_dir: expected text in quotes"),
+            ("origins = 'https://a.example'", "line 1, origins: expected a list in brackets"),
+            ("allow_plain_off_loopback = 1", "allow_plain_off_loopback: expected true or false"),
+            ("tls.key = 'server.key'", "tls.certificate: give it too"),
+            ("tls.certificate = 'server.crt'", "tls.key: give it too"),
         ] {
             let error = Config::parse(text).unwrap_err().to_string();
             assert!(error.contains(named), "{text}: {error}");

@@ -35,11 +35,13 @@ pub fn ended(error: &dyn Display) {
 /// # Errors
 /// When `RUST_LOG` is wrong: like a misspelt setting, it must not silently mean the default.
 pub fn start(format: LogFormat, level: Level) -> Result<(), String> {
-    let wrong = |why: &dyn Display| format!("{}: {why}", EnvFilter::DEFAULT_ENV);
+    let given = std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_default();
+    let advice = "give a level such as debug, or one for a module: info,countersign::storage=debug";
+    let wrong = || format!("{}={given:?}: {advice}", EnvFilter::DEFAULT_ENV);
     let filter = EnvFilter::builder().with_default_directive(LevelFilter::from_level(level).into()).from_env();
-    let filter = filter.map_err(|error| wrong(&error))?;
-    if !std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_default().split(',').all(names_level) {
-        return Err(wrong(&"give a level such as debug, or one for a module: info,countersign::storage=debug"));
+    let filter = filter.map_err(|_| wrong())?;
+    if !given.split(',').all(names_level) {
+        return Err(wrong());
     }
     FORMAT.get_or_init(|| format);
     // In addition to `RUST_LOG`, not within it: there naming a module of the library would override it.

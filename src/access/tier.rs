@@ -63,9 +63,7 @@ fn by_id<'de, D: Deserializer<'de>>(settings: D) -> Result<BTreeMap<Organization
     let named = BTreeMap::<String, Tier>::deserialize(settings)?;
     let known = |(name, tier): (String, Tier)| match OrganizationId::parse(&name) {
         Some(id) => Ok((id, tier)),
-        None => Err(D::Error::custom(format!(
-            "rates.organizations: {name:?} is not the id of an Organization such as \"ORG2\""
-        ))),
+        None => Err(D::Error::custom(format!("{name:?} is not the id of an Organization such as \"ORG2\""))),
     };
     named.into_iter().map(known).collect()
 }

@@ -75,6 +75,9 @@ pub enum MasterKeyError {
     /// The text is not the base64 of 32 bytes.
     #[error("the master key is not 32 bytes in base64")]
     Malformed,
+    /// That of the file is not.
+    #[error("master key file {0} does not hold 32 bytes in base64: give the one that `init` made")]
+    Contents(PathBuf),
     /// That of the environment variable is not.
     #[error("{MASTER_KEY_VARIABLE} is not 32 bytes in base64")]
     Variable,
@@ -123,7 +126,7 @@ impl MasterKey {
         }
         let mut text = Zeroizing::new(String::new());
         file.read_to_string(&mut text).map_err(failed)?;
-        Self::from_text(&text)
+        Self::from_text(&text).map_err(|_| MasterKeyError::Contents(path.to_owned()))
     }
 
     /// The key from its text form, base64 of 32 bytes.
@@ -248,6 +251,6 @@ mod tests {
         assert!(open.to_string().ends_with("has mode 0640: make it 0600"), "{open}");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         fs::write(&path, "c2hvcnQ=").unwrap();
-        assert!(matches!(MasterKey::from_file(&path), Err(MasterKeyError::Malformed)));
+        assert!(matches!(MasterKey::from_file(&path), Err(MasterKeyError::Contents(_))));
     }
 }

@@ -155,7 +155,7 @@ async fn d1_14_serve_does_not_listen_off_loopback_without_tls_or_consent_nor_wit
     for (given, named) in [
         ("neither", "settings: listen: 0.0.0.0:0 is reachable from outside"),
         ("certificate", "settings: tls.key: "),
-        ("key", "settings: tls.key: "),
+        ("key", "settings: tls.certificate: "),
     ] {
         std::fs::write(&settings, outside.replace(&format!("\n# {given} = "), &format!("\n{given} = "))).unwrap();
         let file = dir.path().join("log");
@@ -205,6 +205,7 @@ fn a_variable_that_is_wrong_is_named() {
         let output = command.args(arguments).current_dir(dir.path()).env(variable, value).output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{variable}={value}");
         assert!(err(&output).contains(&format!("countersign: {variable}")), "{}", err(&output));
+        assert!(variable != "RUST_LOG" || err(&output).contains("give a level such as debug"), "{}", err(&output));
     }
     for value in ["", "WARN", "off,countersign::storage=debug,"] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
