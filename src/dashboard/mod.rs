@@ -43,6 +43,7 @@ assets![
     "pages/request.js",
     "pages/sign_in.js",
     "pages/withdraw.js",
+    "scopes.js",
     "style.css",
     "workflows.js",
 ];

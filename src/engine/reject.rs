@@ -187,7 +187,7 @@ codes! {
     /// The engine's queue is full, or market data has stopped.
     QueueFull = "EService:Unavailable: retry in 100 ms",
     /// The journal failed under the request.
-    OutcomeUnknown = "EService:Unavailable: the outcome is not known; look it up once `status` tells `online`",
+    OutcomeUnknown = "EService:Unavailable: the outcome is not known; look it up once status says online",
     /// The engine does not answer, or the server is stopping.
     Unavailable = "EService:Unavailable",
     /// History did not answer in time, or there is no place for one more.

@@ -229,7 +229,8 @@ fn of_request(
         action,
         subject: request.id.to_string(),
         detail,
-        policy_version: request.policy.as_ref().map(|verdict| verdict.version),
+        // Version 0 is that of no policy: the end of a freeze takes votes even without one (rule 27).
+        policy_version: request.policy.as_ref().map(|verdict| verdict.version).filter(|version| *version > 0),
     };
     let mut entries = Vec::new();
     if before.is_none() {

@@ -109,6 +109,10 @@ async fn rule_27_an_open_request_offers_what_a_freeze_leaves() {
     assert_eq!(browser.text(".toast.bad bdi").await, "Withdrawals are frozen by alice: a key leaked");
     keys(&browser, ", please").await;
     assert_eq!(browser.eval("return document.activeElement.value").await, json!("not yet, please"));
+    let end = alice.call("unfreeze", json!({"reason": "the key is revoked"})).await;
+    browser.go(&format!("#/request/{}", end["request_id"].as_str().unwrap())).await;
+    let policy = "none governs it; 1 approval needed all the same";
+    browser.until(&format!("return document.querySelector('main').textContent.includes('{policy}')")).await;
     browser.close().await;
 }
 

@@ -19,14 +19,14 @@ async fn a_created_key_is_approved_claimed_and_used() {
     browser.go("#/service-users").await;
     browser.click("#add").await;
     browser.fill("form[data-method=create_service_user] input[name=name]", "Treasury Bot").await;
-    for scope in ["query", "withdraw"] {
+    for scope in ["query", "withdraw", "query_ledger"] {
         browser.click(&format!("form[data-method=create_service_user] input[name={scope}]")).await;
     }
     browser.press("Submit request").await;
     browser.wait("#state.pending").await;
     assert!(!browser.text("#toasts").await.contains("New request"), "nobody is told of their own");
     let shown = browser.text("#payload").await;
-    assert!(shown.contains("Treasury Bot") && shown.contains("withdraw"), "{shown}");
+    assert!(shown.contains("Treasury Bot") && shown.contains("Withdraw\nQuery ledger entries"), "{shown}");
     let id = browser.eval("return location.hash.split('/')[2]").await;
     let mut bob = world.member("bob").await;
     let request = bob.call("request_info", json!({"request_id": id})).await;
@@ -43,7 +43,10 @@ async fn a_created_key_is_approved_claimed_and_used() {
     browser.press("I have it").await;
     let mut bot = Client::signed(world.address, &api_key, &decode_secret(&secret).unwrap()).await.unwrap();
     let info = bot.call("key_info", json!({})).await;
-    assert_eq!((&info["service_user"], &info["scopes"]), (&json!("Treasury Bot"), &json!(["query", "withdraw"])));
+    assert_eq!(
+        (&info["service_user"], &info["scopes"]),
+        (&json!("Treasury Bot"), &json!(["query", "withdraw", "query_ledger"]))
+    );
     browser.until("return document.querySelector('[data-user=\"Treasury Bot\"]') !== null").await;
     browser.click("[data-user='Treasury Bot']").await;
     let all = "return document.documentElement.outerHTML

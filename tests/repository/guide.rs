@@ -1,7 +1,8 @@
-//! The bot author's guide has each error and each close code, and none that is not there.
+//! The bot author's guide has each scope, error and close code, and no error or close code that is not there.
 
 use std::collections::BTreeSet;
 
+use countersign::access::scope::Scope;
 use countersign::engine::reject::Code;
 use countersign::gateway::close::Close;
 
@@ -9,6 +10,15 @@ use crate::assert_none;
 use crate::source::{files, read};
 
 const GUIDE: &str = "docs/bots.md";
+
+#[test]
+fn the_guide_names_every_scope_as_the_dashboard_does() {
+    let (guide, page) = (read(GUIDE), read("src/dashboard/scopes.js"));
+    let called = |scope: &str| page.split_once(&format!("[\"{scope}\", \""))?.1.split('"').next();
+    let has = |scope: &str| called(scope).is_some_and(|name| guide.contains(&format!("\n| `{scope}` | {name} |")));
+    let missing = Scope::ALL.into_iter().map(Scope::name).filter(|scope| !has(scope)).map(str::to_owned);
+    assert_none("src/dashboard/scopes.js or docs/bots.md does not have the scope:", &missing.collect::<Vec<_>>());
+}
 
 #[test]
 fn the_guide_has_every_error_code() {

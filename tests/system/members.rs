@@ -150,6 +150,9 @@ async fn rule_27_a_freeze_closes_keys_and_tells_every_member() {
     assert_eq!((&request["state"], &request["policy"]["quorum"]), (&json!("pending"), &json!(1)));
     bob.call("approve", json!({"requests": ballot(&request), "otp": code(0)})).await;
     assert_eq!(alice.item("status", |item| item["frozen"] == "none").await["frozen"], "none");
+    let log = alice.call("audit_log", json!({})).await;
+    let end = log["entries"].as_array().unwrap().iter().find(|entry| entry["action"] == "unfreeze.approved").unwrap();
+    assert_eq!(end["policy_version"], Value::Null, "no policy governs Manage Access");
     let mut bot = world.bot(1).await;
     let orders = bot.call("open_orders", json!({})).await;
     assert_eq!(orders["orders"], json!([]), "its orders were canceled");

@@ -1,21 +1,9 @@
 // Service Users: what each may do, when it was last seen, and the changes one may ask for.
 
 import { ask, changed, form } from "../ask.js";
-import { facts, field, h, plain, safe, textInput, time, words } from "../dom.js";
+import { facts, field, h, plain, safe, textInput, time } from "../dom.js";
 import { listing } from "../listing.js";
-
-const SCOPES = [
-  "query",
-  "earn",
-  "deposit",
-  "withdraw",
-  "query_open_orders",
-  "query_closed_orders",
-  "modify_orders",
-  "cancel_orders",
-  "query_ledger",
-  "export_data",
-];
+import { scopeName, SCOPES } from "../scopes.js";
 
 /** What a closer look shows of a Service User, to compare. */
 function looks({ last_seen, open_connections, ...rest }) {
@@ -59,7 +47,7 @@ export function access(app) {
       return [
         safe(user.name),
         h("span", { class: `tag ${user.status}` }, user.status),
-        `${user.scopes.length} of ${SCOPES.length}`,
+        `${user.scopes.length} of ${SCOPES.size}`,
         time(user.last_seen),
         String(user.open_connections),
         h("button", { ...attributes, onclick: () => open(look(user, open)) }, "Details"),
@@ -83,7 +71,7 @@ function show(app, user, open) {
       ["Status", user.status],
       [
         "Scopes",
-        user.scopes.length ? user.scopes.map((scope) => h("span", { class: "tag" }, words(scope))) : "none",
+        user.scopes.length ? user.scopes.map((scope) => h("span", { class: "tag" }, scopeName(scope))) : "none",
       ],
       ["Expires", settings.expires_at ? time(settings.expires_at) : "never"],
       ["Query start", settings.query_start ? time(settings.query_start) : "none"],
@@ -119,7 +107,7 @@ function fields(user) {
   const settings = user?.settings;
   const date = (text) =>
     h("input", { type: "datetime-local", step: "1", value: text ? text.slice(0, 19) : "" });
-  const boxes = SCOPES.map((scope) => [
+  const boxes = [...SCOPES.keys()].map((scope) => [
     scope,
     h("input", { type: "checkbox", name: scope, checked: user?.scopes.includes(scope) ?? false }),
   ]);
@@ -153,7 +141,7 @@ function fields(user) {
         "fieldset",
         {},
         h("legend", {}, "Scopes"),
-        boxes.map(([scope, box]) => h("label", { class: "check" }, box, words(scope))),
+        boxes.map(([scope, box]) => h("label", { class: "check" }, box, scopeName(scope))),
       ),
       h(
         "fieldset",

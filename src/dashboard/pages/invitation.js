@@ -40,7 +40,7 @@ export function invitation(token, done) {
       {},
       h("button", { class: "primary" }, "Continue"),
       second,
-      field("Choose a password", password, "10 to 256 bytes"),
+      field("Choose a password", password, "10 characters or more"),
     ),
   );
   return card;

@@ -75,7 +75,7 @@ function invite(app) {
       h(
         "p",
         {},
-        "You get a link that works once, for seven days from the approval. The Member counts once KYC is verified.",
+        "You get a link that works once, for seven days from the approval. The Member can only view until the venue operator has verified who they are (KYC).",
       ),
       field("Name", name),
       field("E-mail", email),

@@ -160,7 +160,7 @@ function set(app, workflow, policy) {
         field(
           "Rules",
           rules,
-          "JSON; the first that matches decides. Conditions: asset, amount_from, total_24h_from, keys, initiators",
+          "a list in JSON; the first that matches decides. Conditions: asset, amount_from, total_24h_from, keys (names of addresses), initiators (ids). Each needs a quorum, and may have allow_execute",
         ),
       h(
         "label",

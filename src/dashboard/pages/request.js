@@ -5,6 +5,7 @@ import { codeInput, form, once, unclaimed } from "../ask.js";
 import { spoken } from "../connection.js";
 import { digest } from "../digest.js";
 import { facts, field, h, safe, table, textInput, time, until, words } from "../dom.js";
+import { scopeName } from "../scopes.js";
 
 /** What a request is about, for lists: how much and where to, or whom or what. */
 export function about(payload) {
@@ -73,12 +74,16 @@ export function payloadFacts(payload) {
   const { changes, from, to, ...rest } = payload;
   const value = (name, inner) => {
     if (name === "amount") return h("span", { class: "figure" }, safe(inner));
+    if (name === "scopes") return shown(inner.map(scopeName));
     return name === "workflow" ? words(inner) : shown(inner);
   };
   const members = Object.entries(rest).sort(([a], [b]) => place(a) - place(b));
   const parts = [facts(members.map(([name, inner]) => [words(name), value(name, inner)]))];
   if (changes) {
-    const rows = changes.map((change) => [words(change.field), shown(change.from), shown(change.to)]);
+    const rows = changes.map((change) => [
+      words(change.field),
+      ...[change.from, change.to].map((side) => value(change.field, side)),
+    ]);
     parts.push(h("h3", {}, "What changes"), table(["Field", "From", "To"], rows, "Nothing"));
   }
   if (from !== undefined || to !== undefined) {
@@ -212,18 +217,24 @@ function voters({ eligible, policy, votes }) {
   ];
 }
 
+/** What votes a request needs, and why. */
+function needed({ policy }) {
+  if (!policy) return "none governs it";
+  const votes = `${policy.quorum} approval${policy.quorum === 1 ? "" : "s"} needed`;
+  // The end of a freeze takes a vote even where no policy governs (rule 27).
+  if (policy.version === 0) return `none governs it; ${votes} all the same`;
+  return `version ${policy.version}, ${votes}${policy.rule ? `, by rule ${policy.rule}` : ""}`;
+}
+
 /** Where a request stands. */
 function standing(found, withdrawal) {
-  const policy = found.policy
-    ? `version ${found.policy.version}, ${found.policy.quorum} approval${found.policy.quorum === 1 ? "" : "s"} needed${found.policy.rule ? `, by rule ${found.policy.rule}` : ""}`
-    : "none governs it";
   return facts([
     ["State", h("span", { class: `tag ${found.state}`, id: "state" }, found.state)],
     ["Asked by", [safe(found.initiator.name), ` (${words(found.initiator.type)} ${found.initiator.id})`]],
     ["Workflow", words(found.workflow)],
     ["Asked", time(found.created_at)],
     ["Expires", found.state === "pending" ? [time(found.expires_at), ", ", until(found.expires_at)] : null],
-    ["Policy", policy],
+    ["Policy", needed(found)],
     ["Could approve", found.eligible ? voters(found) : null],
     [ENDED[found.state], found.ended_by ? safe(found.ended_by.name) : null],
     ["Payment", withdrawal ? payment(withdrawal) : withdrawal === null && unlisted(found)],
