@@ -150,6 +150,7 @@ impl Pair {
             renamed: 0,
             listed: true,
             strands: true,
+            recounted: Vec::new(),
             steps: 0,
         };
         Pair { stage, model }
@@ -323,6 +324,12 @@ impl Pair {
     pub fn agree(&mut self) {
         // Codes take half a minute each; the stage's clock is the one that counts.
         self.stage.tick(0);
+        // Rule 39: by a changed policy the time of what it ends may be over as well.
+        for at in std::mem::take(&mut self.model.recounted) {
+            if self.stage.now >= self.model.expires_at(&self.model.asked[at]) {
+                self.model.asked[at].state = RequestState::Expired;
+            }
+        }
         for at in 0..self.model.asked.len() {
             let expired = self.stage.now >= self.model.expires_at(&self.model.asked[at]);
             let asked = &mut self.model.asked[at];

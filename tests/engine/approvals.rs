@@ -302,6 +302,21 @@ fn rule_20_a_stricter_reject_quorum_ends_what_has_as_many_votes_against_it() {
 }
 
 #[test]
+fn rule_39_what_a_stricter_policy_ends_has_expired_if_by_its_terms_the_time_is_over() {
+    let mut stage = Stage::new(&[key(ScopeSet::ALL)], false);
+    let patient = PolicyTerms { reject_quorum: 2, ..PolicyTerms::of(1) };
+    stage.initiate(&member(1), policy(Workflow::InitiateWithdrawal, patient)).unwrap();
+    let request = stage.withdrawal(&bot(1), withdraw("1", None)).request.unwrap();
+    stage.vote(&member(2), Decision::Reject, request).unwrap();
+    stage.tick(2 * 3_600 * SECOND);
+    // An hour, and one vote against it.
+    let stricter = stage.initiate(&member(1), policy(Workflow::InitiateWithdrawal, terms(1))).unwrap();
+    stage.vote(&member(2), Decision::Approve, stricter.id).unwrap();
+    let ended = stage.request(request);
+    assert_eq!((ended.state, ended.reason.as_deref()), (RequestState::Expired, Some("its time ran out")));
+}
+
+#[test]
 fn rule_23_a_policy_is_not_removed_from_what_then_lacks_approvers_unless_that_is_accepted() {
     let mut stage = Stage::new(&[key(ScopeSet::ALL)], true);
     let looser = PolicyTerms { allow_execute: true, ..terms(1) };

@@ -115,6 +115,8 @@ pub struct Model {
     pub listed: bool,
     /// Whether Members ask for changes that may leave requests without approvers.
     pub strands: bool,
+    /// The requests that a changed policy has just ended.
+    pub recounted: Vec<usize>,
     pub steps: u64,
 }
 
@@ -342,6 +344,7 @@ impl Model {
             let (_, terms) = self.verdict(asked);
             if asked.state == RequestState::Pending && self.votes(asked, false) >= terms.reject {
                 self.asked[at].state = RequestState::Rejected;
+                self.recounted.push(at);
             }
         }
     }
