@@ -266,6 +266,7 @@ mod tests {
         for looser in [
             PolicyTerms { quorum: 1, ..terms.clone() },
             PolicyTerms { reject_quorum: 3, ..terms.clone() },
+            PolicyTerms { cool_down_s: 1, ..terms.clone() },
             PolicyTerms { expires_after_s: terms.expires_after_s + 1, ..terms.clone() },
             PolicyTerms { rules: vec![Rule { quorum: 9, ..Rule::default() }], ..terms.clone() },
         ] {

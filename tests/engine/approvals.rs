@@ -446,6 +446,24 @@ fn a_pending_request_names_who_could_still_approve_it() {
 }
 
 #[test]
+fn rule_22_whose_vote_was_struck_could_approve_again() {
+    let mut stage = Stage::new(&[key(ScopeSet::ALL)], false);
+    stage.initiate(&member(1), policy(Workflow::InitiateWithdrawal, terms(2))).unwrap();
+    let id = stage.withdrawal(&bot(1), withdraw("1", None)).request.unwrap();
+    let eligible = |stage: &Stage| match stage.ask(&member(1), &Query::Request(id)) {
+        Ok(View::Request(_, _, Some(eligible))) => eligible.into_iter().map(|(id, _)| id.0).collect::<Vec<_>>(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(eligible(&stage), [1, 2]);
+    stage.vote(&member(2), Decision::Approve, id).unwrap();
+    assert_eq!(eligible(&stage), [1]);
+    for (kyc, left) in [(Kyc::Rejected, vec![1]), (Kyc::Verified, vec![1, 2])] {
+        stage.run(&venue(), Command::SetKyc { member: MemberId(2), kyc }).unwrap();
+        assert_eq!(eligible(&stage), left);
+    }
+}
+
+#[test]
 fn rule_30_a_members_client_id_is_kept_for_ever() {
     let mut stage = Stage::new(&[key(ScopeSet::ALL)], true);
     let initiation = Initiation { client_id: Some(ClientId::from("m-1").unwrap()), ..Initiation::default() };

@@ -107,7 +107,7 @@ fn d3_29_no_path_lets_the_requester_complete_a_request() {
 }
 
 /// A Member edits the first key, and so counts as one of its managers.
-fn rename_key(stage: &mut Stage, by: u32) {
+pub fn rename_key(stage: &mut Stage, by: u32) {
     let (name, settings) = (Some("Renamed".to_owned()), Default::default());
     let edit = KeyChange::Edit { service_user: ServiceUserId(1), name, scopes: None, settings, disabled: None };
     stage.initiate(&member(by), Change::Keys(edit)).unwrap();
