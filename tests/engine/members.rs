@@ -138,7 +138,8 @@ fn rule_17_two_first_members_govern_each_other_and_one_alone_does_not() {
         }
         assert_eq!((members[0].status, members[0].kyc), (MemberStatus::Invited, Kyc::Pending));
         assert!(members.iter().all(|member| member.permissions == Permissions::all()));
-        assert_eq!(stage.refused(&venue(), organization(names)), Code::Exists);
+        let again = stage.run(&venue(), organization(names)).unwrap_err();
+        assert_eq!((again.code, again.field), (Code::Exists, Some("name")));
         assert_eq!(stage.refused(&bot(1), organization(names)), Code::InvalidKey);
     }
 }
@@ -154,6 +155,10 @@ fn an_address_without_an_at_sign_is_not_said_to_exist_already() {
     assert_eq!(run(organization("New", "dora.new.test")), Err((Code::InvalidArguments, Some("email"))));
     run(organization("New", "dora@new.test")).unwrap();
     assert_eq!(run(organization("Newer", "dora@new.test")), Err((Code::Exists, Some("email"))));
+    let invitee = |email: &str| Invitee { name: "emil".to_owned(), email: email.to_owned(), token_hash: [2; 32] };
+    let members = ["emil@new.test", "Emil@new.test"].map(invitee).to_vec();
+    let twice = Command::CreateOrganization { name: "Newer".to_owned(), members };
+    assert_eq!(run(twice), Err((Code::Exists, Some("email"))), "the same in upper case");
 }
 
 #[test]
@@ -175,6 +180,9 @@ fn rule_17_an_invitation_serves_once_and_for_a_week() {
     assert_eq!(stage.refused(&public(), confirm(1, 1)), Code::InvalidArguments, "nobody proved the second secret");
     stage.run(&public(), confirm(1, 2)).unwrap();
     assert_eq!(stage.refused(&public(), accept(1, 2)), Code::UnknownSubject);
+    let sign_in = |step| Command::OpenMemberSession { member: MemberId(4), step, cookie_hash: [4; 32] };
+    assert_eq!(stage.refused(&public(), sign_in(step)), Code::CodeUsed, "it was spent on the confirmation");
+    stage.run(&public(), sign_in(step + 1)).unwrap();
     stage.tick(7 * DAY);
     assert_eq!(stage.refused(&public(), accept(2, 1)), Code::UnknownSubject);
 }
@@ -203,6 +211,20 @@ fn rule_17_an_invitation_is_good_until_its_week_is_over() {
             }
         }
     }
+}
+
+#[test]
+fn rule_38_a_link_is_void_once_another_was_drawn_for_the_member() {
+    let mut stage = Stage::new(&[], false);
+    let mut links = Vec::new();
+    for _ in 0..2 {
+        stage.initiate(&member(1), Change::Members(MemberChange::Reset { member: MemberId(3) })).unwrap();
+        links.push(stage.state().members.member(MemberId(3)).invitation.as_ref().unwrap().token_hash);
+    }
+    let accept =
+        |token_hash| Command::AcceptInvitation { token_hash, password_hash: "hash".to_owned(), totp_sealed: vec![1] };
+    assert_eq!(stage.refused(&public(), accept(links[0])), Code::UnknownSubject);
+    stage.run(&public(), accept(links[1])).unwrap();
 }
 
 #[test]
