@@ -148,9 +148,9 @@ export function row(columns, cells) {
   );
 }
 
-/** Pairs of a name and a value. */
+/** Pairs of a name and a value; one without a value is left out. */
 export function facts(pairs) {
-  const shown = pairs.filter(([, value]) => value !== null && value !== undefined);
+  const shown = pairs.filter(([, value]) => value !== null && value !== undefined && value !== false);
   return h(
     "dl",
     {},

@@ -4,7 +4,7 @@ use countersign::access::scope::ScopeSet;
 use serde_json::{Value, json};
 
 use super::browser::Browser;
-use super::client::{ballot, code};
+use super::client::{Client, ballot, code};
 use super::queue::{asked, asked_by_a_key_of_her_own, keys, listed};
 use super::world::{World, key, people};
 
@@ -109,10 +109,13 @@ async fn rule_27_an_open_request_offers_what_a_freeze_leaves() {
     assert_eq!(browser.text(".toast.bad bdi").await, "Withdrawals are frozen by alice: a key leaked");
     keys(&browser, ", please").await;
     assert_eq!(browser.eval("return document.activeElement.value").await, json!("not yet, please"));
+    // Another client: one that is not read while the browser takes its time is closed as gone.
+    let mut alice = Client::member(world.address, "alice@acme.test", 1).await.unwrap();
     let end = alice.call("unfreeze", json!({"reason": "the key is revoked"})).await;
     browser.go(&format!("#/request/{}", end["request_id"].as_str().unwrap())).await;
     let policy = "none governs it; 1 approval needed all the same";
     browser.until(&format!("return document.querySelector('main').textContent.includes('{policy}')")).await;
+    assert!(!browser.text("main").await.contains("Payment"), "it is no withdrawal");
     browser.close().await;
 }
 
