@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::process::Stdio;
 
 use countersign::access::key::KeySettings;
-use countersign::access::scope::ScopeSet;
+use countersign::access::scope::{Scope, ScopeSet};
 use countersign::config::Config;
 use countersign::domain::time::Moment;
 use countersign::gateway::credentials::Signed;
@@ -201,6 +201,38 @@ async fn d2_27_a_disabled_key_loses_all_its_sockets_within_a_second() {
     let (_, _, metrics) = http(world.address, "GET", "/metrics", &[], "").await;
     let within_a_second = format!("countersign_revocation_seconds_bucket{{le=\"1\"}} {SOCKETS}\n");
     assert!(metrics.contains(&within_a_second), "{metrics}");
+}
+
+#[tokio::test]
+async fn rule_8_an_edit_that_ends_no_right_leaves_the_socket_and_its_channels() {
+    let world = World::new(&[key(ScopeSet::of(&[Scope::Query, Scope::ModifyOrders, Scope::QueryOpenOrders]))]).await;
+    let (mut alice, mut bot) = (world.member("alice").await, world.bot(1).await);
+    for channel in ["executions", "balances", "deposits"] {
+        bot.subscribe(channel).await;
+    }
+    let later = wall_clock().plus_us(3_600_000_000).to_string();
+    let all = json!({"name": "Renamed", "scopes": ["query", "query_open_orders", "cancel_orders", "deposit"],
+        "settings": {"expires_at": later, "query_end": later, "nonce_window": 5, "ip_allowlist": ["127.0.0.0/8"],
+        "on_stop": "keep", "cancel_on_disconnect": true}});
+    let none = json!({"settings": {"expires_at": null, "query_end": null, "ip_allowlist": []}});
+    for (steps, mut params) in (0..).zip([all, none]) {
+        (params["service_user_id"], params["otp"]) = (json!("SVC1"), json!(code(steps)));
+        assert_eq!(alice.call("edit_service_user", params).await["state"], "executed");
+        // The next message is judged by the new rights.
+        let error = bot
+            .refused(
+                "add_order",
+                json!({"order_type": "limit", "side": "buy", "symbol": "BTC/USD",
+            "order_qty": 1, "limit_price": 10}),
+            )
+            .await;
+        assert_eq!(error, "EGeneral:Permission denied");
+        assert_eq!(bot.call("cancel_all", json!({})).await["count"], 0);
+        for channel in ["executions", "balances", "deposits"] {
+            assert_eq!(bot.refused("subscribe", json!({"channel": channel})).await, "Already subscribed");
+        }
+    }
+    assert_eq!(bot.call("key_info", json!({})).await["service_user"], "Renamed");
 }
 
 #[tokio::test]

@@ -136,7 +136,7 @@ async fn rule_16_nobody_signs_in_or_out_from_a_page_that_is_not_ours() {
 /// The server sends a heartbeat a second, which is when each of them does something.
 #[tokio::test]
 async fn rule_16_a_session_is_kept_by_what_its_member_does_and_by_no_ping() {
-    let world = World::configured(&[], |config| config.limits.member_idle_s = 5).await;
+    let world = World::configured(&[], |config| config.limits.member_idle_s = 8).await;
     let acting = Client::sign_in(world.address, "alice@acme.test", 0).await;
     let (mut acting, mut elsewhere) = (
         Client::with_cookie(world.address, &acting).await.unwrap(),

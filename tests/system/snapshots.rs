@@ -1,12 +1,12 @@
-//! What private channels begin with: all that is open, and of deposits and withdrawals the last that ended
-//! (rules 37, 41 to 43, docs/funding.md).
+//! What private channels begin with: all that is open, and of deposits and withdrawals the last that ended; and that
+//! nothing comes after their end (rules 37, 41 to 43, docs/funding.md).
 
 use countersign::access::scope::ScopeSet;
 use countersign::access::workflow::{Permission, Permissions, Workflow};
 use countersign::engine::members::Kyc;
 use serde_json::{Value, json};
 
-use super::client::{Client, ballot, code};
+use super::client::{Client, ballot, code, limit};
 use super::funding::{credit, funded};
 use super::world::{Person, World, key, people};
 
@@ -177,4 +177,30 @@ async fn rule_37_custody_begins_with_what_is_released_and_not_settled() {
     world.restart().await;
     let again = begun(&mut world.venue().await, json!({"channel": "custody"})).await;
     assert_eq!(payments(&again), expected, "over a restart");
+}
+
+/// In one write, so that the events of the first order are still on their way.
+#[tokio::test]
+async fn rule_42_nothing_of_a_private_channel_comes_after_the_acknowledgement_of_its_end() {
+    const ROUNDS: i64 = 50;
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let mut bot = world.bot(1).await;
+    for round in 0..ROUNDS {
+        bot.subscribe("executions").await;
+        let asked = |method: &str, number: i64, params: Value| json!({"method": method, "req_id": 1_000 + 10 * round + number, "params": params});
+        let channel = json!({"channel": "executions"});
+        let burst = [
+            asked("add_order", 1, limit("buy", "0.1", "10")),
+            asked("unsubscribe", 2, channel),
+            asked("add_order", 3, limit("buy", "0.1", "10")),
+            asked("cancel_all", 4, json!({})),
+        ];
+        assert!(bot.burst(burst).await);
+        bot.answer(1_000 + 10 * round + 2).await;
+        bot.kept();
+        bot.answer(1_000 + 10 * round + 4).await;
+        bot.call("key_info", json!({})).await;
+        let told: Vec<Value> = bot.kept().into_iter().filter(|frame| frame["channel"] == "executions").collect();
+        assert!(told.is_empty(), "{round}: {told:?}");
+    }
 }
