@@ -114,9 +114,9 @@ async fn d2_28_wrong_codes_of_a_session_count_wherever_they_come_from_and_of_tha
     let invite = async |cookie: &str, from: &str, code: String| {
         let headers = [("Cookie", cookie), ("Origin", &origin), ("X-Forwarded-For", from)];
         let mut alice = Client::open(world.address, &headers).await.unwrap();
-        let asked = json!({"name": "Dora", "email": "dora@acme.test", "otp": code,
+        let params = json!({"name": "Dora", "email": "dora@acme.test", "otp": code,
             "permissions": {"initiate_withdrawal": ["approve"]}});
-        let reply = alice.reply("invite_member", asked).await;
+        let reply = alice.reply("invite_member", params).await;
         reply["error"].as_str().map(str::to_owned)
     };
     for number in 0..10 {
@@ -129,6 +129,10 @@ async fn d2_28_wrong_codes_of_a_session_count_wherever_they_come_from_and_of_tha
     }
     let another = Client::sign_in(world.address, "alice@acme.test", 1).await;
     assert_eq!(invite(&another, ELSEWHERE, code(0)).await, None, "who signs in again goes on");
+    for _ in 0..11 {
+        let refused = invite(&another, ELSEWHERE, code(0)).await.unwrap();
+        assert!(refused.starts_with("EGeneral:Already exists:email"), "a right code is no guess: {refused}");
+    }
 }
 
 /// Each accepted one is a journal entry; a refused one is not, and anybody who saw it once may replay it.
