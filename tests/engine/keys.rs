@@ -233,6 +233,17 @@ fn rotate(number: u32) -> Change {
     Change::Keys(KeyChange::Rotate { service_user: ServiceUserId(number), overlap_s: 60 })
 }
 
+#[test]
+fn rule_39_the_key_before_is_good_to_the_end_of_its_overlap_and_no_longer() {
+    let mut stage = Stage::new(&[key(ScopeSet::ALL)], false);
+    stage.initiate(&member(1), rotate(1)).unwrap();
+    let end = stage.now.plus_us(60 * SECOND);
+    stage.now = end.minus_us(1);
+    stage.run(&bot(1), Command::CancelAll).unwrap();
+    stage.now = end;
+    assert_eq!(stage.refused(&bot(1), Command::CancelAll), Code::InvalidKey, "before any tick");
+}
+
 /// Alice asks for a change that may leave pending requests without enough approvers.
 fn stranding(stage: &mut Stage, change: Change) -> Result<Request, Reject> {
     let initiation = Initiation { strand_pending: true, ..stage.asked(&change) };
