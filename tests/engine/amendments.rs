@@ -3,9 +3,8 @@
 use countersign::domain::ids::OrderId;
 use countersign::domain::markets::MarketStatus;
 use countersign::domain::money::Price;
-use countersign::domain::orders::{OrderType, Side};
+use countersign::domain::orders::{OrderType, Side, TimeInForce};
 use countersign::domain::terms::{PriceReference, PriceSpec, PriceType};
-use countersign::domain::time::Moment;
 use countersign::engine::amendments::edit;
 use countersign::engine::command::{AmendOrder, EditOrder, OrderRef, PlaceOrder, RequestedTerms, RequestedTrigger};
 use countersign::engine::event::QueuePosition;
@@ -351,19 +350,24 @@ fn what_cannot_be_is_refused_by_name() {
     let plain = limit(Side::Buy, "0.1", "29000");
     let terms = |terms: RequestedTerms| with(limit(Side::Buy, "0.1", "29000"), terms);
     let late = floor.venue.now;
+    let month = |more| Some(late.plus_us(31 * 86_400 * SECOND + more));
     let invalid = |field| (Code::InvalidArguments, Some(field));
     for (order, named) in [
         (PlaceOrder { deadline: Some(late), ..plain.clone() }, (Code::DeadlineElapsed, None)),
-        (PlaceOrder { deadline: Some(late.plus_us(61 * SECOND)), ..plain.clone() }, invalid("deadline")),
+        (PlaceOrder { deadline: Some(late.plus_us(60 * SECOND + 1)), ..plain.clone() }, invalid("deadline")),
         (terms(RequestedTerms { margin: true, ..RequestedTerms::default() }), (Code::Margin, Some("margin"))),
         (terms(RequestedTerms { reduce_only: true, ..RequestedTerms::default() }), (Code::ReduceOnly, None)),
         (
             terms(RequestedTerms { display_qty: Some(decimal("0.1")), ..RequestedTerms::default() }),
             invalid("display_qty"),
         ),
+        (terms(RequestedTerms { effective_time: month(1), ..RequestedTerms::default() }), invalid("effective_time")),
         (
-            terms(RequestedTerms { effective_time: Some(Moment(u64::MAX)), ..RequestedTerms::default() }),
-            invalid("effective_time"),
+            with(
+                PlaceOrder { time_in_force: TimeInForce::Gtd, ..market(Side::Buy, "0.1") },
+                RequestedTerms { expire_time: month(0), ..RequestedTerms::default() },
+            ),
+            invalid("time_in_force"),
         ),
         (PlaceOrder { order_type: OrderType::StopLoss, limit_price: None, ..plain.clone() }, invalid("triggers")),
         (PlaceOrder { order_type: OrderType::Iceberg, ..plain.clone() }, invalid("display_qty")),
@@ -372,4 +376,6 @@ fn what_cannot_be_is_refused_by_name() {
         let refusal = floor.refusal(alice, &order);
         assert_eq!((refusal.code, refusal.field), named, "{order:?}");
     }
+    let latest = RequestedTerms { effective_time: month(0), ..RequestedTerms::default() };
+    floor.place(alice, &PlaceOrder { deadline: Some(late.plus_us(60 * SECOND)), ..terms(latest) });
 }

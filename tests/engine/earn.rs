@@ -215,17 +215,19 @@ fn an_account_has_at_most_a_hundred_operations_on_their_way() {
 #[test]
 fn rule_30_a_client_id_answers_with_its_first_operation_for_ever() {
     let mut stage = stage(strategy(SLOW));
-    let named = |amount: &str, allocate| {
+    let choosing = |amount: &str, allocate, auto_compound| {
         let (strategy, amount) = (StrategyId(3), decimal(amount));
         let client_id = Some(ClientId::from("a").unwrap());
-        Command::Earn(EarnMove { strategy, amount, allocate, auto_compound: None, client_id })
+        Command::Earn(EarnMove { strategy, amount, allocate, auto_compound, client_id })
     };
+    let named = |amount: &str, allocate| choosing(amount, allocate, None);
     let first = stage.run(&bot(1), named("10", true)).unwrap();
     stage.tick(DAY);
     assert_eq!(stage.run(&bot(1), named("10", true)).unwrap(), first, "though it is long done");
     assert_eq!(wallets(&stage, ACME), [990, 0, 10]);
     assert_eq!(stage.refused(&bot(1), named("11", true)), Code::ClientIdNotUnique);
     assert_eq!(stage.refused(&bot(1), named("10", false)), Code::ClientIdNotUnique);
+    assert_eq!(stage.refused(&bot(1), choosing("10", true, Some(false))), Code::ClientIdNotUnique);
     assert_ne!(stage.run(&bot(2), named("10", true)).unwrap(), first, "ids belong to their Service User");
 }
 

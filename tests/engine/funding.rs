@@ -118,6 +118,7 @@ fn rule_36_a_deposit_is_credited_once_to_who_was_given_the_address() {
     assert_eq!(stage.refused(&venue(), credit("t-1", 0, "1", DepositStatus::Failure)), Code::AlreadyFinished);
     assert_eq!(stage.refused(&venue(), credit("t-2", 0, "0", DepositStatus::Success)), Code::InvalidFundingAmount);
     assert_eq!(stage.refused(&bot(1), credit("t-2", 0, "1", DepositStatus::Success)), Code::PermissionDenied);
+    stage.run(&venue(), credit("t-2", 0, "0.00000001", DepositStatus::Success)).expect("the asset's least deposit");
 }
 
 #[test]
