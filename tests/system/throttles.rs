@@ -38,6 +38,18 @@ async fn d2_28_wrong_passwords_slow_their_sender_down_and_nobody_else() {
 }
 
 #[tokio::test]
+async fn a_code_that_was_used_is_no_guess() {
+    let world = world().await;
+    let mut statuses = Vec::new();
+    for _ in 0..23 {
+        statuses.push(sign_in(&world, ELSEWHERE, "alice@acme.test", PASSWORD).await);
+    }
+    // The next code may come meanwhile, and signs in once.
+    assert_eq!((statuses[0], count(&statuses, 429)), (200, 0), "{statuses:?}");
+    assert!(count(&statuses, 401) > 20, "{statuses:?}");
+}
+
+#[tokio::test]
 async fn d2_28_guesses_at_once_are_judged_no_more_than_guesses_one_after_the_other() {
     let world = world().await;
     let guesses = (0..40).map(|_| sign_in(&world, "203.0.113.9", "alice@acme.test", "a guess"));
