@@ -89,6 +89,8 @@ async fn end_idled(gateway: &Gateway) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::passwords::bearer_hash;
+    use super::super::sign_in::session_hash;
     use super::super::test_gateway::{CLOCK, TestGateway};
     use super::*;
 
@@ -113,6 +115,18 @@ mod tests {
         let activity = Activity::new(Duration::from_secs(10), [[1; 32]].into_iter(), at(7_200));
         assert!(activity.idled(at(100)).is_empty());
         assert_eq!(activity.idled(at(110)), [[1; 32]]);
+    }
+
+    #[tokio::test]
+    async fn rule_39_a_session_that_has_idled_opens_nothing_before_it_is_ended() {
+        let server = TestGateway::new().await;
+        let (gateway, began) = (&server.gateway, Moment(0));
+        let end = began.plus_us(u64::try_from(gateway.activity.idle.as_micros()).unwrap());
+        gateway.activity.touch(bearer_hash("token"), began);
+        for (now, opens) in [(end.minus_us(1), true), (end, false)] {
+            CLOCK.set(Some(now));
+            assert_eq!(session_hash(gateway, "token").is_ok(), opens, "{now:?}");
+        }
     }
 
     #[tokio::test]

@@ -484,3 +484,16 @@ fn a_distance_inside_an_object_is_refused_by_its_path() {
         assert_eq!((refusal.code, refusal.field), (Code::InvalidArguments, Some(field)), "{}", refusal.text());
     }
 }
+
+#[test]
+fn a_closing_order_of_less_than_the_least_quantity_ends_at_once() {
+    let mut floor = floor();
+    floor.place(floor.bob, &limit(Side::Sell, "0.000015", "29000"));
+    floor.place(floor.carol, &limit(Side::Buy, "0.00001", "29000"));
+    floor.told();
+    let trigger = Some((decimal("28000"), PriceType::Static));
+    let conditional = Some(RequestedConditional { order_type: OrderType::StopLoss, limit: None, trigger });
+    let terms = RequestedTerms { conditional, ..RequestedTerms::default() };
+    floor.place(floor.alice, &with(limit(Side::Buy, "0.1", "29000"), terms));
+    assert_eq!(floor.told()[2..], ["rested", "placed stop-loss", "ended BelowMinimum"]);
+}
