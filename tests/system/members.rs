@@ -9,7 +9,7 @@ use countersign::engine::members::Kyc;
 use countersign::gateway::credentials::decode_secret;
 use serde_json::{Value, json};
 
-use super::client::{Client, PASSWORD, ballot, code, http, limit};
+use super::client::{Client, PASSWORD, ballot, code, http, limit, soon};
 use super::scopes::attempt;
 use super::verification::journal;
 use super::world::{Person, World, key, people, secret};
@@ -109,6 +109,17 @@ async fn rule_16_a_session_that_idles_ends_with_all_its_sockets() {
     let log = world.member("alice").await.call("audit_log", json!({})).await;
     let end = log["entries"].as_array().unwrap().iter().find(|entry| entry["action"] == "sign_out").unwrap();
     assert_eq!((&end["actor"], &end["subject"]), (&json!("server"), &json!("MEM3")), "it was not her doing");
+}
+
+#[tokio::test]
+async fn rule_16_a_session_that_is_never_used_idles_from_its_sign_in() {
+    let world = World::configured(&[], |config| config.limits.member_idle_s = 3).await;
+    let cookie = Client::sign_in(world.address, "carol@acme.test", 0).await;
+    let status = async || http(world.address, "GET", "/session", &[("Cookie", &cookie)], "").await.0;
+    assert_eq!(status().await, 200);
+    // To look is no use of it.
+    soon("end of the session", async { while status().await == 200 {} }).await;
+    assert_eq!(status().await, 401);
 }
 
 #[tokio::test]
