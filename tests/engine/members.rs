@@ -18,7 +18,7 @@ use countersign::engine::workflows::Change;
 use countersign::engine::workflows::members::{MemberChange, PermissionSets};
 
 use super::genesis::key;
-use super::governance::{invite, sign_up};
+use super::governance::{edit, invite, sign_up};
 use super::world::{DAY, SECOND, Stage, bot, limit, member, public, to_cold, venue, withdraw};
 
 const HOUR: u64 = 3_600 * SECOND;
@@ -225,6 +225,21 @@ fn rule_38_a_link_is_void_once_another_was_drawn_for_the_member() {
         |token_hash| Command::AcceptInvitation { token_hash, password_hash: "hash".to_owned(), totp_sealed: vec![1] };
     assert_eq!(stage.refused(&public(), accept(links[0])), Code::UnknownSubject);
     stage.run(&public(), accept(links[1])).unwrap();
+}
+
+#[test]
+fn who_has_not_signed_up_is_not_suspended_and_who_is_suspended_is_not_reset() {
+    let mut stage = Stage::new(&[], false);
+    let mut refused = |change| {
+        let refusal = stage.initiate(&member(1), change).err();
+        refusal.map(|refusal| (refusal.code, refusal.field))
+    };
+    let reset = |of| Change::Members(MemberChange::Reset { member: MemberId(of) });
+    let suspend = |of| edit(of, PermissionSets::new(), Some(true));
+    assert_eq!(refused(reset(3)), None);
+    assert_eq!(refused(suspend(3)), Some((Code::InvalidArguments, Some("suspended"))));
+    assert_eq!(refused(suspend(2)), None);
+    assert_eq!(refused(reset(2)), Some((Code::InvalidArguments, Some("member_id"))));
 }
 
 #[test]
