@@ -27,6 +27,7 @@ mod members;
 mod model;
 mod offers;
 mod orders;
+mod policies;
 mod random;
 mod rates;
 mod reference_book;
