@@ -84,7 +84,8 @@ impl Model {
             let mut trial = self.engine.clone();
             let outcome = put(&mut trial, now, invocation, command);
             match trial.events().first() {
-                None if outcome == *told => return,
+                // Even a refusal brings a key's counter to the clock at which it was judged.
+                None if outcome == *told => return self.engine = trial,
                 // A disconnect ends an order whose time is over as expired, as a tick would.
                 Some(first) if outcome == *told && invocation.by == SERVER && *first == next.event => break,
                 _ => self.server(),
