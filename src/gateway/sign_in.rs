@@ -67,10 +67,7 @@ async fn sign_in(
 ) -> Response {
     match signed_in(&gateway, peer, &headers, &bytes).await {
         Ok(token) => {
-            let seconds = MEMBER_SESSION_US / 1_000_000;
-            let secure = if gateway.secure { "; Secure" } else { "" };
-            let kept = format!("HttpOnly; SameSite=Strict; Path=/; Max-Age={seconds}{secure}");
-            let cookie = format!("{COOKIE}={}; {kept}", token.as_str());
+            let cookie = session_cookie(&gateway, token.as_str(), MEMBER_SESSION_US / 1_000_000);
             (StatusCode::OK, [(header::SET_COOKIE, cookie)], Json(json!({"error": []}))).into_response()
         }
         Err(refusal) => {
@@ -196,8 +193,13 @@ async fn sign_out(
     let token = cookie(&headers).ok_or_else(no_session)?;
     let ended = end(&gateway, Principal::public(peer), token).await;
     ended.map_err(|why| why.over_http(StatusCode::UNAUTHORIZED))?;
-    let gone = format!("{COOKIE}=; HttpOnly; SameSite=Strict; Path=/; Max-Age=0");
-    Ok(([(header::SET_COOKIE, gone)], Json(json!({"error": []}))))
+    Ok(([(header::SET_COOKIE, session_cookie(&gateway, "", 0))], Json(json!({"error": []}))))
+}
+
+/// The header that makes a browser keep a session's token for so many seconds; with 0 it forgets the one it has.
+fn session_cookie(gateway: &Gateway, token: &str, seconds: u64) -> String {
+    let secure = if gateway.secure { "; Secure" } else { "" };
+    format!("{COOKIE}={token}; HttpOnly; SameSite=Strict; Path=/; Max-Age={seconds}{secure}")
 }
 
 /// Ends the session of a cookie and its sockets.
