@@ -406,8 +406,8 @@ pub fn cancel_unreleased(t: &mut Transition<'_>, id: WithdrawalId, reason: &str)
     t.emit(Event::WithdrawalChanged { withdrawal: Box::new(withdrawal), postings: Vec::new() });
 }
 
-/// `withdraw_cancel`: works until the release, afterwards answers `false` (rule 32). A Member's request can be canceled
-/// by that Member only.
+/// `withdraw_cancel`: works until the release and while the request has time, afterwards answers `false` (rules 32, 39).
+/// A Member's request can be canceled by that Member only.
 pub fn cancel(t: &mut Transition<'_>, caller: ServiceCaller, id: WithdrawalId) -> Result<Reply, Reject> {
     let found = t.state().withdrawals.summary(id).filter(|found| found.account == caller.account);
     let unknown = || Reject::field(Code::UnknownReference, "refid", "name a withdrawal of the account");
@@ -418,8 +418,11 @@ pub fn cancel(t: &mut Transition<'_>, caller: ServiceCaller, id: WithdrawalId) -
                 let advice = "a Member asked for it, who alone can cancel it";
                 return Err(Reject::field(Code::PermissionDenied, "refid", advice));
             }
-            decisions::end(t, caller.organization, request, RequestState::Canceled, "canceled by the account");
-            Ok(Reply::WithdrawalCanceled { id, canceled: true })
+            let canceled = t.state().approvals.get(request).is_some_and(|request| request.is_open(t.now()));
+            if canceled {
+                decisions::end(t, caller.organization, request, RequestState::Canceled, "canceled by the account");
+            }
+            Ok(Reply::WithdrawalCanceled { id, canceled })
         }
         _ => Ok(Reply::WithdrawalCanceled { id, canceled: false }),
     }

@@ -120,9 +120,13 @@ fn rule_39_a_request_whose_time_is_over_has_expired_whatever_ends_it() {
         let briefly = PolicyTerms { expires_after_s: 60, ..PolicyTerms::of(1) };
         stage.initiate(&member(1), set(Workflow::InitiateWithdrawal, briefly)).unwrap();
         let own = stage.initiate(&member(1), Change::Withdrawal(to_cold("0.1"))).unwrap().id;
-        let asked = stage.withdrawal(&bot(1), withdraw("0.1", None)).request.unwrap();
+        let withdrawal = stage.withdrawal(&bot(1), withdraw("0.1", None));
+        let asked = withdrawal.request.unwrap();
         stage.now = stage.now.plus_us(60 * SECOND);
         assert_eq!(stage.refused(&member(1), Command::CancelRequest(own)), Code::NotPending);
+        let (events, id) = (stage.events.len(), withdrawal.id);
+        let late = stage.run(&bot(1), Command::CancelWithdrawal(id)).unwrap();
+        assert_eq!((late, stage.events.len()), (Reply::WithdrawalCanceled { id, canceled: false }, events));
         match tick {
             true => stage.tick(0),
             false => drop(stage.initiate(&member(1), remove.clone()).unwrap()),
