@@ -166,7 +166,12 @@ impl Model {
     fn survived(&mut self, entry: &Entry, seq: u64, history: &mut History) {
         self.shown.extend(codec::stamped(vec![entry.clone()], seq).map(Arc::new));
         if self.shown.front().is_some_and(|next| ticked(next)) {
-            return self.server();
+            // A disconnect, too, ends an order whose time is over as a tick would, but nothing else.
+            let mut trial = self.engine.clone();
+            trial.handle(entry.at, &SERVER, &Command::Tick).expect("a tick is never refused");
+            if trial.events() == entry.events {
+                return self.server();
+            }
         }
         loop {
             let invocation = history.next().unwrap_or_else(|| panic!("{entry:?} is in the journal and nobody asked"));
