@@ -67,9 +67,9 @@ pub fn amend(t: &mut Transition<'_>, caller: ServiceCaller, request: &AmendOrder
     Ok(Reply::Amended { order: id, amend_id })
 }
 
-/// As [`check_cost`]; if no quantity was `request` for, the refusal names the limit.
-fn check_new_cost(market: &Market, price: Price, qty: Quantity, request: Option<Decimal>) -> Result<(), Reject> {
-    let named = |refusal: Reject| match request {
+/// As [`check_cost`]; if the request names no quantity, the refusal names the limit.
+fn check_new_cost(market: &Market, price: Price, qty: Quantity, requested: Option<Decimal>) -> Result<(), Reject> {
+    let named = |refusal: Reject| match requested {
         None => Reject { field: refusal.field.map(|_| "limit_price"), ..refusal },
         Some(_) => refusal,
     };
@@ -271,8 +271,8 @@ fn edited(t: &Transition<'_>, before: &Order, request: &EditOrder, market: &Mark
     }
     let size = order.terms.as_ref().and_then(|terms| terms.display).map(|display| display.size);
     match (size, request.display_qty) {
-        (Some(_), Some(request)) => {
-            let size = display(request, qty, market)?;
+        (Some(_), Some(size)) => {
+            let size = display(size, qty, market)?;
             order = with_slice(order, size);
         }
         (Some(size), None) => {

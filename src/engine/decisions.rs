@@ -276,13 +276,21 @@ fn complete(t: &mut Transition<'_>, mut request: Request, state: RequestState) -
     }
 }
 
-/// Ends a request that was not carried out, and releases what it held. If its time is over it has expired, whatever ends
-/// it before Tick does (rule 39).
-fn finish(t: &mut Transition<'_>, mut request: Request, state: RequestState, reason: String) -> Request {
-    let (state, reason) = match request.is_open(t.now()) {
-        true => (state, reason),
-        false => (RequestState::Expired, "its time ran out".to_owned()),
-    };
+/// Ends a request that was not carried out. If its time is over it has expired, whatever ends it before Tick does
+/// (rule 39).
+fn finish(t: &mut Transition<'_>, request: Request, state: RequestState, reason: String) -> Request {
+    match request.is_open(t.now()) {
+        true => release(t, request, state, reason),
+        false => expire(t, request),
+    }
+}
+
+fn expire(t: &mut Transition<'_>, request: Request) -> Request {
+    release(t, request, RequestState::Expired, "its time ran out".to_owned())
+}
+
+/// Releases what a request held, and ends it.
+fn release(t: &mut Transition<'_>, mut request: Request, state: RequestState, reason: String) -> Request {
     if let Some(withdrawal) = request.withdrawal {
         withdrawals::cancel_unreleased(t, withdrawal, &reason);
     }
@@ -395,6 +403,6 @@ pub fn tick(t: &mut Transition<'_>) {
     while !t.is_long()
         && let Some(request) = t.state().approvals.expired(t.now()).cloned()
     {
-        finish(t, request, RequestState::Expired, String::new());
+        expire(t, request);
     }
 }

@@ -75,10 +75,10 @@ pub enum MasterKeyError {
     /// The text is not the base64 of 32 bytes.
     #[error("the master key is not 32 bytes in base64")]
     Malformed,
-    /// That of the file is not.
+    /// The file's text is not.
     #[error("master key file {0} does not hold 32 bytes in base64: give the one that `init` made")]
     Contents(PathBuf),
-    /// That of the environment variable is not.
+    /// The environment variable's is not.
     #[error("{MASTER_KEY_VARIABLE} is not 32 bytes in base64")]
     Variable,
 }
