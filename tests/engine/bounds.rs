@@ -4,7 +4,6 @@ use countersign::access::key::KeySettings;
 use countersign::access::principal::Principal;
 use countersign::access::scope::ScopeSet;
 use countersign::access::workflow::Workflow;
-use countersign::domain::exports::{Format, Report};
 use countersign::domain::ids::*;
 use countersign::domain::orders::{Side, TimeInForce};
 use countersign::domain::text::Symbol;
@@ -15,7 +14,6 @@ use countersign::engine::command::{
 };
 use countersign::engine::deposits::DepositAddress;
 use countersign::engine::earn::{AutoCompound, LockType, Periods, YieldSource};
-use countersign::engine::exports::RequestedExport;
 use countersign::engine::freezes::FreezeScope;
 use countersign::engine::policy::{PolicyTerms, Rule};
 use countersign::engine::reject::Code;
@@ -27,18 +25,14 @@ use countersign::engine::workflows::members::{MemberChange, PermissionSets};
 use countersign::engine::workflows::policies::PolicyChange;
 use countersign::engine::workflows::unfreeze::Unfreeze;
 
+use super::exports::export;
 use super::genesis::key;
 use super::governance::set;
+use super::keys::{create, rename};
 use super::world::{DAY, SECOND, Stage, asset, bot, decimal, limit, member, venue, withdraw};
 
 const DAYS_90: u64 = 90 * 86_400;
 const TEN_YEARS: u64 = 10 * 366 * 86_400;
-
-/// What a copy of the engine refuses: the code and the field.
-fn refusal(stage: &Stage, by: &Principal, command: &Command) -> Option<(Code, Option<&'static str>)> {
-    let answer = stage.engine.clone().handle(stage.now, by, command);
-    answer.err().map(|refused| (refused.code, refused.field))
-}
 
 /// Takes each of the first values and refuses each of the others, as values that `field` cannot have.
 fn bounds<V: std::fmt::Debug>(
@@ -49,10 +43,10 @@ fn bounds<V: std::fmt::Debug>(
     (taken, refused): (&[V], &[V]),
 ) {
     for value in taken {
-        assert_eq!(refusal(stage, by, &make(value)), None, "{field}: {value:?}");
+        assert_eq!(stage.refusal(by, &make(value)), None, "{field}: {value:?}");
     }
     for value in refused {
-        let told = refusal(stage, by, &make(value));
+        let told = stage.refusal(by, &make(value));
         assert_eq!(told, Some((Code::InvalidArguments, Some(field))), "{field}: {value:?}");
     }
 }
@@ -79,13 +73,6 @@ const NAMES: (&[usize], &[usize]) = (&[1, 64], &[0, 65]);
 fn names_have_up_to_sixty_four_bytes() {
     let stage = Stage::new(&[key(ScopeSet::ALL)], false);
     let (alice, operator) = (member(1), venue());
-    let create = |name: String| {
-        Change::Keys(KeyChange::Create { name, scopes: ScopeSet::ALL, settings: KeySettings::default() })
-    };
-    let rename = |name: String| {
-        let (service_user, settings, name) = (ServiceUserId(1), Default::default(), Some(name));
-        Change::Keys(KeyChange::Edit { service_user, name, scopes: None, settings, disabled: None })
-    };
     let edit = |name: String| {
         let (member, permissions, name) = (MemberId(2), PermissionSets::new(), Some(name));
         Change::Members(MemberChange::Edit { member, name, permissions, suspended: None })
@@ -98,8 +85,8 @@ fn names_have_up_to_sixty_four_bytes() {
         let address = WithdrawalAddress { key, method, address, tag: None };
         Change::Addresses(AddressChange::Add { asset: asset("BTC"), address })
     };
-    bounds(&stage, &alice, "name", |of| asks(&stage, create(text(of))), NAMES);
-    bounds(&stage, &alice, "name", |of| asks(&stage, rename(text(of))), NAMES);
+    bounds(&stage, &alice, "name", |of| asks(&stage, create(&text(of))), NAMES);
+    bounds(&stage, &alice, "name", |of| asks(&stage, rename(1, &text(of))), NAMES);
     bounds(&stage, &alice, "name", |of| asks(&stage, edit(text(of))), NAMES);
     bounds(&stage, &alice, "name", |of| asks(&stage, invite(text(of), email(&20))), NAMES);
     bounds(&stage, &alice, "email", |of| asks(&stage, invite("Dora".to_owned(), email(of))), (&[8, 64], &[65]));
@@ -113,7 +100,7 @@ fn names_have_up_to_sixty_four_bytes() {
     bounds(&stage, &operator, "method", |of| asset_with(|asset| asset.method = text(of)), NAMES);
     bounds(&stage, &operator, "network", |of| asset_with(|asset| asset.network = text(of)), NAMES);
     // Bytes count, not letters.
-    bounds(&stage, &alice, "name", |of: &&str| asks(&stage, create(of.repeat(32))), (&["é"], &["€"]));
+    bounds(&stage, &alice, "name", |of: &&str| asks(&stage, create(&of.repeat(32))), (&["é"], &["€"]));
 }
 
 #[test]
@@ -142,8 +129,7 @@ fn comments_and_reasons_have_up_to_five_hundred_bytes() {
     stage.initiate(&member(1), set(Workflow::ManageAccess, terms)).unwrap();
     let released = stage.withdrawal(&bot(1), withdraw("1", None));
     stage.vote(&member(2), Decision::Approve, released.request.unwrap()).unwrap();
-    let create = KeyChange::Create { name: "x".to_owned(), scopes: ScopeSet::ALL, settings: KeySettings::default() };
-    let own = stage.initiate(&member(1), Change::Keys(create)).unwrap();
+    let own = stage.initiate(&member(1), create("x")).unwrap();
     let step = Some(stage.step());
     let ballots = vec![Ballot { request: own.id, digest: own.digest }];
     let vote = |decision, of: &usize| {
@@ -163,15 +149,7 @@ fn comments_and_reasons_have_up_to_five_hundred_bytes() {
         result: CustodyResult::Failed { reason: text(of) },
     };
     bounds(&stage, &venue(), "reason", failed, lengths);
-    let export = |of: &usize| {
-        Command::AddExport(RequestedExport {
-            report: Report::Ledgers,
-            format: Format::Csv,
-            columns: None,
-            period: Period::ALWAYS,
-            description: text(of),
-        })
-    };
+    let export = |of: &usize| export(&text(of));
     bounds(&stage, &bot(1), "description", export, (&[0, 500], &[501]));
     stage.run(&member(1), freeze(&1)).unwrap();
     let unfreeze = |of: &usize| asks(&stage, Change::Unfreeze(Unfreeze { reason: text(of) }));
@@ -240,7 +218,7 @@ fn the_terms_of_a_policy_are_within_bounds() {
     for without in
         [Rule { amount_from: Some(decimal("1")), ..rule() }, Rule { total_24h_from: Some(decimal("1")), ..rule() }]
     {
-        assert_eq!(refusal(&stage, &alice, &one(without)), Some((Code::InvalidArguments, Some("rules"))));
+        assert_eq!(stage.refusal(&alice, &one(without)), Some((Code::InvalidArguments, Some("rules"))));
     }
 }
 
@@ -260,8 +238,8 @@ fn the_settings_of_a_key_are_within_bounds() {
         ip_allowlist: vec!["10.0.0.0/8".parse().unwrap(); count],
         ..KeySettings::default()
     };
-    assert_eq!(refusal(&stage, &alice, &create(listed(100))), None);
-    let told = refusal(&stage, &alice, &create(listed(101)));
+    assert_eq!(stage.refusal(&alice, &create(listed(100))), None);
+    let told = stage.refusal(&alice, &create(listed(101)));
     assert_eq!(told, Some((Code::LimitReached, Some("settings.ip_allowlist"))));
     let (from, until) = (Some(stage.now), |us: &u64| Some(stage.now.minus_us(1).plus_us(*us)));
     let dated = |us: &u64| {
@@ -367,8 +345,8 @@ fn earn_strategies_are_within_bounds() {
     bounds(&stage, &operator, "apr_estimate", |n| of(&|of| of.apr.1 = decimal(n)), highs);
     bounds(&stage, &operator, "apr_estimate", |n| of(&|of| of.apr.0 = decimal(n)), (&["0"], &["-0.0001"]));
     let named = |count: usize| of(&|of| of.organizations = Some(vec![OrganizationId(1); count]));
-    assert_eq!(refusal(&stage, &operator, &named(255)), None);
-    assert_eq!(refusal(&stage, &operator, &named(256)), Some((Code::LimitReached, Some("organizations"))));
+    assert_eq!(stage.refusal(&operator, &named(255)), None);
+    assert_eq!(stage.refusal(&operator, &named(256)), Some((Code::LimitReached, Some("organizations"))));
 }
 
 #[test]
@@ -406,7 +384,7 @@ fn the_times_of_an_order_are_within_bounds() {
     bounds(&stage, &bot(1), "expire_time", |us| with(at(&SECOND), at(us)), (&[SECOND + 1], &[SECOND]));
     let until = |us: &u64| Command::PlaceOrder(PlaceOrder { deadline: at(us), ..plain.clone() });
     bounds(&stage, &bot(1), "deadline", until, (&[1, 60 * SECOND], &[60 * SECOND + 1]));
-    assert_eq!(refusal(&stage, &bot(1), &until(&0)), Some((Code::DeadlineElapsed, None)));
+    assert_eq!(stage.refusal(&bot(1), &until(&0)), Some((Code::DeadlineElapsed, None)));
     let switch = |seconds: &u64| Command::CancelAllAfter(*seconds);
     bounds(&stage, &bot(1), "timeout", switch, (&[0, 1, 86_399], &[86_400, u64::MAX]));
 }

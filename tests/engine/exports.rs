@@ -17,18 +17,19 @@ use countersign::engine::state::State;
 use super::genesis::{key, other};
 use super::world::{SECOND, Stage, bot, server};
 
-fn asked() -> Command {
+/// All ledger entries, as CSV.
+pub fn export(description: &str) -> Command {
     Command::AddExport(RequestedExport {
         report: Report::Ledgers,
         format: Format::Csv,
         columns: None,
         period: Period::ALWAYS,
-        description: String::new(),
+        description: description.to_owned(),
     })
 }
 
 fn add(stage: &mut Stage, by: &Principal) -> Export {
-    match stage.run(by, asked()).unwrap() {
+    match stage.run(by, export("")).unwrap() {
         Reply::Export(export) => *export,
         other => panic!("{other:?}"),
     }
@@ -75,7 +76,7 @@ fn an_account_keeps_so_many_exports_and_an_organization_lets_so_many_wait() {
     for _ in 0..EXPORTS_OPEN_MAX {
         add(&mut stage, &bot(1));
     }
-    assert_eq!(stage.refused(&bot(1), asked()), Code::LimitReached);
+    assert_eq!(stage.refused(&bot(1), export("")), Code::LimitReached);
     // Another Organization's queue is its own.
     add(&mut stage, &bot(2));
     while seen(&stage, &bot(1)).len() < EXPORTS_MAX {
@@ -85,7 +86,7 @@ fn an_account_keeps_so_many_exports_and_an_organization_lets_so_many_wait() {
         add(&mut stage, &bot(1));
     }
     let last = *seen(&stage, &bot(1)).last().unwrap();
-    assert_eq!(stage.refused(&bot(1), asked()), Code::LimitReached);
+    assert_eq!(stage.refused(&bot(1), export("")), Code::LimitReached);
     stage.run(&bot(1), Command::RemoveExport(last)).unwrap();
     add(&mut stage, &bot(1));
 }
@@ -98,9 +99,9 @@ fn only_the_scope_orders_and_another_account_sees_nothing() {
         other(),
     ];
     let mut stage = Stage::new(&wanted, true);
-    let export = add(&mut stage, &bot(1));
-    assert_eq!(stage.refused(&bot(2), asked()), Code::PermissionDenied);
+    let first = add(&mut stage, &bot(1));
+    assert_eq!(stage.refused(&bot(2), export("")), Code::PermissionDenied);
     assert_eq!(seen(&stage, &bot(3)), []);
-    assert_eq!(stage.refused(&bot(3), Command::RemoveExport(export.id)), Code::UnknownExport);
+    assert_eq!(stage.refused(&bot(3), Command::RemoveExport(first.id)), Code::UnknownExport);
     assert_eq!(stage.ask(&bot(1), &Query::AllExports(None)).unwrap_err().code, Code::PermissionDenied);
 }

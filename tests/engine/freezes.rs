@@ -1,6 +1,5 @@
 //! Freezes: who decides on the end of one that was widened, and whom one does not touch (rule 27).
 
-use countersign::access::key::KeySettings;
 use countersign::access::principal::Principal;
 use countersign::access::scope::ScopeSet;
 use countersign::access::workflow::{Permission, Workflow};
@@ -26,6 +25,7 @@ use countersign::engine::workflows::unfreeze::Unfreeze;
 
 use super::genesis::{key, other};
 use super::governance::{invite, joined, sign_up};
+use super::keys::create;
 use super::members::organization;
 use super::world::{DAY, Stage, asset, bot, decimal, limit, member, public, to_cold, venue, withdraw};
 
@@ -99,9 +99,7 @@ pub fn neighbour(stage: &mut Stage) -> Neighbour {
         stage.run(&venue(), Command::SetKyc { member: invited.id, kyc: Kyc::Verified }).unwrap();
     }
     let [asks, votes] = [0, 1].map(|at| member(invited[at].id.0));
-    let (name, settings) = ("Bot".to_owned(), KeySettings::default());
-    let create = Change::Keys(KeyChange::Create { name, scopes: ScopeSet::ALL, settings });
-    let request = approved(stage, (&asks, &votes), create);
+    let request = approved(stage, (&asks, &votes), create("Bot"));
     let step = Some(stage.step());
     let Reply::Claimed(user) = stage.run(&asks, Command::ClaimSecret { request, step }).unwrap() else {
         panic!("a key")

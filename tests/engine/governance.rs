@@ -31,6 +31,7 @@ use countersign::engine::workflows::policies::PolicyChange;
 use countersign::engine::workflows::unfreeze::Unfreeze;
 
 use super::genesis::key;
+use super::keys::rename;
 use super::world::{
     DAY, SECOND, Stage, asset, bot, decimal, limit, member, public, to_cold, token_hash, venue, withdraw, withdraw_to,
 };
@@ -472,12 +473,7 @@ fn rule_28_a_secret_that_nobody_claimed_in_time_is_rotated() {
 fn rule_23_what_was_asked_for_since_counts_when_a_policy_comes_into_force() {
     let mut stage = stage(false);
     joined(&mut stage, "dora", &[Permission::Initiate]);
-    let rename = |name: &str| {
-        let (service_user, name) = (ServiceUserId(1), Some(name.to_owned()));
-        let settings = Default::default();
-        Change::Keys(KeyChange::Edit { service_user, name, scopes: None, settings, disabled: None })
-    };
-    stage.initiate(&member(1), rename("Hers")).unwrap();
+    stage.initiate(&member(1), rename(1, "Hers")).unwrap();
     for workflow in [Workflow::InitiateWithdrawal, Workflow::ManagePolicies] {
         stage.initiate(&member(1), set(workflow, PolicyTerms::of(1))).unwrap();
     }

@@ -2,18 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use countersign::access::key::{KeySettings, SettingsChange};
+use countersign::access::key::SettingsChange;
 use countersign::access::operation::{Kind, Operation};
 use countersign::access::principal::Principal;
 use countersign::access::scope::ScopeSet;
 use countersign::access::workflow::Workflow;
-use countersign::domain::exports::{Format, Report};
 use countersign::domain::ids::*;
 use countersign::domain::markets::MarketStatus;
 use countersign::domain::money::Amount;
 use countersign::domain::orders::{CancelReason, Side};
 use countersign::domain::text::{ClientId, Symbol};
-use countersign::domain::time::Period;
 use countersign::engine::Engine;
 use countersign::engine::approvals::{Decision, RequestState};
 use countersign::engine::command::{
@@ -23,7 +21,6 @@ use countersign::engine::command::{
 use countersign::engine::deposits::{DepositAddress, DepositStatus};
 use countersign::engine::earn::{AutoCompound, LockType, YieldSource};
 use countersign::engine::event::Event;
-use countersign::engine::exports::RequestedExport;
 use countersign::engine::freezes::FreezeScope;
 use countersign::engine::holdings::EarnFilter;
 use countersign::engine::keys::KeyRef;
@@ -43,8 +40,10 @@ use countersign::engine::workflows::policies::PolicyChange;
 use countersign::engine::workflows::unfreeze::Unfreeze;
 
 use super::amendments::edit_of;
+use super::exports::export;
 use super::genesis::key;
 use super::governance::{edit, invite, set};
+use super::keys::{create, rename};
 use super::trading_floor::amendment;
 use super::world::{DAY, SECOND, Stage, asset, bot, decimal, limit, member, public, server, to_cold, venue, withdraw};
 
@@ -71,32 +70,12 @@ fn earn(amount: &str, allocate: bool) -> Command {
     Command::Earn(EarnMove { strategy, amount, allocate, auto_compound: None, client_id: None })
 }
 
-fn rename(name: &str) -> Change {
-    let (service_user, settings, name) = (ServiceUserId(1), SettingsChange::default(), Some(name.to_owned()));
-    Change::Keys(KeyChange::Edit { service_user, name, scopes: None, settings, disabled: None })
-}
-
-fn create(name: &str) -> Change {
-    let (name, settings) = (name.to_owned(), KeySettings::default());
-    Change::Keys(KeyChange::Create { name, scopes: ScopeSet::ALL, settings })
-}
-
 fn pooled(number: u32) -> DepositAddress {
     DepositAddress { address: format!("bc1qpool{number}"), tag: None }
 }
 
 fn deposit_addresses(new: bool) -> Command {
     Command::DepositAddresses { asset: asset("BTC"), method: None, new }
-}
-
-fn export() -> Command {
-    Command::AddExport(RequestedExport {
-        report: Report::Ledgers,
-        format: Format::Csv,
-        columns: None,
-        period: Period::ALWAYS,
-        description: String::new(),
-    })
 }
 
 fn halt() -> Command {
@@ -115,18 +94,14 @@ fn halted() -> Halted {
     });
     let terms = PolicyTerms { allow_execute: true, ..PolicyTerms::of(1) };
     stage.initiate(&member(1), set(Workflow::ManageAccess, terms)).unwrap();
-    let own = stage.initiate(&member(1), rename("Renamed")).unwrap().id;
+    let own = stage.initiate(&member(1), rename(1, "Renamed")).unwrap().id;
     let unclaimed = stage.initiate(&member(1), create("Fresh")).unwrap().id;
     stage.vote(&member(2), Decision::Approve, unclaimed).unwrap();
     let addresses = vec![pooled(1), pooled(2)];
     stage.run(&venue(), Command::AddDepositAddresses { asset: asset("BTC"), addresses }).unwrap();
     stage.run(&bot(1), deposit_addresses(false)).unwrap();
-    let Reply::Export(export) = stage.run(&bot(1), export()).unwrap() else { panic!("an export") };
-    let changes = changes().into_iter().map(|change| {
-        let initiation = stage.asked(&change);
-        Command::Initiate(Box::new(change), initiation)
-    });
-    let changes = changes.collect();
+    let Reply::Export(export) = stage.run(&bot(1), export("")).unwrap() else { panic!("an export") };
+    let changes = changes().into_iter().map(|change| stage.initiation(change)).collect();
     stage.run(&venue(), halt()).unwrap();
     Halted { stage, order, waiting, released, own, unclaimed, export: export.id, changes }
 }
@@ -180,7 +155,7 @@ impl Halted {
             Command::CancelAllAfter(60),
             Command::CancelWithdrawal(self.waiting[0].id),
             deposit_addresses(true),
-            export(),
+            export(""),
             Command::RemoveExport(self.export),
         ];
         let step = Some(self.stage.now.0 / (30 * SECOND));
@@ -217,7 +192,7 @@ fn changes() -> Vec<Change> {
     let address = WithdrawalAddress { key, method, address, tag: None };
     vec![
         create("Another"),
-        rename("Other"),
+        rename(1, "Other"),
         Change::Keys(KeyChange::Rotate { service_user: ServiceUserId(1), overlap_s: 60 }),
         Change::Keys(KeyChange::Remove { service_user: ServiceUserId(1) }),
         invite("dora", PermissionSets::new()),
@@ -400,7 +375,7 @@ fn rule_35_in_a_halt_requests_keys_sessions_and_exports_end_at_their_time_and_th
     };
     stage.initiate(&member(1), Change::Keys(change)).unwrap();
     let [lasting, ending] = [1, 2].map(|number| stage.withdrawal(&bot(number), withdraw("1", None)).request.unwrap());
-    stage.run(&bot(1), export()).unwrap();
+    stage.run(&bot(1), export("")).unwrap();
     stage.placed(&bot(2), limit(Side::Buy, "1", "10", None));
     stage.run(&bot(1), Command::CancelAllAfter(60)).unwrap();
     stage.run(&venue(), halt()).unwrap();

@@ -34,7 +34,18 @@ fn open(number: u32, nonce: u64) -> Command {
     Command::OpenSession { key: KeyRef::ServiceUser(ServiceUserId(number)), nonce }
 }
 
-fn edit(number: u32, settings: SettingsChange, disabled: Option<bool>, scopes: Option<ScopeSet>) -> Change {
+/// A key with every scope and the usual settings.
+pub fn create(name: &str) -> Change {
+    let (name, settings) = (name.to_owned(), KeySettings::default());
+    Change::Keys(KeyChange::Create { name, scopes: ScopeSet::ALL, settings })
+}
+
+pub fn rename(number: u32, name: &str) -> Change {
+    let (service_user, settings, name) = (ServiceUserId(number), SettingsChange::default(), Some(name.to_owned()));
+    Change::Keys(KeyChange::Edit { service_user, name, scopes: None, settings, disabled: None })
+}
+
+pub fn edit(number: u32, settings: SettingsChange, disabled: Option<bool>, scopes: Option<ScopeSet>) -> Change {
     let service_user = ServiceUserId(number);
     Change::Keys(KeyChange::Edit { service_user, name: None, scopes, settings, disabled })
 }
@@ -218,17 +229,6 @@ fn rule_10_past_the_query_end_only_present_state_is_left() {
     stage.run(&bot(1), limit(Side::Buy, "1", "10", None)).unwrap();
 }
 
-fn rename(number: u32, name: &str) -> Change {
-    let (service_user, name) = (ServiceUserId(number), Some(name.to_owned()));
-    Change::Keys(KeyChange::Edit {
-        service_user,
-        name,
-        scopes: None,
-        settings: SettingsChange::default(),
-        disabled: None,
-    })
-}
-
 fn rotate(number: u32) -> Change {
     Change::Keys(KeyChange::Rotate { service_user: ServiceUserId(number), overlap_s: 60 })
 }
@@ -295,9 +295,7 @@ fn rule_9_members_cancel_what_a_removed_key_left_resting() {
 fn rule_28_a_key_that_nobody_claimed_is_not_disabled() {
     let mut stage = Stage::new(&[], false);
     stage.initiate(&member(1), set(Workflow::ManageAccess, PolicyTerms::of(1))).unwrap();
-    let (name, settings) = ("Fresh".to_owned(), KeySettings::default());
-    let create = Change::Keys(KeyChange::Create { name, scopes: ScopeSet::ALL, settings });
-    let made = stage.initiate(&member(1), create).unwrap();
+    let made = stage.initiate(&member(1), create("Fresh")).unwrap();
     stage.vote(&member(2), Decision::Approve, made.id).unwrap();
     let scopes = Some(ScopeSet::of(&[Scope::Query]));
     let refusal = stage.initiate(&member(1), edit(1, SettingsChange::default(), Some(true), scopes)).unwrap_err();
@@ -310,9 +308,7 @@ fn rule_28_a_key_that_nobody_claimed_is_not_disabled() {
 fn rule_28_a_secret_can_be_claimed_until_its_week_is_over() {
     let mut stage = Stage::new(&[key(ScopeSet::ALL)], false);
     stage.initiate(&member(1), set(Workflow::ManageAccess, PolicyTerms::of(1))).unwrap();
-    let (name, settings) = ("Fresh".to_owned(), KeySettings::default());
-    let create = Change::Keys(KeyChange::Create { name, scopes: ScopeSet::ALL, settings });
-    for change in [create, rotate(1)] {
+    for change in [create("Fresh"), rotate(1)] {
         let request = stage.initiate(&member(1), change).unwrap().id;
         stage.vote(&member(2), Decision::Approve, request).unwrap();
         let end = stage.now.plus_us(7 * DAY);
@@ -346,10 +342,7 @@ fn rule_28_a_secret_is_claimed_by_who_asked_for_the_key_and_before_a_later_rotat
 #[test]
 fn rule_25_two_keys_that_were_asked_for_do_not_both_come_into_the_last_place() {
     let mut stage = Stage::new(&[], false);
-    let create = |number: usize| {
-        let (name, settings) = (format!("Bot {number}"), KeySettings::default());
-        Change::Keys(KeyChange::Create { name, scopes: ScopeSet::ALL, settings })
-    };
+    let create = |number: usize| create(&format!("Bot {number}"));
     for number in 1..SERVICE_USERS_MAX {
         stage.initiate(&member(1), create(number)).unwrap();
     }
@@ -362,10 +355,6 @@ fn rule_25_two_keys_that_were_asked_for_do_not_both_come_into_the_last_place() {
 #[test]
 fn names_that_others_could_differ_from_in_spaces_alone_are_refused() {
     let mut stage = Stage::new(&[], false);
-    let create = |name: &str| {
-        let (name, settings) = (name.to_owned(), KeySettings::default());
-        Change::Keys(KeyChange::Create { name, scopes: ScopeSet::ALL, settings })
-    };
     for name in ["", " ", " Treasury Bot", "Treasury Bot ", "Treasury  Bot"] {
         let refused = stage.initiate(&member(1), create(name)).unwrap_err();
         assert_eq!((refused.code, refused.field), (Code::InvalidArguments, Some("name")), "{name:?}");
@@ -433,12 +422,7 @@ fn rule_23_an_edit_strands_nothing_where_it_frees_the_editor_before() {
 fn rule_28_an_unclaimed_key_is_no_key_and_its_secret_is_claimed_once() {
     let mut stage = Stage::new(&[], false);
     stage.initiate(&member(1), set(Workflow::ManageAccess, PolicyTerms::of(1))).unwrap();
-    let create = Change::Keys(KeyChange::Create {
-        name: "Fresh".to_owned(),
-        scopes: ScopeSet::ALL,
-        settings: KeySettings::default(),
-    });
-    let request = stage.initiate(&member(1), create).unwrap();
+    let request = stage.initiate(&member(1), create("Fresh")).unwrap();
     assert_eq!(request.state, RequestState::Pending);
     assert_eq!(stage.vote(&member(2), Decision::Approve, request.id).unwrap().state, RequestState::Approved);
     assert_eq!(stage.refused(&bot(1), Command::CancelAll), Code::InvalidKey);

@@ -23,16 +23,12 @@ use countersign::engine::workflows::unfreeze::Unfreeze;
 
 use super::genesis::key;
 use super::governance::{edit, everywhere, invite};
+use super::keys::{self, rename};
 use super::world::{Stage, asset, bot, decimal, member, to_cold, venue};
 
 fn refused(stage: &mut Stage, by: &Principal, command: Command) -> (Code, Option<&'static str>) {
     let refused = stage.run(by, command.clone()).expect_err(&format!("{command:?}"));
     (refused.code, refused.field)
-}
-
-fn edit_key(number: u32, name: Option<&str>) -> Change {
-    let (service_user, name, settings) = (ServiceUserId(number), name.map(str::to_owned), SettingsChange::default());
-    Change::Keys(KeyChange::Edit { service_user, name, scopes: None, settings, disabled: None })
 }
 
 fn named(number: u32, name: &str) -> Change {
@@ -78,10 +74,10 @@ fn a_change_that_makes_no_sense_is_refused_by_name() {
         (edit(0, everywhere(&[]), None), unknown, "member_id"),
         (reset_nobody, unknown, "member_id"),
         (remove_nobody, unknown, "member_id"),
-        (edit_key(1, None), invalid, "params"),
-        (edit_key(1, Some("Bot 1")), invalid, "params"),
-        (edit_key(2, Some("Removed")), unknown, "service_user_id"),
-        (edit_key(99, Some("Nobody")), unknown, "service_user_id"),
+        (keys::edit(1, SettingsChange::default(), None, None), invalid, "params"),
+        (rename(1, "Bot 1"), invalid, "params"),
+        (rename(2, "Removed"), unknown, "service_user_id"),
+        (rename(99, "Nobody"), unknown, "service_user_id"),
         (rotate(2), unknown, "service_user_id"),
         (rotate(0), unknown, "service_user_id"),
         (remove(2), unknown, "service_user_id"),

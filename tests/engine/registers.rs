@@ -1,6 +1,5 @@
 //! Registers: a name that exists already is refused, and so is one entry more than a register holds.
 
-use countersign::access::key::{KeySettings, SettingsChange};
 use countersign::access::principal::Principal;
 use countersign::access::scope::ScopeSet;
 use countersign::domain::assets::Asset;
@@ -18,11 +17,11 @@ use countersign::engine::reject::Code;
 use countersign::engine::withdrawals::WithdrawalAddress;
 use countersign::engine::workflows::Change;
 use countersign::engine::workflows::addresses::AddressChange;
-use countersign::engine::workflows::keys::KeyChange;
 use countersign::engine::workflows::members::PermissionSets;
 
 use super::genesis::key;
 use super::governance::invite;
+use super::keys::{create, rename};
 use super::world::{Stage, asset, decimal, member, venue};
 
 fn new_asset(code: &str) -> Command {
@@ -84,17 +83,6 @@ fn new_organization(name: &str, emails: &[&str]) -> Command {
     Command::CreateOrganization { name: name.to_owned(), members: emails.iter().enumerate().map(invitee).collect() }
 }
 
-fn asked(stage: &mut Stage, change: Change) -> Command {
-    let initiation = stage.asked(&change);
-    Command::Initiate(Box::new(change), initiation)
-}
-
-/// What a copy of the engine says: nothing if it does what it is asked for.
-fn refusal(stage: &Stage, by: &Principal, command: &Command) -> Option<(Code, Option<&'static str>)> {
-    let answer = stage.engine.clone().handle(stage.now, by, command);
-    answer.err().map(|refused| (refused.code, refused.field))
-}
-
 #[test]
 fn a_name_that_is_taken_is_refused_and_another_ones_is_free() {
     let mut stage = Stage::new(&[key(ScopeSet::ALL), key(ScopeSet::ALL)], false);
@@ -119,17 +107,9 @@ fn a_name_that_is_taken_is_refused_and_another_ones_is_free() {
         ("addresses", pool("BTC", &[("bc1q", None)]), pool("ETH", &[("bc1q", None)])),
         ("addresses", pool("BTC", &[("a", None), ("a", None)]), pool("BTC", &[("a", None), ("a", Some("7"))])),
     ] {
-        assert_eq!(refusal(&stage, &venue(), &taken), Some((Code::Exists, Some(field))), "{taken:?}");
-        assert_eq!(refusal(&stage, &venue(), &free), None, "{free:?}");
+        assert_eq!(stage.refusal(&venue(), &taken), Some((Code::Exists, Some(field))), "{taken:?}");
+        assert_eq!(stage.refusal(&venue(), &free), None, "{free:?}");
     }
-    let create = |name: &str| {
-        let (name, settings) = (name.to_owned(), KeySettings::default());
-        Change::Keys(KeyChange::Create { name, scopes: ScopeSet::ALL, settings })
-    };
-    let rename = |name: &str| {
-        let (service_user, settings, name) = (ServiceUserId(2), SettingsChange::default(), Some(name.to_owned()));
-        Change::Keys(KeyChange::Edit { service_user, name, scopes: None, settings, disabled: None })
-    };
     let listed = |code: &str, key: &str| {
         let [key, method, address] = [key, code, "a"].map(str::to_owned);
         let address = WithdrawalAddress { key, method, address, tag: None };
@@ -137,14 +117,14 @@ fn a_name_that_is_taken_is_refused_and_another_ones_is_free() {
     };
     for (field, taken, free) in [
         ("name", create("Bot 1"), create("Bot 3")),
-        ("name", rename("Bot 1"), rename("bot 1")),
+        ("name", rename(2, "Bot 1"), rename(2, "bot 1")),
         ("email", invite("Alice", PermissionSets::new()), invite("dora", PermissionSets::new())),
         // Rule 26.
         ("key", listed("BTC", "cold-1"), listed("ETH", "cold-1")),
     ] {
-        let [taken, free] = [taken, free].map(|change| asked(&mut stage, change));
-        assert_eq!(refusal(&stage, &member(1), &taken), Some((Code::Exists, Some(field))), "{taken:?}");
-        assert_eq!(refusal(&stage, &member(1), &free), None, "{free:?}");
+        let [taken, free] = [taken, free].map(|change| stage.initiation(change));
+        assert_eq!(stage.refusal(&member(1), &taken), Some((Code::Exists, Some(field))), "{taken:?}");
+        assert_eq!(stage.refusal(&member(1), &free), None, "{free:?}");
     }
 }
 
@@ -163,7 +143,7 @@ fn fills(
     stage.engine = Engine::new(state);
     let [last, beyond] = [0, 1].map(|at| one(&mut stage, at));
     stage.run(by, last).unwrap();
-    assert_eq!(refusal(&stage, by, &beyond), Some((Code::LimitReached, None)), "{beyond:?}");
+    assert_eq!(stage.refusal(by, &beyond), Some((Code::LimitReached, None)), "{beyond:?}");
 }
 
 #[test]
@@ -193,6 +173,6 @@ fn every_register_has_a_last_place() {
         let carol = stage.state().members.member(MemberId(3)).clone();
         Event::MemberChanged(Box::new(Member { id: MemberId::at(at), email: format!("m{at}@acme.test"), ..carol }))
     };
-    let invited = |stage: &mut Stage, at: usize| asked(stage, invite(["dora", "emil"][at], PermissionSets::new()));
+    let invited = |stage: &mut Stage, at: usize| stage.initiation(invite(["dora", "emil"][at], PermissionSets::new()));
     fills(&member(1), (3, MEMBERS_MAX), of_member, invited);
 }

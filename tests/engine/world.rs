@@ -163,6 +163,12 @@ impl Stage {
         self.run(by, command).expect_err("a refusal").code
     }
 
+    /// What a copy of the engine refuses a command with, the code and the field; nothing if it would do it.
+    pub fn refusal(&self, by: &Principal, command: &Command) -> Option<(Code, Option<&'static str>)> {
+        let answer = self.engine.clone().handle(self.now, by, command);
+        answer.err().map(|refused| (refused.code, refused.field))
+    }
+
     pub fn ask(&self, by: &Principal, query: &Query) -> Result<View, Reject> {
         self.engine.query(self.now, by, query)
     }
@@ -205,10 +211,16 @@ impl Stage {
         Initiation { step: Some(step), generated, ..Initiation::default() }
     }
 
+    /// The command by which a Member asks for a change, with a fresh code.
+    pub fn initiation(&mut self, change: Change) -> Command {
+        let initiation = self.asked(&change);
+        Command::Initiate(Box::new(change), initiation)
+    }
+
     /// A Member's change, with a fresh code.
     pub fn initiate(&mut self, by: &Principal, change: Change) -> Result<Request, Reject> {
-        let initiation = self.asked(&change);
-        match self.run(by, Command::Initiate(Box::new(change), initiation))? {
+        let command = self.initiation(change);
+        match self.run(by, command)? {
             Reply::Request(request) => Ok(*request),
             other => panic!("{other:?}"),
         }
