@@ -134,28 +134,29 @@ async fn a_request_says_what_becomes_of_its_payment() {
         let place = format!("#/request/{}", asked["request_id"].as_str().unwrap());
         browser.go(&place).await;
         browser.wait("#state.pending").await;
+        browser.until(&fact("address name", "cold-1")).await;
         assert!(!browser.text("main").await.contains("Payment"), "custody does not have it");
         let request = bob.call("request_info", json!({"request_id": asked["request_id"]})).await;
         bob.call("approve", json!({"requests": ballot(&request), "otp": code(step)})).await;
-        browser.until(&payment(&format!("pending at custody ({refid})"))).await;
+        browser.until(&fact("Payment", &format!("pending at custody ({refid})"))).await;
         browser.until("return document.querySelector('#toasts').textContent.includes('is now approved')").await;
         let mut params = result;
         params["refid"] = json!(refid);
         venue.call(method, params).await;
         let became = becomes.join(refid);
-        browser.until(&payment(&became)).await;
+        browser.until(&fact("Payment", &became)).await;
         browser.go("#/queue").await;
         browser.go(&place).await;
-        browser.until(&payment(&became)).await;
+        browser.until(&fact("Payment", &became)).await;
     }
     browser.close().await;
 }
 
-/// Whether the page says this of a payment.
-fn payment(text: &str) -> String {
+/// Whether the page has a fact of this name and text.
+fn fact(name: &str, text: &str) -> String {
     format!(
         "return [...document.querySelectorAll('main dt')].some((name) =>
-             name.textContent === 'Payment' && name.nextElementSibling.textContent === '{text}')"
+             name.textContent === '{name}' && name.nextElementSibling.textContent === '{text}')"
     )
 }
 

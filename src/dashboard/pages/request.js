@@ -69,6 +69,11 @@ function place(name) {
   return at === -1 ? FIRST.length : at;
 }
 
+/** What a member of a payload is called; the one named `key` is no API key. */
+function term(name) {
+  return name === "key" ? "address name" : words(name);
+}
+
 /** What is asked for. */
 export function payloadFacts(payload) {
   const { changes, from, to, ...rest } = payload;
@@ -78,7 +83,7 @@ export function payloadFacts(payload) {
     return name === "workflow" ? words(inner) : shown(inner);
   };
   const members = Object.entries(rest).sort(([a], [b]) => place(a) - place(b));
-  const parts = [facts(members.map(([name, inner]) => [words(name), value(name, inner)]))];
+  const parts = [facts(members.map(([name, inner]) => [term(name), value(name, inner)]))];
   if (changes) {
     const rows = changes.map((change) => [
       words(change.field),
