@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn a_method_that_acts_has_exactly_one_scope() {
+    fn rule_11_a_method_that_acts_has_exactly_one_scope() {
         for operation in Operation::ALL {
             if let Row { kind: Kind::Write, service_user: ServiceRight::Scopes(scopes), .. } = operation.row() {
                 assert_eq!(scopes.len(), 1, "{}", operation.name());

@@ -14,7 +14,7 @@ const PARTS: [(u8, std::ops::RangeInclusive<u8>); 7] =
 const SELF: &str = "tests/repository/checklist.rs";
 
 #[test]
-fn every_item_has_a_test_or_a_reason() {
+fn rule_49_every_item_has_a_test_or_a_reason() {
     let mut covered = BTreeSet::new();
     let sources = files(&["src", "tests", "load-tests"], &[".rs"]);
     assert!(sources.iter().any(|source| source.path == SELF), "{SELF} has moved");

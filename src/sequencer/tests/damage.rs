@@ -32,6 +32,15 @@ async fn append(journal: &mut Journal, row: u16) {
     journal.append(u64::from(row), 1, codec::FORMAT, &body).await.unwrap();
 }
 
+/// A state as of a part of the journal's rows.
+fn first_rows() -> Replay {
+    let mut replay = Replay::default();
+    for row in 1..=ROWS / 2 {
+        replay.state.apply(Moment(u64::from(row)), &asset(row));
+    }
+    replay
+}
+
 fn file(dir: &Path) -> PathBuf {
     dir.join("journal.db")
 }
@@ -271,5 +280,22 @@ async fn d6_69_a_snapshot_of_where_the_journal_never_stood_is_found_by_verify() 
         let refused = verify(&reader, &snapshots).await.unwrap_err();
         let named = matches!(refused, RecoveryError::Journal(JournalError::Corrupt { at, .. }) if at == seq);
         assert!(named, "{seq}: {refused}");
+    }
+}
+
+/// A snapshot that this release could decode, and that would be refused or lead elsewhere.
+#[tokio::test]
+async fn rule_48_a_snapshot_of_another_format_is_ignored_and_the_journal_replayed() {
+    let (dir, digest, head) = closed().await;
+    let foreign = |format| Snapshot { format, chain: Digest::default(), ..snapshot(&first_rows()) };
+    let snapshots = snapshots(dir.path());
+    snapshots.save(&foreign(SNAPSHOT_FORMAT)).unwrap();
+    assert!(started_in(dir.path()).await.is_err(), "its chain is not the journal's");
+    for format in [SNAPSHOT_FORMAT - 1, SNAPSHOT_FORMAT + 1] {
+        snapshots.clear().unwrap();
+        snapshots.save(&foreign(format)).unwrap();
+        assert_eq!(started_in(dir.path()).await, Ok(digest), "format {format}");
+        let verified = verify(&reader(dir.path()).await, &snapshots).await.unwrap();
+        assert_eq!((verified.seq, verified.snapshots), (head.seq, 0), "format {format}");
     }
 }
