@@ -47,13 +47,19 @@ struct Entry<T> {
 struct Level {
     first: u32,
     last: u32,
-    total: Quantity,
+    /// In units of the market, like a [`Quantity`]; together they may be more than one holds.
+    total: i128,
 }
 
 impl Level {
-    /// Adds `more` to what it shows, subtracts `less`. It may wrap: all that was added is subtracted again.
+    /// Adds `more` to what it shows, subtracts `less`.
     fn change(&mut self, more: Quantity, less: Quantity) {
-        self.total = Quantity(self.total.0.wrapping_add(more.0).wrapping_sub(less.0));
+        self.total += i128::from(more.0) - i128::from(less.0);
+    }
+
+    /// What it shows, as far as a number holds that.
+    fn shown(&self) -> Quantity {
+        Quantity(i64::try_from(self.total).unwrap_or(i64::MAX))
     }
 }
 
@@ -94,7 +100,7 @@ impl<T: Resting> Book<T> {
 
     /// The levels of a side, best first: the price, the total that its orders show, and the orders in time priority.
     pub fn levels(&self, side: Side) -> impl Iterator<Item = (Price, Quantity, impl Iterator<Item = &T> + Clone)> {
-        self.side(side).map(|(price, level)| (price, level.total, self.queue(level)))
+        self.side(side).map(|(price, level)| (price, level.shown(), self.queue(level)))
     }
 
     /// Whether anything rests at a price.
@@ -168,8 +174,7 @@ impl<T: Resting> Book<T> {
         let Some(order) = self.entries[slot as usize].order.as_ref() else { return };
         let Some((side, price)) = order.place() else { return };
         let shown = order.visible();
-        let level =
-            self.side_mut(side).entry(price).or_insert(Level { first: slot, last: NONE, total: Quantity::ZERO });
+        let level = self.side_mut(side).entry(price).or_insert(Level { first: slot, last: NONE, total: 0 });
         level.change(shown, Quantity::ZERO);
         let before = std::mem::replace(&mut level.last, slot);
         if before != NONE {

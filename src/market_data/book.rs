@@ -173,6 +173,12 @@ impl Levels {
         self.best(side, depth).flat_map(|(_, _, queue)| queue)
     }
 
+    /// The same without the levels at these prices.
+    pub fn orders_beside(&self, side: Side, depth: u32, prices: &BTreeSet<Price>) -> impl Iterator<Item = &Queued> {
+        let others = self.best(side, depth).filter(|(price, ..)| !prices.contains(price));
+        others.flat_map(|(_, _, queue)| queue)
+    }
+
     /// Whether anything rests at a price.
     pub fn has(&self, side: Side, price: Price) -> bool {
         self.book.has(side, price)
@@ -216,6 +222,7 @@ pub fn changes(before: &Ladder, after: &Ladder, exists: impl Fn(Price) -> bool) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::orders::OrderStatus;
 
     /// The example that the venue whose protocol we speak publishes.
     #[test]
@@ -262,5 +269,30 @@ mod tests {
         assert_eq!(changes(&before, &better, |_| true), ladder(&[(9, 5)]));
         let without = ladder(&[(11, 1), (12, 3)]);
         assert_eq!(changes(&before, &without, |price| price.0 != 10), ladder(&[(10, 0), (12, 3)]));
+    }
+
+    #[test]
+    fn a_level_that_shows_more_than_a_number_holds_is_told_as_much_as_one_holds() {
+        let mut levels = Levels::default();
+        let half = 5_000_000_000_000_000_000;
+        let order = |id| Order { status: OrderStatus::New, qty: Quantity(half), ..Order::waiting(id) };
+        [1, 2].into_iter().for_each(|id| levels.show(&order(id), Moment(id)));
+        assert_eq!(levels.ladders(10).0, [(Price(1), Quantity(i64::MAX))]);
+        levels.hide(OrderId(1));
+        assert_eq!(levels.ladders(10).0, [(Price(1), Quantity(half))]);
+    }
+
+    #[test]
+    fn orders_beside_known_prices_are_those_of_the_other_levels() {
+        let mut levels = Levels::default();
+        for (id, price) in [(1, 10), (2, 10), (3, 9), (4, 8)] {
+            let order = Order { status: OrderStatus::New, limit: Some(Price(price)), ..Order::waiting(id) };
+            levels.show(&order, Moment(id));
+        }
+        let beside = |depth, prices: &[i64]| {
+            let prices = prices.iter().map(|price| Price(*price)).collect();
+            levels.orders_beside(Side::Buy, depth, &prices).map(|order| order.id.0).collect::<Vec<_>>()
+        };
+        assert_eq!((beside(2, &[10]), beside(10, &[9]), beside(10, &[])), (vec![3], vec![1, 2, 4], vec![1, 2, 3, 4]));
     }
 }

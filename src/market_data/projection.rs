@@ -350,7 +350,7 @@ impl Projection {
             let seen = |order: &Queued| order.side == side && before.contains(&order.price);
             let reported = changes.iter().filter(|changed| seen(&changed.order));
             let reported = reported.map(|changed| frames::queued(of, &changed.order, Some(changed.change)));
-            let fresh = levels.orders(side, depth).filter(|order| !before.contains(&order.price));
+            let fresh = levels.orders_beside(side, depth, before);
             let fresh = fresh.map(|order| frames::queued(of, order, Some(Change::Add)));
             reported.chain(fresh).collect::<Vec<_>>()
         };
