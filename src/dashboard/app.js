@@ -190,9 +190,10 @@ function clear() {
 
 function signedOut() {
   app.me = null;
-  document.title = "Countersign";
   clear();
   const { ended } = app.connection;
+  document.title = ended ? "Signed out – Countersign" : "Countersign";
+  if (ended) notify("session", "signed out", "Sign in again to be told of requests.", "queue");
   toSignIn(ended && `${ended.replace(/^session/, "Your session has")}.`);
 }
 

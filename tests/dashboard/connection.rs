@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use super::browser::{Browser, Look};
 use super::client::{PASSWORD, ballot, code};
 use super::genesis::people;
-use super::queue::{asked, keys, listed};
+use super::queue::{NOTIFICATIONS, asked, keys, listed};
 use super::world::{World, key};
 
 pub const LOST: &str = "#connection[data-state=lost], #connection[data-state=connecting]";
@@ -398,6 +398,7 @@ async fn a_session_that_ends_says_why_and_leaves_no_secret_on_the_screen() {
     let more = json!({"member_id": "MEM2", "permissions": {"manage_access": ["initiate"]}, "otp": code(0)});
     alice.call("edit_member", more).await;
     let browser = Browser::open(world.address).await;
+    browser.eval(NOTIFICATIONS).await;
     browser.sign_in("bob", 0).await;
     browser.go("#/service-users").await;
     browser.click("#add").await;
@@ -419,6 +420,8 @@ async fn a_session_that_ends_says_why_and_leaves_no_secret_on_the_screen() {
             .contains("Your session has ended: you were suspended, reset or removed; ask a Member who manages access.")
     );
     assert_eq!(browser.eval("return document.querySelectorAll('dialog').length").await, json!(0));
+    let told = browser.eval("return [document.title, notes]").await;
+    assert_eq!(told, json!(["Signed out – Countersign", ["Sign in again to be told of requests."]]));
     browser.close().await;
 }
 

@@ -13,5 +13,6 @@ mod request;
 mod service_users;
 #[path = "../support/mod.rs"]
 mod support;
+mod votes;
 
 use support::{client, demo, genesis, world};

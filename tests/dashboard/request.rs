@@ -68,6 +68,7 @@ async fn d3_34_terms_that_change_are_said_and_undo_the_choice() {
         json!(false)
     );
     assert_eq!(browser.eval("return document.querySelector('form.bar').hidden").await, json!(true));
+    assert_eq!(browser.eval("return document.querySelector('form.bar input[name=otp]').value").await, json!(""));
     browser.go(&format!("#/request/{id}")).await;
     browser.fill("#decide input[name=otp]", &code(0)).await;
     let again = json!({"workflow": "initiate_withdrawal", "quorum": 2, "expires_after_s": 3600, "otp": code(1)});
@@ -158,6 +159,26 @@ fn fact(name: &str, text: &str) -> String {
         "return [...document.querySelectorAll('main dt')].some((name) =>
              name.textContent === '{name}' && name.nextElementSibling.textContent === '{text}')"
     )
+}
+
+#[tokio::test]
+async fn what_lets_everything_in_is_not_said_to_be_none() {
+    let world = World::new(&[]).await;
+    let mut alice = world.member("alice").await;
+    let settings = json!({"ip_allowlist": ["10.0.0.0/8"], "expires_at": "2100-01-01T00:00:00Z"});
+    let user = json!({"name": "Treasury Bot", "scopes": ["query"], "settings": settings, "otp": code(0)});
+    alice.call("create_service_user", user).await;
+    alice.call("set_policy", json!({"workflow": "manage_access", "quorum": 1, "otp": code(1)})).await;
+    let listed = alice.call("service_users", json!({})).await;
+    let open = json!({"service_user_id": listed["service_users"][0]["service_user_id"], "settings": {"ip_allowlist": [], "expires_at": null}});
+    let request = alice.call("edit_service_user", open).await;
+    let browser = Browser::open(world.address).await;
+    browser.sign_in("bob", 0).await;
+    browser.go(&format!("#/request/{}", request["request_id"].as_str().unwrap())).await;
+    browser.wait("#state.pending").await;
+    let shown = browser.text("#payload").await;
+    assert!(shown.contains("any address") && shown.contains("never") && !shown.contains("none"), "{shown}");
+    browser.close().await;
 }
 
 #[tokio::test]

@@ -64,6 +64,15 @@ fn the_guide_has_every_close_code() {
     assert_none("docs/bots.md tells of close codes that nothing sends:", &gone);
 }
 
+/// What to do about a key that was revoked or changed depends on how.
+#[test]
+fn the_guide_has_every_reason_of_a_changed_key() {
+    let guide = read(GUIDE);
+    let reasons = Close::ALL.into_iter().filter(|why| why.code() == 4001).map(Close::reason);
+    let untold: Vec<String> = reasons.filter(|why| !guide.contains(&format!("`{why}`"))).map(str::to_owned).collect();
+    assert_none("docs/bots.md does not have the reason of a close:", &untold);
+}
+
 /// Whether a row has the text; what it advises may be cut short there.
 fn is_told(told: &[String], text: &str) -> bool {
     told.iter().any(|row| row == text || row.contains(": ") && text.starts_with(row.as_str()))

@@ -88,7 +88,7 @@ fn member_text(right: MemberRight) -> String {
     match right {
         MemberRight::No => String::new(),
         MemberRight::Any => "any Member".into(),
-        MemberRight::Acting => "as the request's workflow says".into(),
+        MemberRight::Acting => "as the workflow of the judging policy says".into(),
         MemberRight::Holds(workflow, permission) => format!("{}: {}", workflow.name(), permission.name()),
         MemberRight::HoldsAny(workflows, permission) => {
             let names: Vec<&str> = workflows.iter().map(|workflow| workflow.name()).collect();

@@ -86,7 +86,7 @@ function show(app, user, open) {
         "Secret unclaimed",
         user.unclaimed
           ? h("a", { href: `#/request/${user.unclaimed.request_id}` }, "until ", time(user.unclaimed.until))
-          : null,
+          : user.status === "unclaimed" && "too late: rotate the key",
       ],
     ]),
     h(

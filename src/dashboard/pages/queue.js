@@ -13,15 +13,21 @@ const COLUMNS = ["Select", "What", "Asked by", "About", "Votes", "Asked", "Expir
 /** How many votes of one kind there are. */
 const count = (request, decision) => request.votes.filter((one) => one.decision === decision && !one.struck).length;
 
+/** Whether a Member may vote at all; the policy of withdrawals judges what loosens it while Manage Policies has none. */
+function votes(app, { workflow, payload }) {
+  const loosens = workflow === "manage_policies" && payload.workflow === "initiate_withdrawal";
+  return app.may(workflow, "approve") || (loosens && app.may(payload.workflow, "approve"));
+}
+
 /** What stands in the place of the choice where there is none, or `null`. */
 function settled(app, request) {
   const me = app.me.member;
   if (request.initiator.id === me.id) return "yours";
   const own = request.votes.find((vote) => vote.member_id === me.id && !vote.struck);
-  if (own?.decision === "reject") return "rejected";
+  if (own?.decision === "reject") return "you rejected";
   // Under a policy that became looser a request may have enough, and waits for one that is given anew.
-  if (own && count(request, "approve") < (request.policy?.quorum ?? Infinity)) return "approved";
-  return app.may(request.workflow, "approve") && verifies() ? null : "–";
+  if (own && count(request, "approve") < (request.policy?.quorum ?? Infinity)) return "you approved";
+  return votes(app, request) && verifies() ? null : "–";
 }
 
 /** How the votes stand. */
@@ -99,7 +105,9 @@ export function queue(app) {
     const failed = result.requests.filter(({ success, request }) => !success || request.state === "failed");
     const why = ({ error, request }) => (error ? spoken(error) : request.reason);
     if (failed.length > 0) app.said(failed.map((one) => `${one.request_id}: ${why(one)}`).join("; "), "bad");
-    if (failed.length < requests.length) app.said(`${requests.length - failed.length} approved`);
+    const taken = requests.length - failed.length;
+    const done = result.requests.filter(({ request }) => request?.state === "approved").length;
+    if (taken > 0) app.said(`Votes recorded: ${taken}. Requests approved by them: ${done}.`);
     otp.value = "";
   };
   const button = h("button", { class: "primary" });
@@ -116,7 +124,10 @@ export function queue(app) {
     if (before?.request === request) return;
     if (chosen.has(id)) {
       const changed = before.request.digest !== request.digest;
-      if (changed) app.said(`The terms of ${id} have changed. Look at it again.`, "bad");
+      if (changed) {
+        app.said(`The terms of ${id} have changed. Look at it again.`, "bad");
+        otp.value = "";
+      }
       if (changed || settled(app, request)) chosen.delete(id);
     }
     const toggled = (yes) => {

@@ -19,20 +19,24 @@ export function about(payload) {
   return subject ? safe(subject) : null;
 }
 
-/** A value of a payload. */
-function shown(value) {
-  if (value === null || value === undefined) return "none";
+// What an empty value lets in, where it is everything.
+const UNLIMITED = { ip_allowlist: "any address", expires_at: "never" };
+
+/** A value of a payload, by its name. */
+function shown(name, value) {
+  const empty = UNLIMITED[name] ?? "none";
+  if (value === null || value === undefined) return empty;
   if (typeof value === "boolean") return value ? "yes" : "no";
   if (Array.isArray(value)) {
-    if (value.length === 0) return "none";
+    if (value.length === 0) return empty;
     return h(
       "ul",
       { class: "plain" },
-      value.map((one) => h("li", {}, shown(one))),
+      value.map((one) => h("li", {}, shown(name, one))),
     );
   }
   if (typeof value === "object")
-    return facts(Object.entries(value).map(([name, inner]) => [words(name), shown(inner)]));
+    return facts(Object.entries(value).map(([name, inner]) => [words(name), shown(name, inner)]));
   return safe(value);
 }
 
@@ -79,8 +83,8 @@ export function payloadFacts(payload) {
   const { changes, from, to, ...rest } = payload;
   const value = (name, inner) => {
     if (name === "amount") return h("span", { class: "figure" }, safe(inner));
-    if (name === "scopes") return shown(inner.map(scopeName));
-    return name === "workflow" ? words(inner) : shown(inner);
+    if (name === "scopes") return shown(name, inner.map(scopeName));
+    return name === "workflow" ? words(inner) : shown(name, inner);
   };
   const members = Object.entries(rest).sort(([a], [b]) => place(a) - place(b));
   const parts = [facts(members.map(([name, inner]) => [term(name), value(name, inner)]))];
@@ -93,7 +97,7 @@ export function payloadFacts(payload) {
   }
   if (from !== undefined || to !== undefined) {
     const names = [...new Set([...Object.keys(from ?? {}), ...Object.keys(to ?? {})])];
-    const text = (side, name) => (side === null ? "no policy" : shown(side[name]));
+    const text = (side, name) => (side === null ? "no policy" : shown(name, side[name]));
     const rows = names.map((name) => {
       const differs = JSON.stringify(from?.[name]) !== JSON.stringify(to?.[name]);
       return [words(name), text(from, name), differs ? h("strong", {}, text(to, name)) : text(to, name)];
