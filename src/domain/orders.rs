@@ -161,8 +161,9 @@ pub enum CancelReason {
     PostOnly,
     /// When it was to go live, its market did not accept it.
     MarketStatus,
-    /// A closing order below the market's least quantity or cost, or with an impossible price.
-    BelowMinimum,
+    /// When it was to be placed or to go live, it was below the market's least quantity or cost, had no possible price, or
+    /// there were as many trailing stops as there may be.
+    OutOfBounds,
 }
 
 /// An order as it stands.

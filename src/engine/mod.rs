@@ -153,7 +153,7 @@ impl Engine {
         let result = dispatch(&mut transition, by, caller, command);
         assert!(result.is_ok() || self.events.is_empty(), "a refusal emits nothing");
         if let Caller::Service(service) = caller {
-            self.rate = self.rates.charge(service, command, &result, &self.events, now, clock);
+            self.rate = self.rates.charge(&self.state, service, command, &result, &self.events, clock);
         }
         result
     }

@@ -6,13 +6,15 @@ use std::collections::BTreeMap;
 use super::caller::ServiceCaller;
 use super::command::{Command, OrderRef};
 use super::event::Event;
+use super::order_requests::PlaceOrder;
+use super::reference::Reference;
 use super::reject::{Code, Reject};
 use super::reply::{Placed, Reply};
 use super::state::State;
 use crate::access::tier::{Allowance, Tier, Tiers};
 use crate::domain::decimal::units_text;
 use crate::domain::ids::{MarketId, ServiceUserId};
-use crate::domain::orders::{CancelReason, Order};
+use crate::domain::orders::{CancelReason, Order, Side};
 use crate::domain::time::Moment;
 
 /// What a request that is not a cancel costs in any case, in hundredths.
@@ -155,18 +157,20 @@ impl Rates {
         Err(Reject::field(Code::RateLimit, "symbol", advice))
     }
 
-    /// Counts what a key's command has done. `None` if it costs nothing.
+    /// Counts what a key's command has done, which led to `state`. `None` if it costs nothing.
     pub(super) fn charge(
         &mut self,
+        state: &State,
         caller: ServiceCaller,
         command: &Command,
         result: &Result<Reply, Reject>,
         events: &[Event],
-        now: Moment,
         clock: Moment,
     ) -> Option<Rate> {
+        let now = clock.max(state.at);
         let charging = self.charging(caller, now, clock)?;
-        let costs = || costs(command, result, events, now);
+        let unpaid = || unpaid(command, result, &state.reference);
+        let costs = || costs(command, result, events, now).chain(unpaid());
         for (market, cost) in costs() {
             let count = self.count(charging, market) + cost;
             self.counters.insert((caller.id, market), Counter { count, at: clock });
@@ -179,8 +183,8 @@ impl Rates {
     }
 }
 
-/// What a command costs, by pair. Orders that fills cause cost nothing, and neither do refusals, repetitions and
-/// commands that cancel everything.
+/// What a command costs, by pair, for what it does. Orders that fills cause cost nothing, and neither do refusals,
+/// repetitions and commands that cancel everything.
 fn costs(
     command: &Command,
     result: &Result<Reply, Reject>,
@@ -213,6 +217,26 @@ fn costs(
         _ => None,
     });
     market.zip(placed).into_iter().chain(changed)
+}
+
+/// What a command costs for market buys that the funds do not pay, where it places nothing: to find out, the engine
+/// goes through the book.
+fn unpaid(command: &Command, result: &Result<Reply, Reject>, reference: &Reference) -> Option<(MarketId, u64)> {
+    let is_unpaid = |order: &PlaceOrder, refusal: &Reject| {
+        let market_buy = order.side == Side::Buy && order.limit_price.is_none() && !order.validate;
+        market_buy && refusal.code == Code::InsufficientFunds
+    };
+    let (order, cost) = match (command, result) {
+        (Command::PlaceOrder(order), Err(refusal)) if is_unpaid(order, refusal) => (order, FIXED),
+        (Command::PlaceBatch(orders), Ok(Reply::Batch(all))) if all.iter().all(Result::is_err) => {
+            let refused =
+                orders.iter().zip(all).filter(|(order, one)| one.as_ref().is_err_and(|of| is_unpaid(order, of)));
+            (orders.first()?, OF_BATCH * refused.count() as u64)
+        }
+        _ => return None,
+    };
+    let market = reference.find_market(&order.symbol).ok()?;
+    (cost > 0).then_some((market.id, cost))
 }
 
 /// Whether an order of a batch repeated the client id of an existing one.

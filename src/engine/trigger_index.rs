@@ -26,7 +26,10 @@ struct Triggers {
 #[derive(Clone, Debug, Default)]
 pub struct TriggerIndex {
     triggers: Vec<Triggers>,
-    times: BTreeSet<(Moment, MarketId, OrderId)>,
+    /// Orders that have not started, by their start.
+    starts: BTreeSet<(Moment, MarketId, OrderId)>,
+    /// Open orders, by their end.
+    ends: BTreeSet<(Moment, MarketId, OrderId)>,
 }
 
 impl TriggerIndex {
@@ -37,9 +40,9 @@ impl TriggerIndex {
 
     /// Records what an order waits for.
     pub fn insert(&mut self, order: &Order) {
-        if let Some(at) = time(order) {
-            self.times.insert((at, order.market, order.id));
-        }
+        let (start, end) = times(order);
+        self.starts.extend(start.map(|at| (at, order.market, order.id)));
+        self.ends.extend(end.map(|at| (at, order.market, order.id)));
         let Some((watch, price)) = price(order) else { return };
         let of = &mut self.triggers[order.market.index()];
         match watch {
@@ -55,9 +58,9 @@ impl TriggerIndex {
 
     /// Removes what an order waited for.
     pub fn remove(&mut self, order: &Order) {
-        if let Some(at) = time(order) {
-            self.times.remove(&(at, order.market, order.id));
-        }
+        let (start, end) = times(order);
+        start.map(|at| self.starts.remove(&(at, order.market, order.id)));
+        end.map(|at| self.ends.remove(&(at, order.market, order.id)));
         let Some((watch, price)) = price(order) else { return };
         let of = &mut self.triggers[order.market.index()];
         match watch {
@@ -109,9 +112,15 @@ impl TriggerIndex {
         stops.map(|(.., id)| *id)
     }
 
-    /// The orders whose start or end is due, earliest first.
-    pub fn due(&self, now: Moment) -> impl Iterator<Item = (MarketId, OrderId)> + '_ {
-        self.times.iter().take_while(move |(at, ..)| *at <= now).map(|(_, market, id)| (*market, *id))
+    /// The order whose start or end is due first.
+    pub fn due(&self, now: Moment) -> Option<(MarketId, OrderId)> {
+        let first = [self.starts.first(), self.ends.first()].into_iter().flatten().min();
+        first.filter(|(at, ..)| *at <= now).map(|(_, market, id)| (*market, *id))
+    }
+
+    /// The orders whose end is due, earliest first.
+    pub fn over(&self, now: Moment) -> impl Iterator<Item = OrderId> + '_ {
+        self.ends.iter().take_while(move |(at, ..)| *at <= now).map(|(.., id)| *id)
     }
 }
 
@@ -128,12 +137,34 @@ fn trailing(order: &Order) -> Option<(Side, Price, OrderId)> {
     Some((order.side, peak, order.id))
 }
 
-/// The moment that an order waits for: first its start, then its end.
-fn time(order: &Order) -> Option<Moment> {
-    let terms = order.terms.as_ref().filter(|_| order.is_open())?;
-    let start = terms.starts_at.filter(|_| order.status == OrderStatus::PendingNew);
-    match (start, terms.expires_at) {
-        (Some(start), Some(end)) => Some(start.min(end)),
-        (start, end) => start.or(end),
+/// The start of an order that waits for it, and the end of an open one.
+fn times(order: &Order) -> (Option<Moment>, Option<Moment>) {
+    let Some(terms) = order.terms.as_ref().filter(|_| order.is_open()) else { return (None, None) };
+    (terms.starts_at.filter(|_| order.status == OrderStatus::PendingNew), terms.expires_at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::terms::Terms;
+
+    #[test]
+    fn orders_whose_start_is_due_are_not_among_those_whose_end_is() {
+        let timed = |id, start, end: Option<u64>| {
+            let terms = Terms { starts_at: Some(Moment(start)), expires_at: end.map(Moment), ..Terms::default() };
+            Order { terms: Some(Box::new(terms)), ..Order::waiting(id) }
+        };
+        let mut index = TriggerIndex::default();
+        index.add_market();
+        let (started, ended) = (timed(1, 5, None), timed(2, 9, Some(7)));
+        [&started, &ended, &timed(3, 6, Some(20))].into_iter().for_each(|order| index.insert(order));
+        assert_eq!(index.over(Moment(10)).collect::<Vec<_>>(), [OrderId(2)]);
+        assert_eq!(index.due(Moment(4)), None);
+        assert_eq!(index.due(Moment(10)), Some((MarketId::at(0), OrderId(1))));
+        index.remove(&started);
+        assert_eq!(index.due(Moment(10)), Some((MarketId::at(0), OrderId(3))));
+        index.remove(&ended);
+        assert_eq!(index.over(Moment(19)).count(), 0);
+        assert_eq!(index.over(Moment(20)).collect::<Vec<_>>(), [OrderId(3)]);
     }
 }

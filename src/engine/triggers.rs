@@ -54,8 +54,10 @@ fn with_trigger(order: &Order, trigger: Trigger) -> Order {
     order
 }
 
-/// Carries out everything that the events from index `seen` on cause.
+/// Carries out everything that the events from index `seen` on cause; they are all of one market.
 pub(super) fn run_triggers(t: &mut Transition<'_>, mut seen: usize) {
+    // The price of the last trade that was looked at: the market's own may be that of a later one.
+    let mut last = None;
     while let Some(event) = t.event(seen) {
         seen += 1;
         let mut closing = Vec::new();
@@ -64,12 +66,13 @@ pub(super) fn run_triggers(t: &mut Transition<'_>, mut seen: usize) {
                 let sides = [&trade.maker.order, &trade.taker.order].into_iter();
                 let closes = |order: &&Order| order.terms.as_ref().is_some_and(|terms| terms.conditional.is_some());
                 closing.extend(sides.filter(closes).map(|order| (order.clone(), trade.qty)));
+                last = Some(trade.price);
                 (trade.market, trade.price)
             }
             // Its trigger may already be reached.
             Event::OrderPlaced { order, .. } | Event::OrderAmended { order, .. } if order.waits() => {
-                let Some(last) = t.state().orders.last_price(order.market) else { continue };
-                (order.market, last)
+                let Some(price) = last.or_else(|| t.state().orders.last_price(order.market)) else { continue };
+                (order.market, price)
             }
             _ => continue,
         };
@@ -138,7 +141,7 @@ fn fire(t: &mut Transition<'_>, market: &Market, id: OrderId, last: Price) {
     if let Some(distance) = order.terms.as_ref().and_then(|terms| terms.limit) {
         order.limit = distance.resolve_from(trigger.price, market.price_increment);
         if order.limit.is_none() {
-            end(t, order, CancelReason::BelowMinimum);
+            end(t, order, CancelReason::OutOfBounds);
             return;
         }
     }
@@ -176,13 +179,13 @@ pub(super) fn reason(code: Code) -> CancelReason {
         | Code::MarketLimitOnly
         | Code::MarketMaintenance
         | Code::ReduceOnly => CancelReason::MarketStatus,
-        _ => CancelReason::BelowMinimum,
+        _ => CancelReason::OutOfBounds,
     }
 }
 
 /// Starts and ends the orders that are due.
 pub fn tick(t: &mut Transition<'_>) {
-    let next = |t: &Transition<'_>| t.state().orders.triggers().due(t.now()).next();
+    let next = |t: &Transition<'_>| t.state().orders.triggers().due(t.now());
     while !t.is_long()
         && let Some((market, id)) = next(t)
     {
@@ -202,8 +205,8 @@ pub fn tick(t: &mut Transition<'_>) {
 /// Ends the orders whose time is over, and starts none.
 pub fn expire(t: &mut Transition<'_>) {
     let (orders, now) = (&t.state().orders, t.now());
-    let due = orders.triggers().due(now).filter_map(|(_, id)| orders.get(id));
-    let over: Vec<Order> = due.filter(|order| order.is_expired(now)).take(TICK_EVENTS_MAX).cloned().collect();
+    let over = orders.triggers().over(now).take(TICK_EVENTS_MAX).filter_map(|id| orders.get(id));
+    let over: Vec<Order> = over.cloned().collect();
     over.into_iter().for_each(|order| end(t, order, CancelReason::Expired));
 }
 
@@ -222,8 +225,8 @@ fn start(t: &mut Transition<'_>, market: &Market, order: Order) {
             }
         }
         Ok(order) => activate(t, market, order),
-        Err(_) => {
-            end(t, order, CancelReason::BelowMinimum);
+        Err(refusal) => {
+            end(t, order, reason(refusal.code));
         }
     }
 }

@@ -7,6 +7,7 @@ mod approvals;
 mod bounds;
 mod checklist;
 mod client_ids;
+mod closings;
 mod deciding;
 mod decimals;
 mod earn;

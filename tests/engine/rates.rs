@@ -5,12 +5,14 @@ use countersign::access::tier::{Tier, Tiers};
 use countersign::domain::ids::OrderId;
 use countersign::domain::orders::Side;
 use countersign::engine::Engine;
-use countersign::engine::command::{AmendOrder, Command, EditOrder, OrderRef};
+use countersign::engine::command::{AmendOrder, Command, EditOrder, OrderRef, PlaceOrder};
 use countersign::engine::reject::Code;
+use countersign::engine::reply::Reply;
 
 use super::amendments::edit_of;
-use super::genesis::key;
+use super::genesis::{key, other};
 use super::trading_floor::amendment;
+use super::venue::market;
 use super::world::{SECOND, Stage, bot, cancel, decimal, limit};
 
 /// The extra cost of an amendment, an edit and a cancel, in hundredths, from this age of the order in seconds on.
@@ -25,7 +27,7 @@ const COSTS: [(u64, [u64; 3]); 7] = [
 ];
 
 fn stage(tier: Tier) -> Stage {
-    let mut stage = Stage::new(&[key(ScopeSet::ALL)], true);
+    let mut stage = Stage::new(&[key(ScopeSet::ALL), other()], true);
     stage.engine = Engine::new(stage.state().clone()).with_tiers(Tiers::all(tier));
     stage
 }
@@ -111,5 +113,29 @@ fn a_counter_falls_as_its_tier_says() {
         stage.placed(&bot(1), limit(Side::Buy, "1", "10", None));
         let rate = stage.engine.rate().unwrap();
         assert_eq!((rate.count, rate.threshold), (1_100 - decay, threshold), "{tier:?}");
+    }
+}
+
+/// To find out that the funds do not pay a market buy, the engine goes through the book.
+#[test]
+fn a_market_buy_that_the_funds_do_not_pay_costs_as_much_as_one_that_is_placed() {
+    let buy = |qty: &str| market(Side::Buy, qty);
+    let place = |qty: &str| Command::PlaceOrder(buy(qty));
+    let checked = |qty: &str| Command::PlaceOrder(PlaceOrder { validate: true, ..buy(qty) });
+    for (command, each) in [(place("10"), 100), (Command::PlaceBatch(vec![buy("10"), buy("11")]), 100)] {
+        let mut stage = stage(Tier::Pro);
+        stage.placed(&bot(2), limit(Side::Sell, "100", "20000000", None));
+        for _ in 0..18_000 / each {
+            let outcome = stage.run(&bot(1), command.clone());
+            let unpaid = match &outcome {
+                Ok(Reply::Batch(all)) => {
+                    all.iter().all(|one| one.as_ref().is_err_and(|of| of.code == Code::InsufficientFunds))
+                }
+                other => other.as_ref().is_err_and(|of| of.code == Code::InsufficientFunds),
+            };
+            assert!(unpaid, "{outcome:?}");
+        }
+        assert_eq!(stage.refused(&bot(1), command), Code::RateLimit);
+        assert_eq!(stage.refused(&bot(1), checked("10")), Code::InsufficientFunds, "a check costs nothing");
     }
 }

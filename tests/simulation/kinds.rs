@@ -65,7 +65,7 @@ kinds! { WithdrawalStatus: Initial Pending Success Canceled Returned }
 
 kinds! { CancelReason:
     UserRequested ImmediateOrCancel SelfTrade KeyStopped FillOrKill DeadMansSwitch ByMember Disconnected Expired
-    AmendedToFilled Edited InsufficientFunds NoLiquidity PostOnly MarketStatus BelowMinimum
+    AmendedToFilled Edited InsufficientFunds NoLiquidity PostOnly MarketStatus OutOfBounds
 }
 
 kinds! { ServiceUserChange: Created Edited Rotated Retired Claimed Expired QueryEnded Removed }

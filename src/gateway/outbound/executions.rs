@@ -219,7 +219,7 @@ fn cancel_reason(reason: CancelReason) -> &'static str {
         CancelReason::NoLiquidity => "Nothing to trade with when it went live",
         CancelReason::PostOnly => "Post only order",
         CancelReason::MarketStatus => "The market was closed to it when it went live",
-        CancelReason::BelowMinimum => "Below the market's minimum, or without a price above zero",
+        CancelReason::OutOfBounds => "Below the market's minimum, no possible price, or too many trailing stops",
     }
 }
 
