@@ -4,9 +4,11 @@
 use super::caller::MemberCaller;
 use super::decisions::spend_code;
 use super::event::Event;
+use super::keys::KeyRef;
 use super::reject::{Code, Reject};
 use super::reply::Reply;
 use super::service_users::{KeyStatus, PreviousKey, Rotation, ServiceUser, ServiceUserChange};
+use super::state::State;
 use super::transition::Transition;
 use crate::domain::ids::{MemberId, RequestId};
 use crate::domain::time::Moment;
@@ -34,7 +36,7 @@ pub fn claim_secret(
     spend_code(t, caller.id, step, "claiming needs a one-time code")?;
     user.managers = managed_by(&user, caller.id);
     user = match user.rotation.is_some() {
-        true => rotated(user, now),
+        true => rotated(t.state(), user, now),
         false => {
             let status = if user.settings.expired(now) { KeyStatus::Expired } else { KeyStatus::Active };
             ServiceUser { claim: None, status, ..user }
@@ -44,16 +46,20 @@ pub fn claim_secret(
     Ok(Reply::Claimed(Box::new(user)))
 }
 
-/// The record once the generated key is in force; the key before stays valid for the overlap.
-pub fn rotated(user: ServiceUser, now: Moment) -> ServiceUser {
+/// The record once the generated key is in force; the key before stays valid for the overlap. If that one was never used,
+/// as when its secret was lost, the one before it stays instead: the program still has that.
+pub fn rotated(state: &State, user: ServiceUser, now: Moment) -> ServiceUser {
     let Some(Rotation { api_key, secret_sealed, overlap_s }) = user.rotation.clone() else { return user };
     let until = now.plus_us(overlap_s.saturating_mul(1_000_000));
-    let before = PreviousKey {
+    let present = || PreviousKey {
         api_key: user.api_key.clone(),
         secret_sealed: user.secret_sealed.clone(),
         credential: user.credential,
         until,
     };
+    let is_unused = !state.keys.has_signed(KeyRef::ServiceUser(user.id), user.credential);
+    let in_use = user.retiring.clone().filter(|before| is_unused && now < before.until);
+    let before = in_use.map_or_else(present, |before| PreviousKey { until, ..before });
     // The first secret was never claimed, so nobody uses the key before.
     let bearers = overlap_s > 0 && user.status != KeyStatus::Unclaimed;
     let status = if user.status == KeyStatus::Unclaimed { KeyStatus::Active } else { user.status };

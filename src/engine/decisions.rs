@@ -195,6 +195,9 @@ pub fn execute(
         may_execute(t.state(), &request, caller.id)?;
         request.change.governed().allowed(t.state(), request.organization)?;
         spend_once(t, caller.id, &mut code);
+        if is_rejected(t.state(), &request) {
+            return Ok(reject_late(t, request));
+        }
         let ended_by = Some(member_with_name(t.state(), caller.id));
         let request = Request { reason: comment.map(str::to_owned), ended_by, ..request };
         Ok(complete(t, request, RequestState::Executed))
@@ -249,19 +252,36 @@ fn cast(
     request.votes.retain(|vote| vote.member != member || vote.struck);
     let vote = Vote { member, name: name.clone(), decision, at: t.now(), comment: comment.clone(), struck: false };
     request.votes.push(vote);
-    let verdict = request.policy.clone().expect("a vote was admitted, so a policy governs");
-    let votes = Electorate::now(t.state()).counted(&request, &verdict, decision);
-    let needed = if decision == Decision::Approve { verdict.quorum } else { verdict.reject_quorum };
-    if votes < needed {
-        return changed(t, request);
-    }
-    request.ended_by = Some((member, name));
+    let ended_by = Some((member, name));
     match decision {
-        Decision::Approve => complete(t, request, RequestState::Approved),
-        Decision::Reject => {
-            finish(t, request, RequestState::Rejected, comment.unwrap_or_else(|| "rejected".to_owned()))
+        Decision::Reject if is_rejected(t.state(), &request) => {
+            let reason = comment.unwrap_or_else(|| "rejected".to_owned());
+            finish(t, Request { ended_by, ..request }, RequestState::Rejected, reason)
         }
+        Decision::Approve if is_rejected(t.state(), &request) => reject_late(t, request),
+        Decision::Approve if is_approved(t.state(), &request) => {
+            complete(t, Request { ended_by, ..request }, RequestState::Approved)
+        }
+        Decision::Approve | Decision::Reject => changed(t, request),
     }
+}
+
+fn is_approved(state: &State, request: &Request) -> bool {
+    let enough =
+        |verdict: &Verdict| Electorate::now(state).counted(request, verdict, Decision::Approve) >= verdict.quorum;
+    request.policy.as_ref().is_some_and(enough)
+}
+
+fn is_rejected(state: &State, request: &Request) -> bool {
+    let enough =
+        |verdict: &Verdict| Electorate::now(state).counted(request, verdict, Decision::Reject) >= verdict.reject_quorum;
+    request.policy.as_ref().is_some_and(enough)
+}
+
+/// Ends a request that has had enough votes against it since something else than a vote changed: under another policy
+/// fewer are enough, and votes count again once their Member manages the asking key no longer.
+fn reject_late(t: &mut Transition<'_>, request: Request) -> Request {
+    finish(t, request, RequestState::Rejected, "rejected: by now the votes against it are enough".to_owned())
 }
 
 /// Carries a request out if it is still sound, else ends it as failed, with the reason (rule 25).
@@ -383,15 +403,14 @@ pub fn reevaluate_pending(t: &mut Transition<'_>, organization: OrganizationId, 
         // A request whose time is over ends with the next tick, whatever the policy says by then.
         let stands = request.id != by && request.is_open(t.now());
         let Some(verdict) = verdict_under(&request, &t.state().policies).filter(|_| stands) else { continue };
-        let against = Electorate::now(t.state()).counted(&request, &verdict, Decision::Reject);
-        let (rejected, same) = (against >= verdict.reject_quorum, request.policy.as_ref() == Some(&verdict));
+        let same = request.policy.as_ref() == Some(&verdict);
         if !same {
             request.expires_at = request.created_at.plus_us(verdict.life_us());
             request.policy = Some(verdict);
             request.digest = digest(&t.state().members.organization(organization).name, &request);
         }
-        if rejected {
-            finish(t, request, RequestState::Rejected, "rejected: by now fewer votes against it are enough".to_owned());
+        if is_rejected(t.state(), &request) {
+            reject_late(t, request);
         } else if !same {
             changed(t, request);
         }

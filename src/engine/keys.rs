@@ -103,6 +103,11 @@ impl Keys {
         }
     }
 
+    /// Whether anybody has proved to have this version of a key's secret.
+    pub(super) fn has_signed(&self, key: KeyRef, credential: u32) -> bool {
+        self.nonces.contains_key(&(key, credential))
+    }
+
     /// The Service User of a number that appears in an event or record.
     pub fn service_user(&self, id: ServiceUserId) -> &ServiceUser {
         &self.service_users.all()[id.index()]

@@ -232,7 +232,10 @@ fn for_member(state: &State, now: Moment, caller: MemberCaller, query: &Query) -
         Query::ServiceUsers => {
             let listed = |service_user: ServiceUser| ListedServiceUser {
                 last_seen: state.keys.last_seen(KeyRef::ServiceUser(service_user.id)),
-                service_user,
+                service_user: ServiceUser {
+                    claim: service_user.claim.filter(|claim| now < claim.until),
+                    ..service_user
+                },
             };
             View::ServiceUsers(state.keys.of(organization).cloned().map(listed).collect())
         }

@@ -34,6 +34,11 @@ fn open(number: u32, nonce: u64) -> Command {
     Command::OpenSession { key: KeyRef::ServiceUser(ServiceUserId(number)), nonce }
 }
 
+/// Who has signed with this version of a key's secret.
+fn signer(credential: u32) -> Principal {
+    Principal { credential: Credential::Key(credential), ..public() }
+}
+
 /// A key with every scope and the usual settings.
 pub fn create(name: &str) -> Change {
     let (name, settings) = (name.to_owned(), KeySettings::default());
@@ -303,7 +308,54 @@ fn rule_28_a_key_that_nobody_claimed_is_not_disabled() {
     stage.initiate(&member(1), edit(1, SettingsChange::default(), Some(false), scopes)).expect("it is not disabled");
 }
 
-/// Of a first key and of one that replaces another.
+/// As when the answer that had the new secret was lost.
+#[test]
+fn rule_28_a_rotation_after_one_that_nobody_used_keeps_the_key_in_use() {
+    let rotate = || Change::Keys(KeyChange::Rotate { service_user: ServiceUserId(1), overlap_s: 600 });
+    let by = |credential| Principal { credential: Credential::Key(credential), ..bot(1) };
+    for used in [false, true] {
+        let mut stage = Stage::new(&[key(ScopeSet::ALL)], false);
+        stage.run(&signer(1), open(1, 1)).unwrap();
+        stage.initiate(&member(1), rotate()).unwrap();
+        stage.now = stage.now.plus_us(60 * SECOND);
+        if used {
+            stage.run(&signer(2), open(1, 1)).unwrap();
+        }
+        stage.initiate(&member(1), rotate()).unwrap();
+        let (stays, gone) = if used { (2, 1) } else { (1, 2) };
+        stage.run(&by(stays), Command::CancelAll).unwrap();
+        assert_eq!(stage.refused(&by(gone), Command::CancelAll), Code::InvalidKey, "used: {used}");
+        stage.tick(600 * SECOND);
+        assert_eq!(stage.refused(&by(stays), Command::CancelAll), Code::InvalidKey, "used: {used}");
+        stage.run(&by(3), Command::CancelAll).unwrap();
+    }
+    // Without an overlap none of them stays.
+    let mut stage = Stage::new(&[key(ScopeSet::ALL)], false);
+    stage.initiate(&member(1), rotate()).unwrap();
+    let at_once = Change::Keys(KeyChange::Rotate { service_user: ServiceUserId(1), overlap_s: 0 });
+    stage.initiate(&member(1), at_once).unwrap();
+    assert_eq!([1, 2].map(|before| stage.refused(&by(before), Command::CancelAll)), [Code::InvalidKey; 2]);
+}
+
+/// A vote counts again once its Member is not the last who edited the key.
+#[test]
+fn rule_22_votes_against_that_count_again_end_a_request_and_release_nothing() {
+    let mut stage = Stage::new(&[key(ScopeSet::ALL)], true);
+    let [carol, dora, erin] = ["cora", "dora", "erin"].map(|name| joined(&mut stage, name, &Permission::ALL));
+    let policy = PolicyTerms { reject_quorum: 2, ..PolicyTerms::of(1) };
+    let request = stage.initiate(&member(1), set(Workflow::InitiateWithdrawal, policy)).unwrap().id;
+    stage.vote(&member(2), Decision::Approve, request).unwrap();
+    let asked = stage.withdrawal(&bot(1), withdraw("1", None)).request.unwrap();
+    let vote = |stage: &mut Stage, by, decision| stage.vote(&member(by), decision, asked).unwrap().state;
+    assert_eq!(vote(&mut stage, carol, Decision::Reject), RequestState::Pending);
+    stage.initiate(&member(carol), rename(1, "Hers")).unwrap();
+    assert_eq!(vote(&mut stage, dora, Decision::Reject), RequestState::Pending, "one of them does not count");
+    stage.initiate(&member(1), rename(1, "His")).unwrap();
+    assert_eq!(vote(&mut stage, erin, Decision::Approve), RequestState::Rejected);
+    assert_eq!(stage.state().approvals.get(asked).unwrap().ended_by, None, "no vote decided it");
+}
+
+/// Of a first key and of one that replaces another; and so long, `service_users` lists it.
 #[test]
 fn rule_28_a_secret_can_be_claimed_until_its_week_is_over() {
     let mut stage = Stage::new(&[key(ScopeSet::ALL)], false);
@@ -314,6 +366,11 @@ fn rule_28_a_secret_can_be_claimed_until_its_week_is_over() {
         let end = stage.now.plus_us(7 * DAY);
         let claim = Command::ClaimSecret { request, step: Some(end.0 / (30 * SECOND)) };
         for (now, refusal) in [(end.minus_us(1), None), (end, Some(Code::NothingToClaim))] {
+            let View::ServiceUsers(users) = stage.engine.query(now, &member(1), &Query::ServiceUsers).unwrap() else {
+                panic!("the Service Users")
+            };
+            let listed = users.iter().any(|of| of.service_user.claim.is_some_and(|claim| claim.request == request));
+            assert_eq!(listed, refusal.is_none(), "{claim:?}");
             let answer = stage.engine.clone().handle(now, &member(1), &claim);
             assert_eq!(answer.err().map(|refused| refused.code), refusal, "{claim:?}");
         }
@@ -371,6 +428,7 @@ fn rule_22_who_was_removed_and_invited_again_still_manages_their_keys() {
         let mut stage = Stage::new(&[key(ScopeSet::ALL)], true);
         let dora = joined(&mut stage, "dora", &Permission::ALL);
         stage.initiate(&member(dora), hers).unwrap();
+        stage.run(&signer(credential), open(1, 1)).unwrap();
         stage.initiate(&member(1), Change::Members(MemberChange::Remove { member: MemberId(dora) })).unwrap();
         if let Some(since) = since {
             stage.initiate(&member(1), since).unwrap();

@@ -403,11 +403,10 @@ impl Model {
         self.asked[which].votes.push((by, approve, false));
         let asked = &self.asked[which];
         let (_, terms) = self.verdict(asked);
-        let votes = self.votes(asked, approve);
-        if approve && votes >= terms.quorum {
-            self.complete(which, RequestState::Approved);
-        } else if !approve && votes >= terms.reject {
+        if self.votes(asked, false) >= terms.reject {
             self.asked[which].state = RequestState::Rejected;
+        } else if approve && self.votes(asked, true) >= terms.quorum {
+            self.complete(which, RequestState::Approved);
         }
         true
     }
@@ -421,7 +420,11 @@ impl Model {
         if !self.people[by].verified || !self.open(by, which) || !allowed || subject || stopped {
             return false;
         }
-        self.complete(which, RequestState::Executed);
+        if self.votes(&self.asked[which], false) >= terms.reject {
+            self.asked[which].state = RequestState::Rejected;
+        } else {
+            self.complete(which, RequestState::Executed);
+        }
         true
     }
 }

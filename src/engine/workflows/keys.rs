@@ -189,7 +189,7 @@ fn with_new_key(
     let managers = managed_by(&before, *member);
     let rotation = Some(Rotation { api_key: api_key.clone(), secret_sealed: secret_sealed.clone(), overlap_s });
     let user = ServiceUser { managers, rotation, claim: claim(t, request, *member, at_once), ..before };
-    Some(if at_once { rotated(user, t.now()) } else { user })
+    Some(if at_once { rotated(t.state(), user, t.now()) } else { user })
 }
 
 /// The record with its dates applied.
