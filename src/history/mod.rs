@@ -80,6 +80,13 @@ impl History {
     pub fn is_running(&self) -> bool {
         self.reached.has_changed().is_ok()
     }
+
+    /// The same history for the server's own work, one query at a time: that does not wait behind what the owner of the
+    /// rows asks for.
+    #[must_use]
+    pub fn apart(&self) -> History {
+        History { reader: self.reader.apart(), ..self.clone() }
+    }
 }
 
 /// Appends events as one journal row, as the sequencer does before it feeds them.

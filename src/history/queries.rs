@@ -261,7 +261,7 @@ pub(super) fn cut<T>(rows: &mut Vec<T>, limit: usize, place: impl Fn(&T) -> (u64
 mod tests {
     use super::*;
     use crate::access::principal::Actor;
-    use crate::domain::ids::{AccountId, ServiceUserId};
+    use crate::domain::ids::{AccountId, OrganizationId, ServiceUserId};
     use crate::domain::orders::{CancelReason, Order, OrderStatus};
     use crate::engine::event::Event;
     use crate::history::Feed;
@@ -301,6 +301,29 @@ mod tests {
         drop(occupied);
         let page = history.closed_orders(&grant(0), &HistoryFilter { limit: 1, ..HistoryFilter::default() }).await;
         assert_eq!(page, Ok((Vec::new(), None)));
+    }
+
+    #[tokio::test]
+    async fn rule_40_who_waits_for_its_own_other_queries_is_told_after_two_seconds_and_keeps_nobody_waiting() {
+        let dir = tempfile::tempdir().unwrap();
+        let (history, _feed, _journal) = followed(dir.path()).await;
+        let places = history.reader.places();
+        let held = (places.take(1).await, places.take(1).await);
+        let wanted = HistoryFilter { limit: 1, ..HistoryFilter::default() };
+        let other = HistoryGrant { account: AccountId(2), ..grant(0) };
+        assert_eq!(history.closed_orders(&other, &wanted).await, Ok((Vec::new(), None)));
+        assert_eq!(history.apart().trades(&grant(0), &wanted).await, Ok((Vec::new(), None)), "for an export");
+        tokio::time::pause();
+        assert_eq!(history.closed_orders(&grant(0), &wanted).await, Err(Busy));
+        assert_eq!(history.trades(&grant(0), &wanted).await, Err(Busy));
+        assert_eq!(history.ledger_entries(&grant(0), &wanted).await, Err(Busy));
+        assert_eq!(history.ledger_entries_named(&grant(0), &[LedgerId(1)]).await, Err(Busy));
+        assert_eq!(history.find(&grant(0), &[OrderId(1)], &[]).await, Err(Busy));
+        let audit = AuditGrant { organization: OrganizationId(1), reached: Seq(0) };
+        assert_eq!(history.audit_log(&audit, &wanted).await, Err(Busy));
+        tokio::time::resume();
+        drop(held);
+        assert_eq!(history.closed_orders(&grant(0), &wanted).await, Ok((Vec::new(), None)));
     }
 
     /// An order of the event at `seq`, which canceled it.

@@ -4,9 +4,10 @@
 use std::borrow::Cow;
 
 use futures::TryStreamExt as _;
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgPool, PgRow, Postgres};
 use sqlx::sqlite::{Sqlite, SqlitePool, SqliteRow};
-use sqlx::{AssertSqlSafe, Decode, Row as _, Type};
+use sqlx::{AssertSqlSafe, Connection as _, Database, Decode, Row as _, Type};
 
 use super::postgres::{ANSWER_TIMEOUT, answered};
 
@@ -86,6 +87,17 @@ impl Pool {
         values: &[Value<'_>],
         read: fn(&Record<'_>) -> Result<T, E>,
     ) -> Result<Vec<T>, E> {
+        self.all_holding((), statement, values, read).await
+    }
+
+    /// As [`Pool::all`]; `held` is dropped once the connection is free again, which may be after the asker gave up.
+    pub(super) async fn all_holding<T, E: From<sqlx::Error>>(
+        &self,
+        held: impl Send + 'static,
+        statement: impl Into<Cow<'static, str>>,
+        values: &[Value<'_>],
+        read: fn(&Record<'_>) -> Result<T, E>,
+    ) -> Result<Vec<T>, E> {
         let statement = AssertSqlSafe(statement.into());
         match self {
             Pool::Sqlite(pool) => {
@@ -97,7 +109,10 @@ impl Pool {
                         Value::Integers(values) => query.bind(json(values)),
                     };
                 }
-                query.fetch_all(pool).await?.iter().map(|row| read(&Record::Sqlite(row))).collect()
+                let mut used = Used(Some((pool.acquire().await?, held)));
+                let rows = query.fetch_all(used.connection()).await?;
+                used.end();
+                rows.iter().map(|row| read(&Record::Sqlite(row))).collect()
             }
             Pool::Postgres(pool) => {
                 let mut query = sqlx::query(statement);
@@ -108,13 +123,41 @@ impl Pool {
                         Value::Integers(values) => query.bind(*values),
                     };
                 }
-                let (mut stream, mut rows) = (query.fetch(pool), Vec::new());
+                let mut used = Used(Some((pool.acquire().await?, held)));
+                let (mut stream, mut rows) = (query.fetch(used.connection()), Vec::new());
                 while let Some(row) = answered(ANSWER_TIMEOUT, stream.try_next()).await? {
                     rows.push(read(&Record::Postgres(&row))?);
                 }
+                drop(stream);
+                used.end();
                 Ok(rows)
             }
         }
+    }
+}
+
+/// A connection in use, and what is held meanwhile.
+struct Used<D: Database, H: Send + 'static>(Option<(PoolConnection<D>, H)>);
+
+impl<D: Database, H: Send + 'static> Used<D, H> {
+    fn connection(&mut self) -> &mut D::Connection {
+        &mut self.0.as_mut().expect("it is in use until it ends").0
+    }
+
+    /// The statement has ended.
+    fn end(mut self) {
+        self.0 = None;
+    }
+}
+
+impl<D: Database, H: Send + 'static> Drop for Used<D, H> {
+    fn drop(&mut self) {
+        let Some((mut connection, held)) = self.0.take() else { return };
+        tokio::spawn(async move {
+            // It is answered after the statement, which nobody waits for any more.
+            let _ = connection.ping().await;
+            drop((connection, held));
+        });
     }
 }
 

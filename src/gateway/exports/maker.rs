@@ -20,6 +20,7 @@ use crate::engine::command::Command;
 use crate::engine::exports::Export;
 use crate::engine::query::{Query, View};
 use crate::gateway::context::{Gateway, Unanswered};
+use crate::history::History;
 use crate::sequencer::handle::{Answer, Work};
 
 /// The time between two checks of the directory when nothing was ordered: exports also expire.
@@ -29,7 +30,9 @@ const RETRY: Duration = Duration::from_secs(5);
 
 /// Makes files until the server stops; unfinished ones start over after the restart.
 pub async fn make(gateway: Arc<Gateway>) {
-    let maker = Maker { gateway: Arc::clone(&gateway), jobs: BTreeMap::new() };
+    // Else an Organization that asks much could hold up the files of all.
+    let history = gateway.history.apart();
+    let maker = Maker { gateway: Arc::clone(&gateway), history, jobs: BTreeMap::new() };
     tokio::select! {
         () = maker.run() => {}
         () = gateway.stopping() => {}
@@ -38,6 +41,7 @@ pub async fn make(gateway: Arc<Gateway>) {
 
 struct Maker {
     gateway: Arc<Gateway>,
+    history: History,
     jobs: BTreeMap<OrganizationId, Job>,
 }
 
@@ -81,7 +85,7 @@ impl Maker {
         // Taken out while it is worked on: on failure it starts over, unless history was just busy.
         let Some(mut job) = self.jobs.remove(&organization) else { return Ok(()) };
         let reference = self.gateway.directory.reference();
-        match job.page(&self.gateway.history, &reference).await {
+        match job.page(&self.history, &reference).await {
             Ok(false) => {
                 self.finish(job).await?;
                 self.exports().changed();

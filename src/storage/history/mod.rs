@@ -5,6 +5,7 @@
 //! Everything here can be derived from the journal again. So a commit need not wait for the disk: after a power cut the
 //! tables and their checkpoint fall back together, and the projector continues from there.
 
+mod places;
 mod reader;
 mod tables;
 #[cfg(test)]
@@ -21,6 +22,7 @@ use super::Storage;
 use super::database::Pool;
 use super::journal::JournalError;
 
+pub use places::Places;
 pub use reader::{HistoryReader, OrderFilter, Page, SortKey, TransferKey};
 pub use writer::HistoryWriter;
 
@@ -184,6 +186,8 @@ impl From<sqlx::migrate::MigrateError> for HistoryError {
 const CACHE: &str = "-16384";
 /// Queries that run at the same time; further ones wait.
 const CONNECTIONS_MAX: u32 = 4;
+/// Of these at most for one owner, so that others are answered whatever one asks for.
+const CONNECTIONS_OF_ONE_MAX: usize = 2;
 /// How long a reading statement may take. The asker does not wait that long (rule 40), and others need its connection,
 /// which is in use until it ends. The past of the markets, which a start reads, is tried again, and more of it is then
 /// in memory.

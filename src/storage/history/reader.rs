@@ -1,10 +1,12 @@
-//! Queries over the history tables, on a small pool of read-only connections. Lists come newest first and
-//! are paged by the last row's time and id, so rows added meanwhile neither shift nor repeat a page.
+//! Queries over the history tables, on a small pool of read-only connections, of which one owner's take a part. Lists
+//! come newest first and are paged by the last row's time and id, so rows added meanwhile neither shift nor repeat a
+//! page.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use super::{CandleRow, HistoryError, Stored, id, time};
+use super::places::Places;
+use super::{CONNECTIONS_OF_ONE_MAX, CandleRow, HistoryError, Stored, id, time};
 use crate::storage::database::{Pool, Record, Value};
 
 /// What lists are ordered by.
@@ -57,13 +59,23 @@ pub struct TransferKey<'a> {
 #[derive(Clone, Debug)]
 pub struct HistoryReader {
     pub(super) pool: Pool,
+    /// By account, or by Organization for its audit log. In this version an Organization has one account, of the same
+    /// number, so it has no more by asking for both.
+    pub(super) places: Places<u64>,
 }
 
 type Read<T> = Result<Vec<T>, HistoryError>;
 
 impl HistoryReader {
     pub(super) fn new(pool: Pool) -> HistoryReader {
-        HistoryReader { pool }
+        HistoryReader { pool, places: Places::new(CONNECTIONS_OF_ONE_MAX) }
+    }
+
+    /// A reader whose queries do not count with what their owners ask for themselves. It is for the server's own work,
+    /// one query at a time.
+    #[must_use]
+    pub fn apart(&self) -> HistoryReader {
+        HistoryReader::new(self.pool.clone())
     }
 
     /// Takes every connection of the pool until the returned guard is dropped.
@@ -71,6 +83,12 @@ impl HistoryReader {
     pub async fn occupy(&self) -> impl Sized + use<> {
         let Pool::Sqlite(pool) = &self.pool else { panic!("the tests that need it use SQLite") };
         futures::future::try_join_all((0..super::CONNECTIONS_MAX).map(|_| pool.acquire())).await.unwrap()
+    }
+
+    /// The places of owners.
+    #[cfg(test)]
+    pub fn places(&self) -> &Places<u64> {
+        &self.places
     }
 
     /// The last event that the tables contain; 0 before the first.
@@ -83,6 +101,18 @@ impl HistoryReader {
         Ok(seqs.first().copied().unwrap_or(0))
     }
 
+    /// Rows of an owner, who waits in turn for a connection while as many as one may have are in use for them.
+    pub(super) async fn owned<T>(
+        &self,
+        owner: u64,
+        statement: impl Into<Cow<'static, str>>,
+        values: &[Value<'_>],
+        read: fn(&Record<'_>) -> Result<T, HistoryError>,
+    ) -> Read<T> {
+        let place = self.places.take(owner).await;
+        self.pool.all_holding(place, statement, values, read).await
+    }
+
     /// A page of a list. In its statement $1 is the owner, $2 and $3 the times, $4 and $5 the cursor, $6 the limit, and
     /// from $7 on come the filters.
     async fn page(&self, statement: impl Into<Cow<'static, str>>, page: &Page, filters: &[Value<'_>]) -> Read<Stored> {
@@ -91,7 +121,7 @@ impl HistoryReader {
         let mut values: Vec<Value<'_>> = bounds.into_iter().map(Value::from).collect();
         values.push(page.limit.into());
         values.extend(filters);
-        self.pool.all(statement, &values, stored).await
+        self.owned(page.owner, statement, &values, stored).await
     }
 
     /// The blocks from `from` on with items of this stream, in order, at most `limit`; and the event after which the
@@ -148,7 +178,7 @@ impl HistoryReader {
         let statement =
             "SELECT created_us AS at_us, id, body FROM transfers WHERE id = $1 AND account = $2 AND kind = $3";
         let values = [id(number).into(), id(account).into(), Some(kind).into()];
-        let mut found = self.pool.all(statement, &values, stored).await?;
+        let mut found = self.owned(account, statement, &values, stored).await?;
         Ok(found.pop())
     }
 
@@ -208,7 +238,7 @@ impl HistoryReader {
             "SELECT closed_us AS at_us, order_id AS id, body FROM orders
              WHERE +account = $1 AND order_id IN (SELECT value FROM {each}) ORDER BY order_id DESC"
         );
-        self.pool.all(statement, &[id(account).into(), Value::Integers(&ids)], stored).await
+        self.owned(account, statement, &[id(account).into(), Value::Integers(&ids)], stored).await
     }
 
     /// Closed orders to which this Service User gave one of these ids; the last order of each id comes before the
@@ -245,7 +275,7 @@ impl HistoryReader {
             "SELECT at_us, ledger_id AS id, body FROM ledger_entries
              WHERE +account = $1 AND ledger_id IN (SELECT value FROM {each}) ORDER BY ledger_id DESC"
         );
-        self.pool.all(statement, &[id(account).into(), Value::Integers(&ids)], stored).await
+        self.owned(account, statement, &[id(account).into(), Value::Integers(&ids)], stored).await
     }
 }
 

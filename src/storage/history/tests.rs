@@ -15,7 +15,10 @@ use crate::storage::postgres::ANSWER_TIMEOUT;
 pub use crate::storage::postgres::tests::storage as in_postgres;
 use crate::storage::postgres::tests::{lock, sql};
 
-use self::cost::{a_page_costs_no_more_where_there_are_more_rows, a_statement_that_nobody_waits_for_any_more_is_ended};
+use self::cost::{
+    a_page_costs_no_more_where_there_are_more_rows, a_statement_that_nobody_waits_for_any_more_is_ended,
+    whoever_asks_much_leaves_connections_to_others,
+};
 use super::tables::names;
 use super::{
     AuditRow, CandleRow, HistoryBatch, HistoryError, HistoryReader, HistoryWriter, LedgerRow, OrderFilter, OrderRow,
@@ -60,6 +63,7 @@ on_each_storage!(
     the_last_orders_of_each_of_ones_own_names_are_found,
     a_page_costs_no_more_where_there_are_more_rows,
     a_statement_that_nobody_waits_for_any_more_is_ended,
+    whoever_asks_much_leaves_connections_to_others,
 );
 
 const ALL: Page = Page { owner: 1, start_us: 0, end_us: u64::MAX, after: None, limit: 100 };
