@@ -69,6 +69,8 @@ pub struct History {
     journal: JournalReader,
     /// A second reader of the journal, for replays, so that they do not block the projector.
     streams: JournalReader,
+    /// Who reads a page of a replay now.
+    turns: streams::Turns,
     /// The last event in the tables.
     reached: watch::Receiver<u64>,
     /// The last event that somebody has waited for.

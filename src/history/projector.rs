@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::audit::SeenVotes;
-use super::streams::BlockStreams;
+use super::streams::{BlockStreams, Turns};
 use super::{History, Incoming, queries, rows};
 use crate::domain::ids::Seq;
 use crate::domain::prints::MarketPast;
@@ -74,7 +74,7 @@ pub async fn start(
     let awaited = projector.awaited.clone();
     let (telling, past) = oneshot::channel();
     let projecting = tokio::spawn(projector.run(incoming, until, telling));
-    Ok((History { reader, journal, streams, reached, awaited }, past, projecting))
+    Ok((History { reader, journal, streams, turns: Turns::default(), reached, awaited }, past, projecting))
 }
 
 impl Projector {

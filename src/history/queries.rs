@@ -258,7 +258,7 @@ pub(super) fn cut<T>(rows: &mut Vec<T>, limit: usize, place: impl Fn(&T) -> (u64
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::access::principal::Actor;
     use crate::domain::ids::{AccountId, OrganizationId, ServiceUserId};
@@ -270,7 +270,7 @@ mod tests {
     use std::sync::Arc;
 
     /// Empty tables that follow a feed, and the journal that must get events first.
-    async fn followed(dir: &std::path::Path) -> (History, Feed, Journal) {
+    pub async fn followed(dir: &std::path::Path) -> (History, Feed, Journal) {
         let storage = Storage::Sqlite(dir.to_owned());
         let journal = storage.journal().await.unwrap();
         let (feed, incoming) = crate::history::feed();
@@ -327,7 +327,7 @@ mod tests {
     }
 
     /// An order of the event at `seq`, which canceled it.
-    fn canceled(seq: u64, owner: u16, cl_ord_id: &str) -> Arc<Stamped> {
+    pub fn canceled(seq: u64, owner: u16, cl_ord_id: &str) -> Arc<Stamped> {
         let order = Order {
             owner: ServiceUserId(owner.into()),
             cl_ord_id: Some(ClientOrderId::from(cl_ord_id).unwrap()),

@@ -4,17 +4,22 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
+
 use super::{Busy, History};
 use crate::domain::ids::Seq;
 use crate::engine::query::Owner;
 use crate::engine::streams::{Route, Stream, routes};
 use crate::sequencer::{Stamped, codec};
-use crate::storage::history::{BLOCK_EVENTS, HistoryBatch, StreamRow};
+use crate::storage::history::{BLOCK_EVENTS, HistoryBatch, Places, StreamRow};
 
 /// Items after which a page is full; the remaining items of its last journal row still belong to it.
 const PAGE_ITEMS: usize = 1_024;
 /// Blocks that one page searches at most.
 const PAGE_BLOCKS: u32 = 16;
+/// Pages that are read and decoded at the same time: a journal row has the events of a whole group commit, and the
+/// threads that decode them also serve the sockets.
+const PAGES_AT_ONCE: usize = 2;
 
 /// A stream's past after an offset.
 #[derive(Debug)]
@@ -34,6 +39,27 @@ pub struct StreamPage {
     pub items: Vec<(Arc<Stamped>, Route)>,
     /// There are no other items up to this offset.
     pub until: u64,
+}
+
+/// Who reads a page now; clones share it.
+#[derive(Clone, Debug)]
+pub(super) struct Turns {
+    owners: Places<Owner>,
+    all: Arc<Semaphore>,
+}
+
+impl Default for Turns {
+    fn default() -> Turns {
+        Turns { owners: Places::new(1), all: Arc::new(Semaphore::new(PAGES_AT_ONCE)) }
+    }
+}
+
+impl Turns {
+    /// Waits in line until `owner` may read a page; until the guard is dropped, one place of all is taken. Of an owner
+    /// with many replays one is in that line, so that others are not kept waiting.
+    async fn take(&self, owner: Owner) -> impl Sized + use<> {
+        (self.owners.take(owner).await, Arc::clone(&self.all).acquire_owned().await)
+    }
 }
 
 /// The streams of which the current block has items, so that each is recorded once.
@@ -82,6 +108,7 @@ impl History {
         if since > 0 && offset != 0 && offset < Seq(since).snapshot_offset() {
             return Ok(Past::TooOld);
         }
+        let _turn = self.turns.take(stream.0).await;
         let mut items = Vec::new();
         let mut full = blocks.len() == PAGE_BLOCKS as usize;
         for block in &blocks {
@@ -132,5 +159,59 @@ impl History {
             }
         }
         Ok(next)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::operation::Operation;
+    use crate::domain::ids::AccountId;
+    use crate::history::queries::tests::{canceled, followed};
+    use std::pin::pin;
+
+    const LAST: Seq = Seq(3);
+
+    async fn page(history: &History, account: u32) -> usize {
+        let stream = (Owner::Account(AccountId(account)), Operation::Executions);
+        let Ok(Past::Page(page)) = history.stream(stream, 0, LAST).await else { panic!("it is kept") };
+        page.items.len()
+    }
+
+    /// Whether a page is not read in the time of many.
+    async fn waits(history: &History, page: impl Future<Output = usize>) -> bool {
+        let many = async {
+            for _ in 0..100 {
+                history.streams.rows(1, LAST.0, u32::MAX).await.unwrap();
+            }
+        };
+        tokio::select! {
+            biased;
+            _ = page => false,
+            () = many => true,
+        }
+    }
+
+    #[tokio::test]
+    async fn rule_42_so_many_pages_are_read_at_once_and_one_of_an_owner() {
+        let dir = tempfile::tempdir().unwrap();
+        let (history, mut feed, mut journal) = followed(dir.path()).await;
+        let events = Arc::new((1..=LAST.0).map(|seq| canceled(seq, 7, "a")).collect());
+        crate::history::journal_events(&mut journal, &events).await;
+        feed.feed(&events);
+        assert_eq!((page(&history, 1).await, page(&history, 2).await), (3, 0));
+        let turn = |account| history.turns.take(Owner::Account(AccountId(account)));
+        let (first, second) = (turn(8).await, turn(9).await);
+        let mut third = pin!(page(&history, 1));
+        assert!(waits(&history, third.as_mut()).await, "two others are being read");
+        drop(first);
+        assert_eq!(third.await, 3);
+        drop(second);
+        let own = turn(1).await;
+        let mut next = pin!(page(&history, 1));
+        assert!(waits(&history, next.as_mut()).await, "one of its owner is being read");
+        assert_eq!(page(&history, 2).await, 0, "of another owner, none");
+        drop(own);
+        assert_eq!(next.await, 3);
     }
 }

@@ -84,7 +84,7 @@ async fn fed(storage: &Storage, piling: Duration) -> (History, Feed, Journal) {
     projector.piling = piling;
     let reader = projector.reader.clone();
     let (reached, awaited) = (projector.reached.subscribe(), projector.awaited.clone());
-    let history = History { reader, journal: journals, streams, reached, awaited };
+    let history = History { reader, journal: journals, streams, turns: Turns::default(), reached, awaited };
     let (feed, mut incoming) = feed();
     tokio::spawn(async move { projector.follow(&mut incoming).await });
     (history, feed, journal)
