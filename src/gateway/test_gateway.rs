@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::http::HeaderMap;
 use futures::{SinkExt as _, StreamExt as _};
 use serde_json::Value;
+use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
@@ -52,12 +53,15 @@ pub struct TestGateway {
     /// The task of that feed.
     pub fan_out: Option<JoinHandle<()>>,
     client: WebSocketStream<TcpStream>,
+    /// The data directory.
+    _dir: TempDir,
 }
 
 impl TestGateway {
     pub async fn new() -> TestGateway {
-        let config = Config::at(ADDRESS, "".into());
-        let (dir, disk, sockets) = (tempfile::tempdir().unwrap(), Disk::default(), Sockets::within(&config.limits));
+        let dir = tempfile::tempdir().unwrap();
+        let config = Config::at(ADDRESS, dir.path().to_owned());
+        let (disk, sockets) = (Disk::default(), Sockets::within(&config.limits));
         let reader = JournalReader::Memory(disk.clone());
         let (storage, readers) = (Storage::Sqlite(dir.path().to_owned()), (reader.clone(), reader.clone()));
         let (history_feed, events) = history::feed();
@@ -106,6 +110,7 @@ impl TestGateway {
             fan_out_feed: Some(fan_out_feed),
             fan_out: Some(fan_out),
             client,
+            _dir: dir,
         }
     }
 

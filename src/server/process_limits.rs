@@ -6,7 +6,7 @@ use std::io;
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Open files besides connections: the storage, the log, the runtimes' own.
+/// Open files besides connections: the storage, the log, the runtimes' own, the few exports in progress.
 const OTHER_FILES: u64 = 64;
 
 /// Allows the process a file for each of `max_connections`, or logs that this is not possible.

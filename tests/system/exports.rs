@@ -11,7 +11,7 @@ use countersign::server::wall_clock;
 use serde_json::{Value, json};
 
 use super::client::{Client, code, http, limit, next_nonce, soon};
-use super::world::{World, api_key, key, other, secret, with};
+use super::world::{World, api_key, key, other, passes, secret, with};
 
 const TRADES: &str = "txid,ordertxid,pair,time,type,ordertype,price,cost,fee,vol,margin,misc,ledgers";
 const LEDGERS: &str = "txid,refid,time,type,subtype,aclass,asset,amount,fee,balance,wallet";
@@ -376,6 +376,31 @@ async fn an_order_for_an_export_survives_a_restart_and_a_lost_file_is_made_again
         std::fs::read_dir(&files).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     left.retain(|name| !ids.iter().any(|id| *name == format!("{id}.csv")));
     assert_eq!(left.len(), 1, "the first one; neither a part nor a stray: {left:?}");
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_begun_holds_up_no_other_organization() {
+    let mut world = World::new(&[key(ScopeSet::ALL), other()]).await;
+    let asked = json!({"report": "ledgers", "format": "csv"});
+    let mut bot = world.bot(1).await;
+    let id = ordered(&mut bot, asked.clone()).await;
+    processed(&mut bot, &id).await;
+    drop(bot);
+    world.stop().await;
+    // The file is lost, and a directory has the name that it has while it is made again.
+    let files = world.dir().join("exports");
+    let (file, part) = (files.join(format!("{id}.csv")), files.join(format!("{id}.csv.part")));
+    std::fs::remove_file(&file).unwrap();
+    std::fs::create_dir(&part).unwrap();
+    world.start().await;
+    let (mut bot, mut peer) = (world.bot(1).await, world.bot(2).await);
+    let others = ordered(&mut peer, asked).await;
+    processed(&mut peer, &others).await;
+    assert_eq!(http(world.address, "GET", &link(&mut bot, &id).await, &[], "").await.0, 503);
+    std::fs::remove_dir(&part).unwrap();
+    passes(5).await;
+    let made = async { while http(world.address, "GET", &link(&mut bot, &id).await, &[], "").await.0 != 200 {} };
+    soon("file", made).await;
 }
 
 #[tokio::test]

@@ -72,7 +72,7 @@ fn reference() -> Reference {
     Reference::btc_usd(4, 1)
 }
 
-fn export() -> Export {
+pub(super) fn export() -> Export {
     Export {
         id: ExportId(*ROWS),
         organization: OrganizationId(1),
