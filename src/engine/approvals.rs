@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::electorate::Electorate;
 use super::members::Members;
-use super::policy::{Policy, Subject, Verdict};
+use super::policy::{Subject, Verdict};
 use super::query::{AllowedActions, RequestFilter};
 use super::reject::{Code, Reject};
 use super::state::State;
@@ -141,9 +141,10 @@ pub struct Request {
     pub digest: String,
     /// What the rules of a policy are matched against.
     pub subject: Option<Subject>,
-    /// The policy pinned when it was made; `None` if none governed it.
-    pub pinned: Option<Policy>,
-    /// What applies now: the stricter of the pinned and the present policy (rule 20).
+    /// The verdict of the policy that governed it when it was made; `None` if none did. The policy itself, with all its
+    /// rules, would make each request as large.
+    pub pinned: Option<Verdict>,
+    /// What applies now: the stricter of the pinned verdict and that of the present policy (rule 20).
     pub policy: Option<Verdict>,
     /// Votes in order.
     pub votes: Vec<Vote>,

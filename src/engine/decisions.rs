@@ -11,7 +11,7 @@ use super::electorate::Electorate;
 use super::event::Event;
 use super::fields::check_comment;
 use super::members::{CodePurpose, check_code};
-use super::policy::{Policies, Policy, Verdict};
+use super::policy::{Policies, Verdict};
 use super::reject::{Code, Reject};
 use super::reply::Reply;
 use super::state::State;
@@ -44,8 +44,8 @@ pub fn initiate(
         generated: initiation.generated.clone(),
         strand_pending: initiation.strand_pending,
     };
-    let (draft, judged) = judge(t, change, &context, initiation.execute)?;
-    if let Some((_, verdict)) = judged.as_ref().filter(|_| initiation.execute) {
+    let (draft, verdict) = judge(t, change, &context, initiation.execute)?;
+    if let Some(verdict) = verdict.as_ref().filter(|_| initiation.execute) {
         if !verdict.allow_execute {
             return Err(Reject::field(Code::ExecuteNotAllowed, "execute", "it is completed by votes"));
         }
@@ -53,34 +53,28 @@ pub fn initiate(
             return Err(Reject::field(Code::NotEligible, "execute", "Execute on the workflow is needed"));
         }
     }
-    if initiation.execute || judged.is_none() {
+    if initiation.execute || verdict.is_none() {
         spend_code(t, caller.id, initiation.step, "it takes effect at once; give a one-time code")?;
     }
-    Ok(Reply::Request(Box::new(open(t, change.clone(), context, draft, judged, initiation.execute))))
+    Ok(Reply::Request(Box::new(open(t, change.clone(), context, draft, verdict, initiation.execute))))
 }
 
-/// The policy that governs a change and its verdict; `None` when none does.
-pub type Judged = Option<(Policy, Verdict)>;
-
-/// Checks a change and judges it. One that would have to wait while the queue is full is refused before its check, which
+/// Checks a change and judges it by the policy that governs it; the verdict is `None` when none does. One that would have to wait while the queue is full is refused before its check, which
 /// may go through all that is pending.
 pub fn judge(
     t: &Transition<'_>,
     change: &Change,
     context: &InitiationContext,
     execute: bool,
-) -> Result<(Draft, Judged), Reject> {
+) -> Result<(Draft, Option<Verdict>), Reject> {
     let (state, change) = (t.state(), change.governed());
     let policy = change.governing(&state.policies, context.organization);
     if policy.is_some() && !execute {
         state.approvals.admit(context.organization, &context.initiator)?;
     }
     let draft = change.check(t, context)?;
-    let judged = policy.map(|policy| {
-        let verdict = policy.verdict(draft.subject.as_ref());
-        (policy.into_owned(), verdict)
-    });
-    Ok((draft, judged))
+    let verdict = policy.map(|policy| policy.verdict(draft.subject.as_ref()));
+    Ok((draft, verdict))
 }
 
 /// Checks the action code that something needs, without spending it, and returns its step (rule 15).
@@ -108,10 +102,9 @@ pub fn open(
     change: Change,
     context: InitiationContext,
     draft: Draft,
-    judged: Judged,
+    verdict: Option<Verdict>,
     execute: bool,
 ) -> Request {
-    let (pinned, verdict) = judged.unzip();
     let at_once = execute || verdict.is_none();
     let life = verdict.as_ref().map_or(REQUEST_EXPIRY_US, Verdict::life_us);
     let mut request = Request {
@@ -130,7 +123,7 @@ pub fn open(
         payload: workflows::shown(draft.payload, context.strand_pending),
         digest: String::new(),
         subject: draft.subject,
-        pinned,
+        pinned: verdict.clone(),
         policy: verdict,
         votes: Vec::new(),
         state: RequestState::Pending,
@@ -384,12 +377,12 @@ pub fn strike_votes(t: &mut Transition<'_>, organization: OrganizationId) {
     }
 }
 
-/// What applies to a pending request under these policies: the stricter of the policy pinned when it was made and the
-/// one that governs it in `policies` (rule 20).
+/// What applies to a pending request under these policies: the stricter of the verdict pinned when it was made and that
+/// of the one that governs it in `policies` (rule 20).
 pub fn verdict_under(request: &Request, policies: &Policies) -> Option<Verdict> {
-    let pinned = request.pinned.as_ref()?.verdict(request.subject.as_ref());
+    let pinned = request.pinned.as_ref()?;
     Some(match request.change.governed().governing(policies, request.organization) {
-        None => pinned,
+        None => pinned.clone(),
         Some(present) => pinned.stricter(&present.verdict(request.subject.as_ref())),
     })
 }

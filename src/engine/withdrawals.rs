@@ -296,8 +296,8 @@ pub fn withdraw(t: &mut Transition<'_>, caller: ServiceCaller, withdraw: &Withdr
         strand_pending: false,
     };
     let change = Change::Withdrawal(change.clone());
-    let (draft, judged) = decisions::judge(t, &change, &context, false)?;
-    let request = decisions::open(t, change, context, draft, judged, false);
+    let (draft, verdict) = decisions::judge(t, &change, &context, false)?;
+    let request = decisions::open(t, change, context, draft, verdict, false);
     let made = request.withdrawal.and_then(|id| t.state().withdrawals.summary(id));
     made.map(|summary| Reply::Withdrawal(Box::new(summary))).ok_or_else(|| Reject::of(Code::UnknownReference))
 }

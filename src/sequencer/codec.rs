@@ -11,7 +11,7 @@ use crate::engine::event::Event;
 use crate::storage::journal::Row;
 
 /// The format that this release writes: postcard, entry after entry.
-pub const FORMAT: u16 = 6;
+pub const FORMAT: u16 = 7;
 
 /// The result of one command: its stamp, who sent it and its events, all or nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -13,7 +13,7 @@ use crate::storage::snapshots::{Snapshot, Snapshots};
 use crate::storage::{Digest, JournalReader};
 
 /// The snapshot format that this release writes: postcard of the whole state.
-pub const SNAPSHOT_FORMAT: u16 = 10;
+pub const SNAPSHOT_FORMAT: u16 = 11;
 
 /// Why a start, or a verification, stops.
 #[derive(Debug, thiserror::Error)]

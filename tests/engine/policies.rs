@@ -3,8 +3,10 @@
 use countersign::access::scope::ScopeSet;
 use countersign::access::workflow::{Permission, Workflow};
 use countersign::domain::ids::{MemberId, ServiceUserId};
+use countersign::domain::limits::{RULE_NAMES_MAX, RULES_MAX};
 use countersign::engine::approvals::{Decision, InitiatorId, RequestState};
 use countersign::engine::command::{Ballot, Command, Initiation};
+use countersign::engine::event::Event;
 use countersign::engine::policy::{PolicyTerms, Rule};
 use countersign::engine::reject::Code;
 use countersign::engine::reply::Reply;
@@ -42,6 +44,21 @@ fn rule_20_the_stricter_policy_counts_and_its_digest_is_new() {
     assert_eq!(votes[0].1.as_ref().unwrap_err().code, Code::DigestChanged);
     assert_eq!(stage.vote(&member(2), Decision::Approve, request).unwrap().state, RequestState::Pending);
     assert_eq!(stage.vote(&member(1), Decision::Approve, request).unwrap().state, RequestState::Approved);
+}
+
+/// Ten thousand may wait, and each is in memory, in the journal and with all who follow `approvals`.
+#[test]
+fn rule_20_a_request_keeps_the_verdict_of_a_policy_and_not_all_its_rules() {
+    let mut stage = Stage::new(&[key(ScopeSet::ALL)], false);
+    let keys = Some((0..RULE_NAMES_MAX).map(|number| format!("warm-{number}")).collect());
+    let rules = vec![Rule { keys, quorum: 1, ..Rule::default() }; RULES_MAX];
+    stage.initiate(&member(1), set(Workflow::InitiateWithdrawal, PolicyTerms { rules, ..terms(1) })).unwrap();
+    let request = stage.withdrawal(&bot(1), withdraw("1", None)).request.unwrap();
+    assert_eq!(stage.state_of(request), RequestState::Pending);
+    let of_it = |event: &&Event| matches!(event, Event::RequestChanged { request: of, .. } if of.id == request);
+    let made = stage.events.iter().map(|(_, event)| event).find(of_it).unwrap();
+    let bytes = postcard::to_allocvec(made).unwrap().len();
+    assert!(bytes < 4_096, "{bytes}");
 }
 
 #[test]

@@ -16,11 +16,11 @@ use super::run::{Faults, Plan, play};
 const PLAN: Plan = Plan { seed: 13, requests: 40_000, faults: Faults::Bounded };
 /// Its last event, the chain there, and the digest of the state, which changes with each snapshot format.
 const SEQ: u64 = 16538;
-const CHAIN: &str = "f559ab51c3312218fe98ab4d47103a46c2e15f55bd77bbb7ad6f05b14d155c3f";
-const STATE: (u16, &str) = (10, "be20a017f924d18bb4418775ebb34c07da8d8a2123983594a73a0093c2b680f3");
+const CHAIN: &str = "bfb16d6bae0623c9bfb529068b7df5e5aed18efebbd5f475a24320945acdb8d8";
+const STATE: (u16, &str) = (11, "3fd1b066b2aad680d55bfa430e454489c6ec2bd80ed7fbdb361759da01b533ea");
 
 fn golden() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/simulation/golden/format-6.sqlite")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/simulation/golden/format-7.sqlite")
 }
 
 /// `WRITE_GOLDEN=1` first writes the file again, which is right only for a new journal format.

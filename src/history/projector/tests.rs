@@ -240,7 +240,7 @@ async fn rule_40_who_waits_for_a_batch_before_it_comes_gets_it_when_it_comes() {
 
 /// A journal with every kind of event, and at its end a vote on a request that is restated at the same moment.
 async fn golden(dir: &std::path::Path) -> Vec<Arc<Stamped>> {
-    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/simulation/golden/format-6.sqlite");
+    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/simulation/golden/format-7.sqlite");
     std::fs::copy(golden, dir.join("journal.db")).unwrap();
     let journal = Storage::Sqlite(dir.to_owned()).reader().await.unwrap();
     let rows = journal.rows(1, u64::MAX, u32::MAX).await.unwrap();
