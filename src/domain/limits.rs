@@ -91,6 +91,8 @@ pub const EXPORTS_OPEN_MAX: usize = 5;
 pub const EXPORT_US: u64 = 7 * 86_400_000_000;
 /// Rows that one page of a list may hold.
 pub const PAGE_MAX: usize = 500;
+/// Requests that one page of `requests` looks at, for those that fit its filters and that the Member may view.
+pub const REQUESTS_LOOKED_AT_MAX: usize = 2_000;
 /// How far ahead the deadline of a request may lie, µs (docs.kraken.com, `add_order`).
 pub const DEADLINE_MAX_US: u64 = 60_000_000;
 /// How far ahead the start and the end of an order may lie, µs: a month (docs.kraken.com, `add_order`).

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
+use std::ops::Bound;
 
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +16,9 @@ use super::workflows::{Change, GeneratedCredential};
 use crate::access::workflow::{Permission, Workflow};
 use crate::domain::canonical::Canonical;
 use crate::domain::ids::{AccountId, MemberId, OrganizationId, RequestId, ServiceUserId, WithdrawalId};
-use crate::domain::limits::{REQUESTS_ENDED_MAX, REQUESTS_OPEN_MAX, SERVICE_USER_REQUESTS_OPEN_MAX};
+use crate::domain::limits::{
+    REQUESTS_ENDED_MAX, REQUESTS_LOOKED_AT_MAX, REQUESTS_OPEN_MAX, SERVICE_USER_REQUESTS_OPEN_MAX,
+};
 use crate::domain::named::named;
 use crate::domain::text::ClientId;
 use crate::domain::time::Moment;
@@ -239,7 +242,7 @@ impl Approvals {
     }
 
     /// Pending requests of an Organization, oldest first.
-    pub fn pending(&self, organization: OrganizationId) -> impl Iterator<Item = &Request> {
+    pub fn pending(&self, organization: OrganizationId) -> impl DoubleEndedIterator<Item = &Request> {
         let ids = self.pending.get(&organization).into_iter().flatten();
         ids.filter_map(|id| self.all.get(id))
     }
@@ -276,8 +279,19 @@ impl Approvals {
         self.all.get(&id)
     }
 
+    /// Requests of an Organization from the newest on, or from where the previous page ended. If only pending ones are
+    /// wanted, the others are not looked at.
+    fn newest_first(&self, organization: OrganizationId, filter: &RequestFilter) -> impl Iterator<Item = &Request> {
+        let only_pending = filter.state == Some(RequestState::Pending);
+        let ids = if only_pending { &self.pending } else { &self.by_organization };
+        let end = filter.before.map_or(Bound::Unbounded, Bound::Excluded);
+        let ids = ids.get(&organization).into_iter().flat_map(move |ids| ids.range((Bound::Unbounded, end)).rev());
+        ids.filter_map(|id| self.all.get(id))
+    }
+
     /// A page of the requests that a Member may view, newest first, with what the Member may do with each now, and
-    /// where the next page begins.
+    /// where the next page begins. It looks at no more than [`REQUESTS_LOOKED_AT_MAX`], so it may be short, or empty, and
+    /// the next one go on all the same.
     pub fn page(
         &self,
         state: &State,
@@ -286,17 +300,17 @@ impl Approvals {
         now: Moment,
     ) -> (Vec<(Request, AllowedActions)>, Option<RequestId>) {
         let organization = state.members.member(member).organization;
-        let ids = self.by_organization.get(&organization).into_iter().flatten().rev();
-        let wanted = |request: &&Request| {
-            filter.state.is_none_or(|only| only == request.state)
-                && filter.workflow.is_none_or(|only| only == request.workflow)
-                && filter.before.is_none_or(|before| request.id < before)
-                && may_view(&state.members, request, member)
-        };
-        let mut found = ids.filter_map(|id| self.all.get(id)).filter(wanted);
+        let mut all = self.newest_first(organization, filter);
+        let mut last_looked_at = None;
+        let looked_at = all.by_ref().take(REQUESTS_LOOKED_AT_MAX).inspect(|request| last_looked_at = Some(request.id));
+        let mut wanted =
+            looked_at.filter(|request| filter.admits(request) && may_view(&state.members, request, member));
         let shown = |request: &Request| (request.clone(), can(state, request, member, now));
-        let page: Vec<_> = found.by_ref().take(filter.limit.unwrap_or(usize::MAX)).map(shown).collect();
-        let next = found.next().and_then(|_| page.last()).map(|(last, _)| last.id);
+        let page: Vec<_> = wanted.by_ref().take(filter.limit.unwrap_or(usize::MAX)).map(shown).collect();
+        let next = match wanted.next() {
+            Some(_) => page.last().map(|(last, _)| last.id),
+            None => all.next().and(last_looked_at),
+        };
         (page, next)
     }
 }

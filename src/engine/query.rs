@@ -148,8 +148,15 @@ pub struct RequestFilter {
     pub workflow: Option<Workflow>,
     /// Only older than this one, where the previous page ended.
     pub before: Option<RequestId>,
-    /// At most this many; all when `None`.
+    /// At most this many; all that one page looks at when `None`.
     pub limit: Option<usize>,
+}
+
+impl RequestFilter {
+    /// Whether it admits a request; where the page begins and ends, and who may view it, is checked elsewhere.
+    pub fn admits(&self, request: &Request) -> bool {
+        self.state.is_none_or(|only| only == request.state) && self.workflow.is_none_or(|only| only == request.workflow)
+    }
 }
 
 /// Which open orders.

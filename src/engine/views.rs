@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::approvals::{InitiatorId, RequestState, can, may_view, unknown_request};
+use super::approvals::{InitiatorId, can, may_view, unknown_request};
 use super::caller::{Caller, MemberCaller, ServiceCaller};
 use super::command::OrderRef;
 use super::decisions;
@@ -10,9 +10,7 @@ use super::electorate::Electorate;
 use super::exports;
 use super::holdings;
 use super::keys::{KeyRef, admit_key};
-use super::query::{
-    AddressFilter, AuditGrant, HistoryGrant, Items, ListedServiceUser, Owner, Query, RequestFilter, Snapshot, View,
-};
+use super::query::{AddressFilter, AuditGrant, HistoryGrant, Items, ListedServiceUser, Owner, Query, Snapshot, View};
 use super::reject::{Code, Reject};
 use super::reply::Bound;
 use super::service_users::ServiceUser;
@@ -201,10 +199,9 @@ fn for_member(state: &State, now: Moment, caller: MemberCaller, query: &Query) -
     let organization = caller.organization;
     Ok(match query {
         Query::Subscribe { channel: Operation::Approvals, .. } => {
-            let filter = RequestFilter { state: Some(RequestState::Pending), ..RequestFilter::default() };
-            let (pending, _) = state.approvals.page(state, caller.id, &filter, now);
-            let pending = pending.into_iter().map(|(request, _)| request).collect();
-            snapshot(state, Owner::Organization(organization), Items::Requests(pending))
+            let pending = state.approvals.pending(organization).rev();
+            let viewed = pending.filter(|request| may_view(&state.members, request, caller.id));
+            snapshot(state, Owner::Organization(organization), Items::Requests(viewed.cloned().collect()))
         }
         Query::Subscribe { channel, open_orders } => {
             let items = account_items(state, now, caller.account, *channel, *open_orders)?;

@@ -205,7 +205,8 @@ records! {
     }
     /// `audit_log`.
     AuditLog { entries: Vec<AuditEntry>, cursor?: String }
-    /// `requests`.
+    /// `requests`. A page is short, or empty, and still has a cursor if few of the 2,000 requests that it looks at fit the
+    /// filters and may be viewed.
     Requests { requests: Vec<Request>, cursor?: String }
     /// The outcome for one of several requests.
     Decided { request_id: String, success: bool, request?: Request, error?: String }

@@ -1,6 +1,7 @@
 //! History: what the page lists of the past, and how it updates the list.
 
 use countersign::access::scope::ScopeSet;
+use countersign::domain::ids::RequestId;
 use serde_json::{Value, json};
 
 use super::browser::Browser;
@@ -239,5 +240,30 @@ async fn a_new_request_is_shown_among_the_past_if_it_is_what_was_chosen() {
     browser.wait("main .empty").await;
     approved(&world, &id).await;
     browser.until(&format!("return document.querySelector('main tbody a')?.hash === '#/request/{id}'")).await;
+    browser.close().await;
+}
+
+/// As where few of the requests fit what was chosen, or may be viewed.
+#[tokio::test]
+async fn an_empty_page_that_has_a_cursor_is_not_the_end_of_the_past() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    asked(&mut world.bot(1).await, "1").await;
+    let browser = Browser::open(world.address).await;
+    let beyond = RequestId(1_000);
+    browser
+        .eval(&format!(
+            "globalThis.pages = 0;
+             const on = Object.getOwnPropertyDescriptor(WebSocket.prototype, 'onmessage');
+             Object.defineProperty(WebSocket.prototype, 'onmessage', {{ set(heard) {{ on.set.call(this, (event) => {{
+                 const frame = JSON.parse(event.data);
+                 if (!frame.result?.requests || ++pages > 2) return heard(event);
+                 frame.result = {{ requests: [], cursor: '{beyond}' }};
+                 heard(new MessageEvent('message', {{ data: JSON.stringify(frame) }})); }}); }} }});"
+        ))
+        .await;
+    browser.sign_in("alice", 0).await;
+    browser.go("#/history").await;
+    browser.wait("main .tag.pending").await;
+    assert_eq!(browser.eval("return pages").await, json!(3));
     browser.close().await;
 }

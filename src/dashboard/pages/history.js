@@ -11,6 +11,13 @@ const PAGE = 200;
 /** So many the server gives at once. */
 const PAGE_MAX = 500;
 
+/** The next page that has requests, or the last: the server looks at so many for each, and may find none among them. */
+async function sought(app, params) {
+  const page = await app.call("requests", params);
+  const done = page.requests.length > 0 || !page.cursor || app.gone.aborted;
+  return done ? page : sought(app, { ...params, cursor: page.cursor });
+}
+
 /** The page. What is looked for is kept in its address, so that it is there again after Back. */
 export async function history(app) {
   const kept = new URLSearchParams(app.argument);
@@ -72,7 +79,7 @@ export async function history(app) {
     if (workflow.value) params.workflow = workflow.value;
     if (cursor) params.cursor = cursor;
     more.disabled = true;
-    const page = await app.call("requests", params).finally(() => (more.disabled = false));
+    const page = await sought(app, params).finally(() => (more.disabled = false));
     // Something else was chosen meanwhile, or another place.
     if (into !== found || app.gone.aborted) return;
     found.push(...page.requests);
