@@ -59,8 +59,8 @@ pub fn initiate(
     Ok(Reply::Request(Box::new(open(t, change.clone(), context, draft, verdict, initiation.execute))))
 }
 
-/// Checks a change and judges it by the policy that governs it; the verdict is `None` when none does. One that would have to wait while the queue is full is refused before its check, which
-/// may go through all that is pending.
+/// Checks a change and judges it by the policy that governs it; the verdict is `None` when none does. One that would have
+/// to wait while the queue is full is refused before its check, which may go through all that is pending.
 pub fn judge(
     t: &Transition<'_>,
     change: &Change,

@@ -169,7 +169,7 @@ impl Rates {
     ) -> Option<Rate> {
         let now = clock.max(state.at);
         let charging = self.charging(caller, now, clock)?;
-        let unpaid = || unpaid(command, result, &state.reference);
+        let unpaid = || unpaid(command, result, events, &state.reference);
         let costs = || costs(command, result, events, now).chain(unpaid());
         for (market, cost) in costs() {
             let count = self.count(charging, market) + cost;
@@ -221,14 +221,20 @@ fn costs(
 
 /// What a command costs for market buys that the funds do not pay, where it places nothing: to find out, the engine
 /// goes through the book.
-fn unpaid(command: &Command, result: &Result<Reply, Reject>, reference: &Reference) -> Option<(MarketId, u64)> {
+fn unpaid(
+    command: &Command,
+    result: &Result<Reply, Reject>,
+    events: &[Event],
+    reference: &Reference,
+) -> Option<(MarketId, u64)> {
+    let places = events.iter().any(|event| matches!(event, Event::OrderPlaced { .. }));
     let is_unpaid = |order: &PlaceOrder, refusal: &Reject| {
         let market_buy = order.side == Side::Buy && order.limit_price.is_none() && !order.validate;
         market_buy && refusal.code == Code::InsufficientFunds
     };
     let (order, cost) = match (command, result) {
         (Command::PlaceOrder(order), Err(refusal)) if is_unpaid(order, refusal) => (order, FIXED),
-        (Command::PlaceBatch(orders), Ok(Reply::Batch(all))) if all.iter().all(Result::is_err) => {
+        (Command::PlaceBatch(orders), Ok(Reply::Batch(all))) if !places => {
             let refused =
                 orders.iter().zip(all).filter(|(order, one)| one.as_ref().is_err_and(|of| is_unpaid(order, of)));
             (orders.first()?, OF_BATCH * refused.count() as u64)

@@ -59,8 +59,12 @@ impl TriggerIndex {
     /// Removes what an order waited for.
     pub fn remove(&mut self, order: &Order) {
         let (start, end) = times(order);
-        start.map(|at| self.starts.remove(&(at, order.market, order.id)));
-        end.map(|at| self.ends.remove(&(at, order.market, order.id)));
+        if let Some(at) = start {
+            self.starts.remove(&(at, order.market, order.id));
+        }
+        if let Some(at) = end {
+            self.ends.remove(&(at, order.market, order.id));
+        }
         let Some((watch, price)) = price(order) else { return };
         let of = &mut self.triggers[order.market.index()];
         match watch {

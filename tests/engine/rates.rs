@@ -7,7 +7,6 @@ use countersign::domain::orders::Side;
 use countersign::engine::Engine;
 use countersign::engine::command::{AmendOrder, Command, EditOrder, OrderRef, PlaceOrder};
 use countersign::engine::reject::Code;
-use countersign::engine::reply::Reply;
 
 use super::amendments::edit_of;
 use super::genesis::{key, other};
@@ -119,23 +118,18 @@ fn a_counter_falls_as_its_tier_says() {
 /// To find out that the funds do not pay a market buy, the engine goes through the book.
 #[test]
 fn a_market_buy_that_the_funds_do_not_pay_costs_as_much_as_one_that_is_placed() {
-    let buy = |qty: &str| market(Side::Buy, qty);
-    let place = |qty: &str| Command::PlaceOrder(buy(qty));
-    let checked = |qty: &str| Command::PlaceOrder(PlaceOrder { validate: true, ..buy(qty) });
-    for (command, each) in [(place("10"), 100), (Command::PlaceBatch(vec![buy("10"), buy("11")]), 100)] {
-        let mut stage = stage(Tier::Pro);
-        stage.placed(&bot(2), limit(Side::Sell, "100", "20000000", None));
-        for _ in 0..18_000 / each {
-            let outcome = stage.run(&bot(1), command.clone());
-            let unpaid = match &outcome {
-                Ok(Reply::Batch(all)) => {
-                    all.iter().all(|one| one.as_ref().is_err_and(|of| of.code == Code::InsufficientFunds))
-                }
-                other => other.as_ref().is_err_and(|of| of.code == Code::InsufficientFunds),
-            };
-            assert!(unpaid, "{outcome:?}");
-        }
-        assert_eq!(stage.refused(&bot(1), command), Code::RateLimit);
-        assert_eq!(stage.refused(&bot(1), checked("10")), Code::InsufficientFunds, "a check costs nothing");
+    let mut stage = stage(Tier::Pro);
+    stage.placed(&bot(2), limit(Side::Sell, "100", "20000000", None));
+    let (buy, before) = (market(Side::Buy, "10"), limit(Side::Buy, "1", "10", Some("before")));
+    stage.placed(&bot(1), before.clone());
+    let Command::PlaceOrder(repeated) = before else { panic!("an order") };
+    let batch = Command::PlaceBatch(vec![buy.clone(), repeated, buy.clone()]);
+    stage.run(&bot(1), batch).unwrap();
+    assert_eq!(stage.engine.rate().map(|rate| (rate.cost, rate.count)), Some((100, 200)), "half for each of two");
+    for _ in 2..180 {
+        assert_eq!(stage.refused(&bot(1), Command::PlaceOrder(buy.clone())), Code::InsufficientFunds);
     }
+    assert_eq!(stage.refused(&bot(1), Command::PlaceOrder(buy.clone())), Code::RateLimit);
+    let checked = Command::PlaceOrder(PlaceOrder { validate: true, ..buy });
+    assert_eq!(stage.refused(&bot(1), checked), Code::InsufficientFunds, "a check costs nothing");
 }
