@@ -361,7 +361,7 @@ pub fn may_vote(state: &State, request: &Request, member: MemberId, decision: De
     electorate.admits(request, verdict, member)?;
     let Some(own) = request.votes.iter().find(|vote| vote.member == member && !vote.struck) else { return Ok(()) };
     let approves = own.decision == Decision::Approve && decision == Decision::Approve;
-    if approves && electorate.counted(request, verdict, Decision::Approve) >= verdict.quorum {
+    if approves && electorate.has_enough(request, Decision::Approve) {
         return Ok(());
     }
     Err(not_eligible("one vote per Member"))

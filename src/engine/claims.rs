@@ -22,7 +22,7 @@ pub fn claim_secret(
 ) -> Result<Reply, Reject> {
     let now = t.now();
     let claimable = t.state().keys.made_by(caller.organization, request).filter(|user| {
-        let open = user.claim.is_some_and(|claim| claim.member == caller.id && now < claim.until);
+        let open = user.claim.is_some_and(|claim| claim.member == caller.id && claim.is_open(now));
         open && (user.status == KeyStatus::Unclaimed || user.rotation.is_some())
     });
     let nothing = || {

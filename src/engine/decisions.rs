@@ -188,7 +188,7 @@ pub fn execute(
         may_execute(t.state(), &request, caller.id)?;
         request.change.governed().allowed(t.state(), request.organization)?;
         spend_once(t, caller.id, &mut code);
-        if is_rejected(t.state(), &request) {
+        if Electorate::now(t.state()).has_enough(&request, Decision::Reject) {
             return Ok(reject_late(t, request));
         }
         let ended_by = Some(member_with_name(t.state(), caller.id));
@@ -246,29 +246,18 @@ fn cast(
     let vote = Vote { member, name: name.clone(), decision, at: t.now(), comment: comment.clone(), struck: false };
     request.votes.push(vote);
     let ended_by = Some((member, name));
+    let has_enough = |decision| Electorate::now(t.state()).has_enough(&request, decision);
     match decision {
-        Decision::Reject if is_rejected(t.state(), &request) => {
+        Decision::Reject if has_enough(Decision::Reject) => {
             let reason = comment.unwrap_or_else(|| "rejected".to_owned());
             finish(t, Request { ended_by, ..request }, RequestState::Rejected, reason)
         }
-        Decision::Approve if is_rejected(t.state(), &request) => reject_late(t, request),
-        Decision::Approve if is_approved(t.state(), &request) => {
+        Decision::Approve if has_enough(Decision::Reject) => reject_late(t, request),
+        Decision::Approve if has_enough(Decision::Approve) => {
             complete(t, Request { ended_by, ..request }, RequestState::Approved)
         }
         Decision::Approve | Decision::Reject => changed(t, request),
     }
-}
-
-fn is_approved(state: &State, request: &Request) -> bool {
-    let enough =
-        |verdict: &Verdict| Electorate::now(state).counted(request, verdict, Decision::Approve) >= verdict.quorum;
-    request.policy.as_ref().is_some_and(enough)
-}
-
-fn is_rejected(state: &State, request: &Request) -> bool {
-    let enough =
-        |verdict: &Verdict| Electorate::now(state).counted(request, verdict, Decision::Reject) >= verdict.reject_quorum;
-    request.policy.as_ref().is_some_and(enough)
 }
 
 /// Ends a request that has had enough votes against it since something else than a vote changed: under another policy
@@ -402,7 +391,7 @@ pub fn reevaluate_pending(t: &mut Transition<'_>, organization: OrganizationId, 
             request.policy = Some(verdict);
             request.digest = digest(&t.state().members.organization(organization).name, &request);
         }
-        if is_rejected(t.state(), &request) {
+        if Electorate::now(t.state()).has_enough(&request, Decision::Reject) {
             reject_late(t, request);
         } else if !same {
             changed(t, request);

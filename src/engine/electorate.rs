@@ -164,6 +164,16 @@ impl<'a> Electorate<'a> {
         u32::try_from(request.votes.iter().filter(counts).count()).unwrap_or(u32::MAX)
     }
 
+    /// Whether the votes for, or those against, are enough by the verdict on a request now; never without one.
+    pub fn has_enough(&self, request: &Request, decision: Decision) -> bool {
+        let Some(verdict) = &request.policy else { return false };
+        let needed = match decision {
+            Decision::Approve => verdict.quorum,
+            Decision::Reject => verdict.reject_quorum,
+        };
+        self.counted(request, verdict, decision) >= needed
+    }
+
     /// The Members who have not voted on a request and whose votes would count.
     pub fn voters(&self, request: &Request, verdict: &Verdict) -> Vec<MemberId> {
         let voted = |member: &MemberId| request.votes.iter().any(|vote| vote.member == *member && !vote.struck);

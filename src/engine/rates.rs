@@ -227,14 +227,14 @@ fn unpaid(
     events: &[Event],
     reference: &Reference,
 ) -> Option<(MarketId, u64)> {
-    let places = events.iter().any(|event| matches!(event, Event::OrderPlaced { .. }));
+    let places = || events.iter().any(|event| matches!(event, Event::OrderPlaced { .. }));
     let is_unpaid = |order: &PlaceOrder, refusal: &Reject| {
         let market_buy = order.side == Side::Buy && order.limit_price.is_none() && !order.validate;
         market_buy && refusal.code == Code::InsufficientFunds
     };
     let (order, cost) = match (command, result) {
         (Command::PlaceOrder(order), Err(refusal)) if is_unpaid(order, refusal) => (order, FIXED),
-        (Command::PlaceBatch(orders), Ok(Reply::Batch(all))) if !places => {
+        (Command::PlaceBatch(orders), Ok(Reply::Batch(all))) if !places() => {
             let refused =
                 orders.iter().zip(all).filter(|(order, one)| one.as_ref().is_err_and(|of| is_unpaid(order, of)));
             (orders.first()?, OF_BATCH * refused.count() as u64)

@@ -104,6 +104,13 @@ pub struct SecretClaim {
     pub until: Moment,
 }
 
+impl SecretClaim {
+    /// Whether the secret can still be claimed at `now`.
+    pub fn is_open(&self, now: Moment) -> bool {
+        now < self.until
+    }
+}
+
 /// Why a Service User's record changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ServiceUserChange {

@@ -230,7 +230,7 @@ fn for_member(state: &State, now: Moment, caller: MemberCaller, query: &Query) -
             let listed = |service_user: ServiceUser| ListedServiceUser {
                 last_seen: state.keys.last_seen(KeyRef::ServiceUser(service_user.id)),
                 service_user: ServiceUser {
-                    claim: service_user.claim.filter(|claim| now < claim.until),
+                    claim: service_user.claim.filter(|claim| claim.is_open(now)),
                     ..service_user
                 },
             };

@@ -10,7 +10,7 @@ mod transfers;
 
 pub use audit::{AuditEntry, Audited};
 pub use projector::start;
-pub use queries::{Busy, HistoryFilter};
+pub use queries::{Busy, HistoryFilter, QUERY_TIMEOUT};
 pub use rows::{ClosedOrder, PastFill};
 pub use streams::{Past, StreamPage};
 

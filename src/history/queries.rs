@@ -20,7 +20,7 @@ use crate::engine::query::{AuditGrant, HistoryGrant};
 use crate::storage::history::{HistoryError, HistoryReader, OrderFilter, Page, SortKey, Stored};
 
 /// How long a query may take (rule 40).
-const QUERY_TIMEOUT: Duration = Duration::from_secs(2);
+pub const QUERY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The tables are behind, too many queries are running, or the tables cannot be read: try again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

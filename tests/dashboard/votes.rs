@@ -10,6 +10,15 @@ use super::genesis::people;
 use super::queue::{asked, listed};
 use super::world::{World, key};
 
+/// Selects these requests and approves them with one code.
+async fn approve(browser: &Browser, ids: &[String]) {
+    for id in ids {
+        browser.click(&format!("input[data-select={id}]")).await;
+    }
+    browser.fill("form.bar input[name=otp]", &code(0)).await;
+    browser.press(&format!("Approve {} selected", ids.len())).await;
+}
+
 #[tokio::test]
 async fn another_is_rejected_with_a_reason_and_one_code_approves_several() {
     let world = World::new(&[key(ScopeSet::ALL)]).await;
@@ -56,11 +65,7 @@ async fn a_request_that_fails_on_its_last_vote_is_not_said_to_be_approved() {
     }
     let browser = Browser::open(world.address).await;
     browser.sign_in("bob", 0).await;
-    for id in &ids {
-        browser.click(&format!("input[data-select={id}]")).await;
-    }
-    browser.fill("form.bar input[name=otp]", &code(0)).await;
-    browser.press("Approve 2 selected").await;
+    approve(&browser, &ids).await;
     browser.wait(".toast.good").await;
     assert_eq!(browser.text(".toast.good").await, "Votes recorded: 1. Requests approved by them: 1.");
     let failed = browser.text(".toast.bad").await;
@@ -103,9 +108,7 @@ async fn a_vote_that_others_must_follow_is_not_said_to_approve() {
     let id = asked(&mut world.bot(1).await, "1").await;
     let browser = Browser::open(world.address).await;
     browser.sign_in("bob", 0).await;
-    browser.click(&format!("input[data-select={id}]")).await;
-    browser.fill("form.bar input[name=otp]", &code(0)).await;
-    browser.press("Approve 1 selected").await;
+    approve(&browser, &[id]).await;
     browser.wait(".toast.good").await;
     assert_eq!(browser.text(".toast.good").await, "Votes recorded: 1. Requests approved by them: 0.");
     browser.until("return document.querySelector('main tbody').textContent.includes('1 of 2')").await;
@@ -127,9 +130,7 @@ async fn rule_23_who_approves_withdrawals_is_offered_the_vote_on_the_end_of_thei
     let id = request["request_id"].as_str().unwrap();
     let browser = Browser::open(world.address).await;
     browser.sign_in("bob", 0).await;
-    browser.click(&format!("input[data-select={id}]")).await;
-    browser.fill("form.bar input[name=otp]", &code(0)).await;
-    browser.press("Approve 1 selected").await;
+    approve(&browser, &[id.to_owned()]).await;
     listed(&browser, id, false).await;
     let ended = alice.call("request_info", json!({"request_id": id})).await;
     assert_eq!(ended["state"], "approved");

@@ -14,7 +14,7 @@ const COLUMNS = ["Select", "What", "Asked by", "About", "Votes", "Asked", "Expir
 const count = (request, decision) => request.votes.filter((one) => one.decision === decision && !one.struck).length;
 
 /** Whether a Member may vote at all; the policy of withdrawals judges what loosens it while Manage Policies has none. */
-function votes(app, { workflow, payload }) {
+function mayVote(app, { workflow, payload }) {
   const loosens = workflow === "manage_policies" && payload.workflow === "initiate_withdrawal";
   return app.may(workflow, "approve") || (loosens && app.may(payload.workflow, "approve"));
 }
@@ -27,7 +27,7 @@ function settled(app, request) {
   if (own?.decision === "reject") return "you rejected";
   // Under a policy that became looser a request may have enough, and waits for one that is given anew.
   if (own && count(request, "approve") < (request.policy?.quorum ?? Infinity)) return "you approved";
-  return votes(app, request) && verifies() ? null : "–";
+  return mayVote(app, request) && verifies() ? null : "–";
 }
 
 /** How the votes stand. */

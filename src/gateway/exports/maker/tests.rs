@@ -11,10 +11,8 @@ use crate::domain::ids::Seq;
 use crate::engine::event::Event;
 use crate::engine::exports::ExportChange;
 use crate::gateway::test_gateway::TestGateway;
+use crate::history::QUERY_TIMEOUT;
 use crate::sequencer::Stamped;
-
-/// How long a query of history may take (rule 40).
-const QUERY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// An export of this Organization.
 fn of(organization: u32, id: u64) -> Export {
