@@ -2,6 +2,7 @@
 
 #[expect(clippy::disallowed_types, reason = "wrapped so that nothing can walk it in hash order")]
 use std::collections::HashMap;
+use std::collections::VecDeque;
 use std::hash::{BuildHasher as _, BuildHasherDefault, Hash, Hasher};
 use std::hint::black_box;
 
@@ -93,7 +94,9 @@ const SEGMENT: usize = 4_096;
 #[derive(Clone, Debug)]
 pub struct KeyedSlab<K, T> {
     segments: Vec<Vec<Option<(K, T)>>>,
-    free: Vec<SlabIndex>,
+    /// The longest free is taken first. If things are removed in about the order in which they came, the slab stays in
+    /// that order, and walking or sorting it reads memory from front to back.
+    free: VecDeque<SlabIndex>,
     tables: [HashTable<(u32, SlabIndex)>; TABLES],
     seed: Seed,
 }
@@ -102,7 +105,7 @@ impl<K, T> Default for KeyedSlab<K, T> {
     fn default() -> KeyedSlab<K, T> {
         KeyedSlab {
             segments: Vec::new(),
-            free: Vec::new(),
+            free: VecDeque::new(),
             tables: [const { HashTable::new() }; TABLES],
             seed: Seed::default(),
         }
@@ -140,7 +143,7 @@ impl<K: Hash + Eq, T> KeyedSlab<K, T> {
         if let Some(index) = self.find_hashed(hash, &name) {
             return (index, self.place(index).replace((name, thing)).map(|(_, before)| before));
         }
-        let index = self.free.pop().unwrap_or_else(|| self.fresh());
+        let index = self.free.pop_front().unwrap_or_else(|| self.fresh());
         *self.place(index) = Some((name, thing));
         self.tables[table(hash)].insert_unique(spread(hash), (hash, index), |(hash, _)| spread(*hash));
         (index, None)
@@ -153,7 +156,7 @@ impl<K: Hash + Eq, T> KeyedSlab<K, T> {
         if let Ok(entry) = self.tables[table(hash)].find_entry(spread(hash), |(_, other)| *other == index) {
             entry.remove();
         }
-        self.free.push(index);
+        self.free.push_back(index);
     }
 
     /// All names and things, sorted by a key of the things.
