@@ -76,7 +76,11 @@ impl Snapshots {
     pub fn save(&self, snapshot: &Snapshot) -> io::Result<()> {
         match self {
             Snapshots::Files(dir) => {
-                fs::create_dir_all(dir)?;
+                // Not its parents: a data directory that was removed stays removed.
+                match fs::create_dir(dir) {
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                    made => made?,
+                }
                 write(dir, snapshot)?;
                 files(dir)?.into_iter().skip(KEPT).try_for_each(|(_, path)| fs::remove_file(path))
             }
@@ -240,6 +244,15 @@ mod tests {
         fs::create_dir_all(dir.path().join("snapshots/2/x")).unwrap();
         snapshots.save(&saved(2)).unwrap_err();
         assert!(!dir.path().join("snapshots/new").exists());
+    }
+
+    #[test]
+    fn a_data_directory_that_was_removed_is_not_made_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let removed = dir.path().join("data");
+        let snapshots = Snapshots::under(&removed);
+        assert_eq!(snapshots.save(&saved(1)).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert!(!removed.exists());
     }
 
     #[test]
