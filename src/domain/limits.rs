@@ -71,6 +71,8 @@ pub const DEPOSIT_ADDRESSES_MAX: usize = 1_000;
 pub const ACCOUNT_DEPOSIT_ADDRESSES_MAX: usize = 50;
 /// A pool with fewer deposit addresses left than this is reported on `custody`.
 pub const DEPOSIT_POOL_LOW: usize = 20;
+/// Withdrawals of one account that may be open at once.
+pub const WITHDRAWALS_OPEN_MAX: usize = 10_000;
 /// Ended deposits, and ended withdrawals, of one account that the snapshot of a channel shows.
 pub const RECENT_TRANSFERS_MAX: usize = 50;
 /// Earn strategies that one server may hold.
@@ -79,7 +81,7 @@ pub const EARN_STRATEGIES_MAX: usize = 1_000;
 pub const EARN_ORGANIZATIONS_MAX: usize = 255;
 /// The longest bonding, unbonding, exit queue or payout period, seconds: ten years.
 pub const EARN_PERIOD_MAX_S: u64 = 10 * 366 * 86_400;
-/// Operations of one account that may be entering or leaving one strategy.
+/// Operations of one account that may be entering one strategy, and as many that may be leaving it.
 pub const EARN_STAGES_MAX: usize = 100;
 /// Members that one `create_organization` may name.
 pub const FIRST_MEMBERS_MAX: usize = 20;

@@ -48,13 +48,12 @@ pub fn operate(t: &mut Transition<'_>, caller: ServiceCaller, request: &EarnMove
             false => Err(Reject::field(Code::ClientIdNotUnique, "client_id", "it names another operation")),
         };
     }
-    check(t.state(), caller, &strategy, amount, request, t.now())?;
-    finish_stages(t, caller, &strategy);
-    let step = if request.allocate {
-        strategy.lock.first_allocation_step(t.now())
-    } else {
-        strategy.lock.first_deallocation_step(t.now())
+    let step = match request.allocate {
+        true => strategy.lock.first_allocation_step(t.now()),
+        false => strategy.lock.first_deallocation_step(t.now()),
     };
+    check(t.state(), caller, &strategy, (amount, step), request, t.now())?;
+    finish_stages(t, caller, &strategy);
     let operation = EarnOperation {
         id: EarnOperationId(t.next_seq().0),
         organization: caller.organization,
@@ -83,7 +82,7 @@ fn check(
     state: &State,
     caller: ServiceCaller,
     strategy: &Strategy,
-    amount: Amount,
+    (amount, first_step): (Amount, EarnStep),
     request: &EarnMove,
     now: Moment,
 ) -> Result<(), Reject> {
@@ -103,7 +102,11 @@ fn check(
     if request.allocate {
         check_caps(state, strategy, position, amount)?;
     }
-    if position.stages.values().filter(|of| by(of.step).until().is_some()).count() >= EARN_STAGES_MAX {
+    // What is on its way in does not bar the way out, nor the other way round.
+    let bonding = |step| matches!(step, EarnStep::Bonding(_));
+    let on_its_way = |step: EarnStep| step.until().is_some() && bonding(step) == request.allocate;
+    let waits = first_step.until().is_some();
+    if waits && position.stages.values().filter(|of| on_its_way(by(of.step))).count() >= EARN_STAGES_MAX {
         return Err(Reject::of(Code::EarnBusy));
     }
     let back = position.staged(|step| by(step) == EarnStep::Deallocated);
@@ -112,7 +115,7 @@ fn check(
     if amount <= available {
         return Ok(());
     }
-    let bonding = position.staged(|step| matches!(by(step), EarnStep::Bonding(_)));
+    let bonding = position.staged(|step| bonding(by(step)));
     match !request.allocate && amount <= earning.saturating_add(bonding) {
         true => Err(Reject::of(Code::EarnInProgress)),
         false => Err(Reject::of(Code::EarnInsufficientFunds)),

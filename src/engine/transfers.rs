@@ -2,6 +2,7 @@
 //! except each account's last ones, which the snapshot of a channel shows.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Bound;
 
 use serde::{Deserialize, Serialize};
 
@@ -103,9 +104,22 @@ impl<T: Transfer> Transfers<T> {
     /// The open ones of an account that a filter admits, newest first, and one more than its limit, to show that more
     /// follow.
     pub fn open(&self, account: AccountId, filter: &TransferFilter, asset: Option<AssetId>) -> Vec<T> {
-        let ids = self.by_account.get(&account).into_iter().flatten().rev();
-        let all = ids.filter_map(|id| self.open.get(id)).filter(|of| filter.admits(asset, *of));
-        all.take(filter.limit + 1).cloned().collect()
+        // Numbers and times have one order.
+        let (first, end) = match (filter.id, filter.before) {
+            (Some(id), _) => (id, Bound::Included(id)),
+            (None, Some(before)) => (0, Bound::Excluded(before.id)),
+            (None, None) => (0, Bound::Unbounded),
+        };
+        let ids = self.by_account.get(&account).into_iter();
+        let ids = ids.flat_map(|ids| ids.range((Bound::Included(first), end)).rev());
+        let all = ids.filter_map(|id| self.open.get(id));
+        let all = all.take_while(|of| filter.period.from.is_none_or(|from| from <= of.created_at()));
+        all.filter(|of| filter.admits(asset, *of)).take(filter.limit + 1).cloned().collect()
+    }
+
+    /// How many of an account are open.
+    pub fn open_count(&self, account: AccountId) -> usize {
+        self.by_account.get(&account).map_or(0, BTreeSet::len)
     }
 
     /// The snapshot of an account's channel: the open ones and the last ended ones, newest first.

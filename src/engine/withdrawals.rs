@@ -24,6 +24,7 @@ use super::workflows::{Change, Governed as _, InitiationContext};
 use crate::domain::assets::Asset;
 use crate::domain::decimal::units_text;
 use crate::domain::ids::{AccountId, AssetId, OrganizationId, RequestId, ServiceUserId, WithdrawalId};
+use crate::domain::limits::WITHDRAWALS_OPEN_MAX;
 use crate::domain::money::Amount;
 use crate::domain::text::ClientId;
 use crate::domain::time::Moment;
@@ -329,6 +330,10 @@ pub fn planned(
 ) -> Result<Withdrawal, Reject> {
     let state = t.state();
     let (organization, account) = (context.organization, context.account);
+    if state.withdrawals.transfers.open_count(account) >= WITHDRAWALS_OPEN_MAX {
+        let advice = format!("at most {WITHDRAWALS_OPEN_MAX} open withdrawals; wait until custody has settled some");
+        return Err(Reject::advised(Code::LimitReached, advice));
+    }
     let asset = find_asset(state, &change.asset)?;
     let address = state.withdrawals.address(organization, asset.id, &change.key, t.now())?.clone();
     let amount = gross(change, asset)?;

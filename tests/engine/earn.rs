@@ -201,7 +201,7 @@ fn every_refusal_has_the_text_of_v2() {
 }
 
 #[test]
-fn an_account_has_at_most_a_hundred_operations_on_their_way() {
+fn an_account_has_at_most_a_hundred_operations_on_their_way_in_and_as_many_out() {
     let mut stage = stage(strategy(SLOW));
     for _ in 0..100 {
         stage.run(&bot(1), into("1")).unwrap();
@@ -210,6 +210,26 @@ fn an_account_has_at_most_a_hundred_operations_on_their_way() {
     stage.now = stage.now.plus_us(HOUR);
     stage.run(&bot(1), into("1")).unwrap();
     assert_eq!((earning(&stage), staged(&stage).len()), (100, 1));
+    for _ in 1..100 {
+        stage.run(&bot(1), into("1")).unwrap();
+    }
+    for _ in 0..100 {
+        stage.run(&bot(1), out("1")).unwrap();
+    }
+    assert_eq!(stage.refused(&bot(1), out("1")), Code::EarnBusy);
+    assert_eq!((earning(&stage), staged(&stage).len()), (0, 200));
+}
+
+#[test]
+fn what_is_on_its_way_in_does_not_keep_in_what_leaves_at_once() {
+    let mut stage = stage(strategy(LockType::Bonded(Periods { bonding_s: 3_600, ..Periods::default() })));
+    stage.run(&bot(1), into("2")).unwrap();
+    stage.tick(HOUR);
+    for _ in 0..100 {
+        stage.run(&bot(1), into("1")).unwrap();
+    }
+    stage.run(&bot(1), out("2")).unwrap();
+    assert_eq!((earning(&stage), staged(&stage).len()), (0, 100));
 }
 
 #[test]

@@ -5,9 +5,12 @@ use countersign::access::scope::ScopeSet;
 use countersign::access::workflow::Workflow;
 use countersign::domain::cursor::Cursor;
 use countersign::domain::ids::{AccountId, AssetId, WithdrawalId};
-use countersign::domain::limits::{ACCOUNT_DEPOSIT_ADDRESSES_MAX, DEPOSIT_POOL_LOW, RECENT_TRANSFERS_MAX};
+use countersign::domain::limits::{
+    ACCOUNT_DEPOSIT_ADDRESSES_MAX, DEPOSIT_POOL_LOW, RECENT_TRANSFERS_MAX, WITHDRAWALS_OPEN_MAX,
+};
 use countersign::domain::money::Amount;
 use countersign::domain::time::Period;
+use countersign::engine::Engine;
 use countersign::engine::approvals::Decision;
 use countersign::engine::command::{Command, Credit, CustodyResult, Withdraw};
 use countersign::engine::deposits::{DepositAddress, DepositStatus, OwnAddress};
@@ -18,7 +21,7 @@ use countersign::engine::query::{Items, Query, View};
 use countersign::engine::reject::Code;
 use countersign::engine::reply::Reply;
 use countersign::engine::transfers::TransferFilter;
-use countersign::engine::withdrawals::{WithdrawalAddress, WithdrawalStatus};
+use countersign::engine::withdrawals::{Withdrawal, WithdrawalAddress, WithdrawalStatus};
 use countersign::engine::workflows::Change;
 use countersign::engine::workflows::addresses::AddressChange;
 use countersign::engine::workflows::withdrawal::WithdrawalChange;
@@ -326,7 +329,14 @@ fn open_withdrawals_are_filtered_and_paged_and_the_last_ended_ones_begin_the_cha
     assert_eq!(open_withdrawals(&stage, TransferFilter { limit: 2, ..all() }), ids[..3], "one more: a page follows");
     let before = Some(Cursor { at: at(3).unwrap(), id: ids[1].0 });
     assert_eq!(open_withdrawals(&stage, TransferFilter { before, ..all() }), ids[2..]);
-    assert_eq!(open_withdrawals(&stage, TransferFilter { id: Some(ids[3].0), ..all() }), [ids[3]]);
+    for (number, id) in ids.iter().enumerate() {
+        let only = TransferFilter { id: Some(id.0), before, ..all() };
+        let older = if number > 1 { vec![*id] } else { Vec::new() };
+        assert_eq!(open_withdrawals(&stage, only), older);
+        assert_eq!(open_withdrawals(&stage, TransferFilter { id: Some(id.0), ..all() }), [*id]);
+    }
+    let first = Some(Cursor { at: first, id: 0 });
+    assert_eq!(open_withdrawals(&stage, TransferFilter { before: first, ..all() }), []);
     assert_eq!(open_withdrawals(&stage, TransferFilter { asset: Some(asset("ETH")), ..all() }), []);
     assert_eq!(open_withdrawals(&stage, TransferFilter { method: Some("Wire".to_owned()), ..all() }), []);
     let unknown = Query::Withdrawals(TransferFilter { asset: Some(asset("XXX")), ..all() });
@@ -339,6 +349,24 @@ fn open_withdrawals_are_filtered_and_paged_and_the_last_ended_ones_begin_the_cha
     assert_eq!(shown.len(), RECENT_TRANSFERS_MAX + ids.len());
     assert!(shown.is_sorted_by(|newer, older| newer.id > older.id));
     assert_eq!(open_withdrawals(&stage, all()), ids);
+}
+
+#[test]
+fn an_account_whose_custody_stands_still_has_at_most_ten_thousand_open_withdrawals() {
+    let mut stage = stage(0);
+    let released = stage.withdrawal(&bot(1), withdraw("0.1", None));
+    assert_eq!(released.status, WithdrawalStatus::Pending, "no policy governs");
+    let mut state = stage.state().clone();
+    let one = state.withdrawals.get(released.id).unwrap().clone();
+    for number in 1..WITHDRAWALS_OPEN_MAX as u64 {
+        let withdrawal = Box::new(Withdrawal { id: WithdrawalId(released.id.0 << 32 | number), ..one.clone() });
+        state.apply(stage.now, &Event::WithdrawalChanged { withdrawal, postings: Vec::new() });
+    }
+    stage.engine = Engine::new(state);
+    assert_eq!(stage.refused(&bot(1), withdraw("0.1", None)), Code::LimitReached);
+    stage.run(&venue(), finish(released.id, paid(None))).unwrap();
+    stage.withdrawal(&bot(1), withdraw("0.1", None));
+    assert_eq!(stage.refused(&bot(1), withdraw("0.1", None)), Code::LimitReached);
 }
 
 #[test]
