@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use countersign::access::principal::Actor;
-use countersign::access::workflow::Workflow;
 use countersign::domain::ids::*;
 use countersign::domain::money::Amount;
 use countersign::domain::orders::Order;
@@ -20,6 +19,7 @@ use countersign::sequencer::Stamped;
 
 use super::keys::Keys;
 use super::known::{asking_member, has_vote, new_votes};
+use super::policies::Policies;
 
 /// Somebody's own id for something: it denotes one thing, for ever (rules 30, 37).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,8 +48,7 @@ pub struct Laws {
     halted: bool,
     /// Organizations whose withdrawals are stopped (rule 27).
     frozen: BTreeSet<OrganizationId>,
-    /// Organizations whose withdrawals are under a policy.
-    governed: BTreeSet<OrganizationId>,
+    policies: Policies,
     /// Released to custody, while the request that approves them was not shown yet.
     released: BTreeSet<WithdrawalId>,
     named: BTreeMap<Name, u64>,
@@ -64,6 +63,7 @@ impl Laws {
         self.holds(&stamped.event, state);
         service_users_never_govern(stamped);
         self.keys.see(stamped);
+        self.policies.see(&stamped.event);
         assert!(!self.halted || !stops_at_halt(&stamped.event), "rule 35: everything stands still: {stamped:?}");
         match &stamped.event {
             Event::Traded(trade) => {
@@ -94,12 +94,6 @@ impl Laws {
             }
             Event::Frozen(freeze) => drop(self.frozen.insert(freeze.organization)),
             Event::Unfrozen { organization } => drop(self.frozen.remove(organization)),
-            Event::PolicySet(policy) if policy.workflow == Workflow::InitiateWithdrawal => {
-                self.governed.insert(policy.organization);
-            }
-            Event::PolicyRemoved { organization, workflow: Workflow::InitiateWithdrawal } => {
-                self.governed.remove(organization);
-            }
             Event::Halted { reason } => {
                 assert!(matches!(stamped.by, Actor::Venue(_)), "law 2: {reason}");
                 self.halted = true;
@@ -185,9 +179,7 @@ impl Laws {
             let frozen = now.withdrawal.is_some() && self.frozen.contains(&now.organization);
             assert!(!frozen && !self.halted, "rules 27, 35: it is to stand still: {now:?}");
         }
-        let ungoverned = now.withdrawal.is_some() && now.policy.is_none();
-        let had_to_wait = ungoverned && before.is_none() && self.governed.contains(&now.organization);
-        assert!(!had_to_wait, "law 7: {now:?} went past the policy");
+        self.policies.judge(now, before.as_ref(), self.withdrawals.values());
         let own = now.votes.iter().find(|vote| Some(vote.member) == asker);
         assert!(own.is_none(), "law 5: {asker:?} voted on what they asked for: {now:?}");
         self.keys.judge(now, before.as_ref());

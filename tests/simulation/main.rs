@@ -18,6 +18,7 @@ mod known;
 mod laws;
 mod model;
 mod operator;
+mod policies;
 mod readers;
 mod run;
 mod server;
