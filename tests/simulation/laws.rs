@@ -19,6 +19,7 @@ use countersign::sequencer::Stamped;
 
 use super::keys::Keys;
 use super::known::{asking_member, has_vote, new_votes};
+use super::money::Money;
 use super::policies::Policies;
 
 /// Somebody's own id for something: it denotes one thing, for ever (rules 30, 37).
@@ -49,6 +50,7 @@ pub struct Laws {
     /// Organizations whose withdrawals are stopped (rule 27).
     frozen: BTreeSet<OrganizationId>,
     policies: Policies,
+    records: Money,
     /// Released to custody, while the request that approves them was not shown yet.
     released: BTreeSet<WithdrawalId>,
     named: BTreeMap<Name, u64>,
@@ -61,6 +63,11 @@ impl Laws {
         assert_eq!(stamped.seq.0, self.seq, "law 8: a gap or a repeat in what was shown");
         self.money(&stamped.event);
         self.holds(&stamped.event, state);
+        let earlier = match &stamped.event {
+            Event::WithdrawalChanged { withdrawal, .. } => self.withdrawals.get(&withdrawal.id),
+            _ => None,
+        };
+        self.records.see(&stamped.event, earlier);
         service_users_never_govern(stamped);
         self.keys.see(stamped);
         self.policies.see(&stamped.event);
@@ -214,6 +221,7 @@ impl Laws {
     /// The end of a batch, and so of every command in it.
     pub fn end(&self) {
         assert!(self.released.is_empty(), "law 7: {:?} were released without their quorum", self.released);
+        self.records.end();
         let pending = self.requests.values().filter(|request| request.state == RequestState::Pending);
         pending.for_each(|request| self.keys.let_wait(request));
     }

@@ -17,6 +17,7 @@ mod kinds;
 mod known;
 mod laws;
 mod model;
+mod money;
 mod operator;
 mod policies;
 mod readers;
