@@ -9,6 +9,8 @@ use countersign::access::workflow::Workflow;
 use countersign::domain::orders::CancelReason;
 use countersign::engine::approvals::RequestState;
 use countersign::engine::command::Command;
+use countersign::engine::deposits::DepositStatus;
+use countersign::engine::earn::EarnStep;
 use countersign::engine::event::Event;
 use countersign::engine::query::Query;
 use countersign::engine::reject::Code;
@@ -92,6 +94,8 @@ impl Coverage {
                     self.see(&request.workflow);
                 }
             }
+            Event::DepositChanged { deposit, .. } => self.see(&deposit.status),
+            Event::Earned { operation, .. } => self.see(&operation.step),
             Event::WithdrawalChanged { withdrawal, .. } => self.see(&withdrawal.status),
             Event::OrderCanceled { reason, .. } => self.see(reason),
             Event::ServiceUserChanged { change, .. } => self.see(change),
@@ -142,6 +146,8 @@ impl Coverage {
             all::<Event>(),
             all::<RequestState>(),
             all::<Workflow>(),
+            all::<EarnStep>(),
+            all::<DepositStatus>(),
             all::<WithdrawalStatus>(),
             all::<CancelReason>(),
             all::<ServiceUserChange>(),

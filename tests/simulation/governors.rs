@@ -8,7 +8,7 @@ use countersign::access::workflow::{Permission, Workflow};
 use countersign::domain::decimal::Decimal;
 use countersign::domain::ids::{MemberId, OrganizationId, RequestId, ServiceUserId};
 use countersign::domain::time::Moment;
-use countersign::engine::approvals::Decision;
+use countersign::engine::approvals::{Decision, InitiatorId};
 use countersign::engine::command::{Ballot, Command, Initiation};
 use countersign::engine::freezes::FreezeScope;
 use countersign::engine::policy::{PolicyTerms, Rule};
@@ -112,7 +112,7 @@ fn change(dice: &mut Dice, known: &Known, now: Moment) -> Change {
             let workflow = dice.of(&Workflow::ALL);
             Change::Policies(match dice.one_in(4) {
                 true => PolicyChange::Remove { workflow },
-                false => PolicyChange::Set { workflow, terms: terms(dice, workflow) },
+                false => PolicyChange::Set { workflow, terms: terms(dice, known, workflow) },
             })
         }
         16..18 => Change::Addresses(addresses(dice)),
@@ -123,7 +123,7 @@ fn change(dice: &mut Dice, known: &Known, now: Moment) -> Change {
 fn key_change(dice: &mut Dice, known: &Known, now: Moment) -> KeyChange {
     let askers: Vec<ServiceUserId> = known.askers.values().copied().collect();
     let service_user = match dice.any(&askers) {
-        Some(asker) if dice.one_in(2) => *asker,
+        Some(asker) if !dice.one_in(4) => *asker,
         _ => service_user(dice, known),
     };
     match dice.below(10) {
@@ -186,14 +186,18 @@ fn members(dice: &mut Dice, known: &Known) -> MemberChange {
     }
 }
 
-fn terms(dice: &mut Dice, workflow: Workflow) -> PolicyTerms {
+fn terms(dice: &mut Dice, known: &Known, workflow: Workflow) -> PolicyTerms {
     let rule = |dice: &mut Dice| Rule {
-        asset: Some(asset("BTC")),
+        asset: Some(asset(dice.of(&["BTC", "BTC", "ETH"]))),
         amount_from: dice.one_in(2).then(|| Decimal::from_units(dice.within(1, 300), 2)),
         total_24h_from: dice.one_in(3).then(|| Decimal::from_units(dice.within(1, 500), 2)),
+        keys: dice.one_in(4).then(|| vec!["cold-2".to_owned(), dice.of(&["cold-1", "vault"]).to_owned()]),
+        initiators: dice.one_in(4).then(|| {
+            let key = InitiatorId::ServiceUser(service_user(dice, known));
+            vec![key, InitiatorId::Member(member(dice, known))]
+        }),
         quorum: dice.within(1, 3) as u32,
         allow_execute: dice.one_in(3).then(|| dice.one_in(2)),
-        ..Rule::default()
     };
     let rules = match workflow == Workflow::InitiateWithdrawal {
         true => (0..dice.below(3)).map(|_| rule(dice)).collect(),

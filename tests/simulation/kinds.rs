@@ -5,6 +5,8 @@ use countersign::access::workflow::Workflow;
 use countersign::domain::orders::CancelReason;
 use countersign::engine::approvals::RequestState;
 use countersign::engine::command::Command;
+use countersign::engine::deposits::DepositStatus;
+use countersign::engine::earn::EarnStep;
 use countersign::engine::event::Event;
 use countersign::engine::query::Query;
 use countersign::engine::service_users::ServiceUserChange;
@@ -60,6 +62,10 @@ kinds! { RequestState: Pending Approved Executed Rejected Canceled Expired Faile
 
 // Of requests that had to wait.
 kinds! { Workflow: ManageAccess ManagePolicies ManageAddresses InitiateWithdrawal }
+
+kinds! { EarnStep: Bonding Allocated ExitQueue Unbonding Deallocated Rewarded }
+
+kinds! { DepositStatus: Pending Success Failure }
 
 kinds! { WithdrawalStatus: Initial Pending Success Canceled Returned }
 

@@ -36,6 +36,8 @@ pub struct Policies {
     /// after what it did.
     before: InForce,
     members: BTreeMap<MemberId, Member>,
+    /// The Member who was changed last, as they were before; a request that changes one is judged by this.
+    changed: Option<Member>,
     /// What the policy of the time asked of each request when it was made.
     pinned: BTreeMap<RequestId, Option<Terms>>,
 }
@@ -51,7 +53,7 @@ impl Policies {
                 self.before = self.in_force.clone();
                 self.in_force.remove(&(*organization, *workflow));
             }
-            Event::MemberChanged(member) => drop(self.members.insert(member.id, (**member).clone())),
+            Event::MemberChanged(member) => self.changed = self.members.insert(member.id, (**member).clone()),
             _ => {}
         }
     }
@@ -70,7 +72,7 @@ impl Policies {
         let pinned = self.pinned[&now.id];
         for vote in new_votes(now, before) {
             let workflow = pinned.unwrap_or_else(|| panic!("rule 18: nobody was to vote on {now:?}")).workflow;
-            assert!(self.may(vote.member, workflow, Permission::Approve), "rule 22: {vote:?} on {now:?}");
+            assert!(self.might(now, vote.member, workflow, Permission::Approve), "rule 22: {vote:?} on {now:?}");
         }
         let asked = match (pinned, self.terms(now)) {
             (Some(pinned), Some(present)) => Some(Terms {
@@ -80,6 +82,10 @@ impl Policies {
             }),
             (pinned, _) => pinned,
         };
+        if now.state == RequestState::Pending {
+            let told = now.policy.as_ref().map(|policy| (policy.quorum, policy.allow_execute));
+            assert_eq!(told, asked.map(|of| (of.quorum, of.allow_execute)), "rules 20, 21: {now:?}");
+        }
         match (now.state, asked) {
             (RequestState::Approved, Some(Terms { quorum, .. })) => {
                 let votes = now.votes.iter().filter(|vote| !vote.struck && vote.decision == Decision::Approve).count();
@@ -88,7 +94,10 @@ impl Policies {
             (RequestState::Executed, Some(Terms { workflow, allow_execute, .. })) => {
                 assert!(allow_execute, "law 7: {now:?} went past the policy");
                 let executor = now.ended_by.as_ref().expect("a Member").0;
-                assert!(self.may(executor, workflow, Permission::Execute), "rule 19: {executor} executed {now:?}");
+                assert!(
+                    self.might(now, executor, workflow, Permission::Execute),
+                    "rule 19: {executor} executed {now:?}"
+                );
             }
             (RequestState::Executed, None) => {
                 assert!(before.is_none(), "law 7: it was pending under no policy: {now:?}")
@@ -108,7 +117,7 @@ impl Policies {
         };
         assert_eq!(now.workflow, workflow, "{now:?}");
         if let Some(asker) = asking_member(&now.initiator) {
-            assert!(self.may(asker, workflow, Permission::Initiate), "law 7: {asker} asked for {now:?}");
+            assert!(self.might(now, asker, workflow, Permission::Initiate), "law 7: {asker} asked for {now:?}");
         }
         if let (Some(subject), Some(id)) = (&now.subject, now.withdrawal) {
             self.is_subject(now, subject, withdrawals, id.0);
@@ -141,9 +150,11 @@ impl Policies {
 
     /// What the policy in force asks of a request, if one governs it.
     fn terms(&self, request: &Request) -> Option<Terms> {
-        let done = matches!(request.state, RequestState::Approved | RequestState::Executed);
-        let policies =
-            if done && matches!(request.change, Change::Policies(_)) { &self.before } else { &self.in_force };
+        let policies = if is_done(request) && matches!(request.change, Change::Policies(_)) {
+            &self.before
+        } else {
+            &self.in_force
+        };
         let of = |workflow| policies.get(&(request.organization, workflow));
         let usual = |workflow| {
             let policy = of(workflow)?;
@@ -166,10 +177,17 @@ impl Policies {
         }
     }
 
-    fn may(&self, id: MemberId, workflow: Workflow, permission: Permission) -> bool {
-        let Member { status, kyc, permissions, .. } = &self.members[&id];
+    /// Whether a Member had the right when they acted on a request.
+    fn might(&self, request: &Request, id: MemberId, workflow: Workflow, permission: Permission) -> bool {
+        let changes = is_done(request) && matches!(request.change, Change::Members(_));
+        let before = self.changed.as_ref().filter(|member| changes && member.id == id);
+        let Member { status, kyc, permissions, .. } = before.unwrap_or(&self.members[&id]);
         *status == MemberStatus::Active && *kyc == Kyc::Verified && permissions.hold(workflow, permission)
     }
+}
+
+fn is_done(request: &Request) -> bool {
+    matches!(request.state, RequestState::Approved | RequestState::Executed)
 }
 
 /// Whether a change removes or loosens the policy on withdrawals (rule 23).

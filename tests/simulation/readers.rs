@@ -1,7 +1,9 @@
 //! Queries: by Service Users, Members, the venue operator, the server, and holders of a token or a cookie.
 
 use countersign::access::operation::{Operation, ServiceRight};
+use countersign::domain::cursor::Cursor;
 use countersign::domain::ids::{RequestId, ServiceUserId};
+use countersign::domain::time::{Moment, Period};
 use countersign::engine::command::OrderRef;
 use countersign::engine::holdings::EarnFilter;
 use countersign::engine::keys::KeyRef;
@@ -13,6 +15,7 @@ use super::dice::Dice;
 use super::known::Known;
 use super::traders::client_order_id;
 use super::treasury::{any_asset, export_id, strategy, withdrawal};
+use super::world::{DAY, START};
 
 pub fn of_service_user(dice: &mut Dice, known: &Known) -> Query {
     let filter = EarnFilter { limit: 5, ..EarnFilter::default() };
@@ -24,8 +27,8 @@ pub fn of_service_user(dice: &mut Dice, known: &Known) -> Query {
         4 => Query::EarnAllocations(filter),
         5 => Query::EarnStrategies(filter),
         6 => Query::EarnStatus(strategy(dice, known)),
-        7 => Query::Withdrawals(TransferFilter::default()),
-        8 => Query::Deposits(TransferFilter::default()),
+        7 => Query::Withdrawals(transfers(dice, known)),
+        8 => Query::Deposits(transfers(dice, known)),
         9 => Query::WithdrawInfo(withdrawal(dice)),
         10 => Query::Exports(Operation::ExportStatus, None),
         11 => Query::Exports(Operation::ExportRetrieve, Some(export_id(dice, known))),
@@ -40,6 +43,20 @@ pub fn of_service_user(dice: &mut Dice, known: &Known) -> Query {
             channels.retain(|channel| channel.row().service_user != ServiceRight::No);
             Query::Subscribe { channel: dice.of(&channels), open_orders: !dice.one_in(3) }
         }
+    }
+}
+
+fn transfers(dice: &mut Dice, known: &Known) -> TransferFilter {
+    let ids: Vec<u64> = known.withdrawals.keys().map(|id| id.0).collect();
+    let id = |dice: &mut Dice| dice.any(&ids).copied().unwrap_or(1);
+    let at = |dice: &mut Dice| Moment(START.0 + dice.below(DAY));
+    TransferFilter {
+        asset: dice.one_in(4).then(|| any_asset(dice, known)),
+        method: dice.one_in(8).then(|| dice.of(&["BTC", "ETH", "carrier pigeon"]).to_owned()),
+        id: dice.one_in(8).then(|| id(dice)),
+        period: Period { from: dice.one_in(8).then(|| at(dice)), until: dice.one_in(8).then(|| at(dice)) },
+        before: dice.one_in(4).then(|| Cursor { at: at(dice), id: id(dice) }),
+        limit: dice.of(&[1, 2, 5, 500]),
     }
 }
 

@@ -77,7 +77,7 @@ pub fn of_service_user(dice: &mut Dice, known: &Known) -> Command {
             change: withdrawal(dice),
             client_id: dice.one_in(2).then(|| client_id(dice)),
             max_fee: dice.one_in(10).then(|| Decimal::from_units(dice.within(0, 2_000), 8)),
-            address: dice.one_in(20).then(|| "elsewhere".to_owned()),
+            address: dice.one_in(10).then(|| dice.of(&["to-cold-1", "bc1qcold", "elsewhere"]).to_owned()),
         }),
     }
 }

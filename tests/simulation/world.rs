@@ -12,6 +12,7 @@ use countersign::domain::money::{Amount, Price, Quantity};
 use countersign::domain::time::Moment;
 use countersign::engine::command::Command;
 use countersign::engine::deposits::DepositAddress;
+use countersign::engine::earn::{AutoCompound, LockType, Periods, Strategy};
 use countersign::engine::event::Event;
 use countersign::engine::members::Kyc;
 use countersign::engine::withdrawals::WithdrawalAddress;
@@ -72,6 +73,14 @@ pub fn genesis(policy: bool) -> Command {
         cost_min: Amount(5_000),
         maker_ppm: 0,
         taker_ppm: 2_500,
+    }));
+    let periods = Periods { bonding_s: 20, exit_queue_s: 10, unbonding_s: 15 };
+    let (third, least) = (StrategyId(3), Amount(1_000_000));
+    all.push(Event::StrategyAdded(Strategy {
+        user_cap: Some(Amount(20_00000000)),
+        total_cap: Some(Amount(40_00000000)),
+        auto_compound: AutoCompound::Optional { default: true },
+        ..Strategy::of(third, AssetId(3), LockType::Bonded(periods), least)
     }));
     let address = |key: &str, method: &str| WithdrawalAddress {
         key: key.to_owned(),
