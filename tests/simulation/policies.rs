@@ -213,8 +213,8 @@ fn matches(rule: &Rule, of: &Subject) -> bool {
         Some(from) => amount.0 >= from.units(of.decimals).expect("it was checked with the policy"),
         None => true,
     };
-    let named = rule.keys.as_ref().is_none_or(|keys| keys.iter().any(|key| *key == of.key));
-    let asked = rule.initiators.as_ref().is_none_or(|all| all.iter().any(|one| *one == of.initiator));
+    let named = rule.keys.as_ref().is_none_or(|keys| keys.contains(&of.key));
+    let asked = rule.initiators.as_ref().is_none_or(|all| all.contains(&of.initiator));
     let asset = rule.asset.is_none_or(|asset| asset == of.asset);
     asset && named && asked && reached(rule.amount_from, of.amount) && reached(rule.total_24h_from, of.total_24h)
 }
