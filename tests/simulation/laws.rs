@@ -39,6 +39,8 @@ pub struct Laws {
     /// Wallets and counter-accounts.
     balances: BTreeMap<(Party, AssetId), i64>,
     held: BTreeMap<(AccountId, AssetId), i64>,
+    /// Whose holds the present event has changed.
+    touched: Vec<(AccountId, AssetId)>,
     orders: HashMap<OrderId, (AccountId, AssetId, i64)>,
     withdrawals: BTreeMap<WithdrawalId, Withdrawal>,
     requests: BTreeMap<RequestId, Request>,
@@ -63,6 +65,7 @@ impl Laws {
         assert_eq!(stamped.seq.0, self.seq, "law 8: a gap or a repeat in what was shown");
         self.money(&stamped.event);
         self.holds(&stamped.event, state);
+        self.covers(&stamped.event);
         let earlier = match &stamped.event {
             Event::WithdrawalChanged { withdrawal, .. } => self.withdrawals.get(&withdrawal.id),
             _ => None,
@@ -152,6 +155,19 @@ impl Laws {
         }
     }
 
+    /// What an event holds or moves is there: holds are within the spot wallet after each one.
+    fn covers(&mut self, event: &Event) {
+        let moved = event.postings().iter().filter_map(|posting| match posting.party {
+            Party::Account(account, _) => Some((account, posting.asset)),
+            _ => None,
+        });
+        for (account, asset) in self.touched.drain(..).chain(moved) {
+            let held = self.held.get(&(account, asset)).copied().unwrap_or(0);
+            let spot = self.balances.get(&(Party::Account(account, Wallet::Main), asset)).copied().unwrap_or(0);
+            assert!((0..=spot).contains(&held), "rule 31: {account} has {held} held of {spot} {asset}: {event:?}");
+        }
+    }
+
     fn order(&mut self, order: &Order, state: &State) {
         assert!(order.held.0 >= 0 && order.filled <= order.qty, "law 2: {order:?}");
         assert!(order.is_open() || order.held.0 == 0, "rule 31: a closed order holds: {order:?}");
@@ -168,6 +184,7 @@ impl Laws {
 
     fn hold(&mut self, account: AccountId, asset: AssetId, delta: i64) {
         *self.held.entry((account, asset)).or_default() += delta;
+        self.touched.push((account, asset));
     }
 
     fn request(&mut self, now: &Request, at: Moment) {

@@ -38,11 +38,12 @@ pub fn client_id(dice: &mut Dice) -> ClientId {
     ClientId::from(&format!("k{}", dice.below(500))).unwrap()
 }
 
-/// Below the least, within what is there, or far above it.
+/// Below the least, within what is there, about all of it, or far above it.
 fn amount(dice: &mut Dice) -> Decimal {
     match dice.below(20) {
         0 => Decimal::from_units(dice.within(-1, 11_000), 8),
         1 => Decimal::from_units(dice.within(1, i64::MAX - 1), 8),
+        2 => Decimal::from_units(dice.within(1, 10_000), 2),
         _ => Decimal::from_units(dice.within(1, 300), 2),
     }
 }
