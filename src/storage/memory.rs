@@ -127,7 +127,7 @@ impl Disk {
         if contents.fault == Some(Fault::Full) {
             return Err(io::ErrorKind::StorageFull.into());
         }
-        contents.snapshots.retain(|kept| kept.seq != snapshot.seq);
+        contents.snapshots.retain(|kept| kept.seq < snapshot.seq);
         contents.snapshots.push(snapshot.clone());
         contents.snapshots.sort_by_key(|kept| std::cmp::Reverse(kept.seq));
         contents.snapshots.truncate(kept);

@@ -84,6 +84,8 @@ impl DatabaseUrl {
         Ok(PgConnectOptions::from_str(&self.0)?
             .application_name("countersign")
             .options([("search_path", schema), ("synchronous_commit", "on")])
+            // Whatever the role or the database sets: a commit behind a lock or a slow disk is waited for.
+            .options([("statement_timeout", "0"), ("lock_timeout", "0")])
             .options(KEEPALIVE))
     }
 }

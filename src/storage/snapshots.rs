@@ -69,7 +69,8 @@ impl Snapshots {
         files.into_iter().filter_map(read).chain(kept)
     }
 
-    /// Saves a snapshot beside the existing ones, and removes all but the two newest. Waits for the disk.
+    /// Saves a snapshot, and removes all others but the newest of an earlier event. Those of later events cannot be used:
+    /// the state was resumed from the newest that can. Waits for the disk.
     ///
     /// # Errors
     /// When the disk refuses; the existing ones stay.
@@ -82,7 +83,10 @@ impl Snapshots {
                     made => made?,
                 }
                 write(dir, snapshot)?;
-                files(dir)?.into_iter().skip(KEPT).try_for_each(|(_, path)| fs::remove_file(path))
+                let (later, others): (Vec<_>, Vec<_>) =
+                    files(dir)?.into_iter().partition(|(seq, _)| *seq > snapshot.seq);
+                let useless = later.into_iter().chain(others.into_iter().skip(KEPT));
+                useless.map(|(_, path)| path).try_for_each(fs::remove_file)
             }
             Snapshots::Memory(disk) => disk.save_snapshot(snapshot, KEPT),
         }
@@ -215,7 +219,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         for snapshots in [Snapshots::under(dir.path()), Snapshots::Memory(Disk::default())] {
             assert_eq!(kept(&snapshots), []);
-            for seq in [2, 9, 10, 10] {
+            // 30 and 29 could not be read, and 2 is how far a replay without them has come.
+            for seq in [29, 30, 2] {
+                snapshots.save(&saved(seq)).unwrap();
+            }
+            assert_eq!(kept(&snapshots), [saved(2)], "{snapshots:?}");
+            for seq in [9, 10, 10] {
                 snapshots.save(&saved(seq)).unwrap();
             }
             assert_eq!(kept(&snapshots), [saved(10), saved(9)], "{snapshots:?}");

@@ -63,13 +63,16 @@ async fn the_fence_tells_databases_apart_and_a_refusal_hides_the_password() {
 #[tokio::test]
 async fn acknowledged_rows_wait_for_the_disk_whatever_the_database_is_set_to() {
     let url = url();
-    sql(
-        url.reveal(),
-        "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET synchronous_commit = off', current_database()); END $$",
-    );
+    for (setting, theirs) in [("synchronous_commit", "off"), ("statement_timeout", "1000"), ("lock_timeout", "1000")] {
+        let set = format!("ALTER DATABASE %I SET {setting} = {theirs}");
+        sql(url.reveal(), &format!("DO $$ BEGIN EXECUTE format('{set}', current_database()); END $$"));
+    }
     let mut journal = PostgresJournal::open(&url).await.unwrap();
-    let set: String = sqlx::query_scalar("SHOW synchronous_commit").fetch_one(&mut journal.writer).await.unwrap();
-    assert_eq!(set, "on");
+    for (setting, ours) in [("synchronous_commit", "on"), ("statement_timeout", "0"), ("lock_timeout", "0")] {
+        let show = sqlx::AssertSqlSafe(format!("SHOW {setting}"));
+        let set: String = sqlx::query_scalar(show).fetch_one(&mut journal.writer).await.unwrap();
+        assert_eq!(set, ours, "{setting}");
+    }
 }
 
 /// A TCP proxy to the tests' Postgres that can go silent.
