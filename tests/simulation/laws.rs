@@ -203,7 +203,7 @@ impl Laws {
             let frozen = now.withdrawal.is_some() && self.frozen.contains(&now.organization);
             assert!(!frozen && !self.halted, "rules 27, 35: it is to stand still: {now:?}");
         }
-        self.policies.judge(now, before.as_ref(), self.withdrawals.values());
+        self.policies.judge(now, before.as_ref(), at, self.withdrawals.values());
         let own = now.votes.iter().find(|vote| Some(vote.member) == asker);
         assert!(own.is_none(), "law 5: {asker:?} voted on what they asked for: {now:?}");
         self.keys.judge(now, before.as_ref());
