@@ -70,7 +70,7 @@ impl Laws {
             Event::WithdrawalChanged { withdrawal, .. } => self.withdrawals.get(&withdrawal.id),
             _ => None,
         };
-        self.records.see(&stamped.event, earlier);
+        self.records.see(stamped, earlier);
         service_users_never_govern(stamped);
         self.keys.see(stamped);
         self.policies.see(&stamped.event);
@@ -278,6 +278,7 @@ impl Laws {
                 "rule 31: the holds of {account} in {asset}"
             );
         }
+        self.records.compare(&self.balances, state);
     }
 }
 
