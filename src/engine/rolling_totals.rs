@@ -90,7 +90,7 @@ impl RollingTotals {
         let counted = self.0.entry((new.account, new.asset)).or_default();
         for _ in 0..DROPPED_PER_WITHDRAWAL {
             let Some((id, (at, _))) = counted.withdrawals.first_key_value() else { break };
-            if counts(*at, new.created_at) {
+            if *at >= first_that_counts(new.created_at) {
                 break;
             }
             counted.remove(*id);
@@ -108,17 +108,14 @@ impl RollingTotals {
     /// The total at `now`.
     pub fn of(&self, account: AccountId, asset: AssetId, now: Moment) -> Amount {
         let Some(counted) = self.0.get(&(account, asset)) else { return Amount::ZERO };
-        let total = match now.0.checked_sub(ROLLING_TOTAL_US) {
-            Some(last_expired) => counted.sums.since(Moment(last_expired).plus_us(1)),
-            None => counted.sums.since(Moment(0)),
-        };
+        let total = counted.sums.since(first_that_counts(now));
         Amount(i64::try_from(total).unwrap_or(i64::MAX))
     }
 }
 
-/// Whether a withdrawal made at `at` counts at `now`.
-fn counts(at: Moment, now: Moment) -> bool {
-    now < at.plus_us(ROLLING_TOTAL_US)
+/// The first time of a withdrawal that counts at `now`.
+fn first_that_counts(now: Moment) -> Moment {
+    Moment(now.0.checked_sub(ROLLING_TOTAL_US).map_or(0, |expired| expired + 1))
 }
 
 #[cfg(test)]

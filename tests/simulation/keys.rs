@@ -15,7 +15,7 @@ use countersign::engine::workflows::Change;
 use countersign::engine::workflows::keys::KeyChange;
 use countersign::sequencer::Stamped;
 
-use super::known::{asking_member, new_votes};
+use super::known::{asking_member, is_done, new_votes};
 
 #[derive(Default)]
 pub struct Keys {
@@ -84,8 +84,8 @@ impl Keys {
 
     /// After a change of a key, the Member who asked for it counts as its manager or editor.
     fn carried_out(&mut self, request: &Request) {
-        let done = matches!(request.state, RequestState::Approved | RequestState::Executed);
-        let (true, Change::Keys(change), Some(asker)) = (done, &request.change, asking_member(&request.initiator))
+        let (true, Change::Keys(change), Some(asker)) =
+            (is_done(request), &request.change, asking_member(&request.initiator))
         else {
             return;
         };

@@ -132,6 +132,11 @@ pub fn asking_member(initiator: &Initiator) -> Option<MemberId> {
     }
 }
 
+/// Whether it was carried out.
+pub fn is_done(request: &Request) -> bool {
+    matches!(request.state, RequestState::Approved | RequestState::Executed)
+}
+
 /// Whether a request has this vote, struck or not.
 pub fn has_vote(request: &Request, vote: &Vote) -> bool {
     request.votes.iter().any(|other| (other.member, other.at) == (vote.member, vote.at))

@@ -18,7 +18,7 @@ use countersign::engine::withdrawals::{Withdrawal, WithdrawalStatus};
 use countersign::sequencer::Stamped;
 
 use super::keys::Keys;
-use super::known::{asking_member, has_vote, new_votes};
+use super::known::{asking_member, has_vote, is_done, new_votes};
 use super::money::Money;
 use super::policies::Policies;
 
@@ -197,7 +197,7 @@ impl Laws {
         let foreign = hands.find(|member| self.members[member] != now.organization);
         assert_eq!(foreign, None, "a Member of another Organization has a hand in it: {now:?}");
         let mut cast = new_votes(now, before.as_ref());
-        let done = matches!(now.state, RequestState::Approved | RequestState::Executed);
+        let done = is_done(now);
         if done || cast.any(|vote| vote.decision == Decision::Approve) {
             assert!(at < now.expires_at, "rule 39: its time was over: {now:?}");
             let frozen = now.withdrawal.is_some() && self.frozen.contains(&now.organization);

@@ -21,7 +21,7 @@ use countersign::engine::workflows::members::MemberChange;
 use countersign::engine::workflows::policies::PolicyChange;
 use countersign::engine::workflows::withdrawal::WithdrawalChange;
 
-use super::known::{asking_member, new_votes};
+use super::known::{asking_member, is_done, new_votes};
 
 type InForce = BTreeMap<(OrganizationId, Workflow), PolicyTerms>;
 
@@ -253,10 +253,6 @@ impl Policies {
         let Member { status, kyc, permissions, .. } = before.unwrap_or(&self.members[&id]);
         *status == MemberStatus::Active && *kyc == Kyc::Verified && permissions.hold(workflow, permission)
     }
-}
-
-fn is_done(request: &Request) -> bool {
-    matches!(request.state, RequestState::Approved | RequestState::Executed)
 }
 
 /// The Member whom a change is about, who does not vote on it.
