@@ -155,9 +155,7 @@ impl Server {
         let (listener, address) = port.listen()?;
         let (stop, stopping) = watch::channel(false);
         let kept = Duration::from_secs(config.limits.replay_s as u64);
-        // Replays have their own reader, beside the projector's.
-        let journals = (journal, storage.reader().await?);
-        let (history, past, projecting) = history::start(&storage, journals, history_batches, kept, seq).await?;
+        let (history, past, projecting) = history::start(&storage, &journal, history_batches, kept, seq).await?;
         let dashboards = Background::start("dashboards").map_err(no_thread("dashboards"))?;
         let fan_out = dashboards.handle().spawn(fan_out::run(Arc::clone(&directory), fanned_out));
         let market_data = market_data::start(market, past, market_batches, frame::shared, wall_clock);

@@ -161,7 +161,7 @@ static HISTORY: LazyLock<(Runtime, History)> = LazyLock::new(|| {
     let history = runtime.block_on(async {
         let storage = Storage::Sqlite(dir.path().to_owned());
         let (kept, until) = (Duration::from_secs(60), Default::default());
-        history::start(&storage, (journal.clone(), journal), history::feed().1, kept, until).await
+        history::start(&storage, &journal, history::feed().1, kept, until).await
     });
     (runtime, history.expect("tables").0)
 });

@@ -63,9 +63,9 @@ impl TestGateway {
         let config = Config::at(ADDRESS, dir.path().to_owned());
         let (disk, sockets) = (Disk::default(), Sockets::within(&config.limits));
         let reader = JournalReader::Memory(disk.clone());
-        let (storage, readers) = (Storage::Sqlite(dir.path().to_owned()), (reader.clone(), reader.clone()));
+        let storage = Storage::Sqlite(dir.path().to_owned());
         let (history_feed, events) = history::feed();
-        let history = history::start(&storage, readers, events, Duration::MAX, Seq(0)).await.unwrap().0;
+        let history = history::start(&storage, &reader, events, Duration::MAX, Seq(0)).await.unwrap().0;
         let state = State { reference: Reference::btc_usd(8, 0), ..State::default() };
         let directory = Arc::new(Directory::new(&state));
         let feeds = Feeds {

@@ -64,11 +64,13 @@ struct Projector {
 /// When the tables or the journal cannot be opened.
 pub async fn start(
     storage: &Storage,
-    (journal, streams): (JournalReader, JournalReader),
+    journal: &JournalReader,
     incoming: Incoming,
     kept: Duration,
     until: Seq,
 ) -> Result<(History, oneshot::Receiver<MarketPast>, JoinHandle<()>), HistoryError> {
+    // Replays have their own, beside the projector's.
+    let (journal, streams) = (journal.apart(), journal.apart());
     let projector = Projector::open(storage, journal.clone(), kept, until).await?;
     let (reader, reached) = (projector.reader.clone(), projector.reached.subscribe());
     let awaited = projector.awaited.clone();

@@ -274,8 +274,8 @@ pub(super) mod tests {
         let storage = Storage::Sqlite(dir.to_owned());
         let journal = storage.journal().await.unwrap();
         let (feed, incoming) = crate::history::feed();
-        let journals = (storage.reader().await.unwrap(), storage.reader().await.unwrap());
-        let started = crate::history::start(&storage, journals, incoming, Duration::MAX, Seq(0)).await;
+        let reader = storage.reader().await.unwrap();
+        let started = crate::history::start(&storage, &reader, incoming, Duration::MAX, Seq(0)).await;
         let (history, past, _) = started.unwrap();
         // The projector uses the same connections for it.
         past.await.unwrap();

@@ -133,6 +133,8 @@ impl Shadow {
     }
 
     async fn run(mut self, mut ending: oneshot::Receiver<FinalState>) -> Result<(), RecoveryError> {
+        // While this thread makes a snapshot, it serves no connection.
+        self.reader = self.reader.apart();
         let mut looks = tokio::time::interval(POLL_INTERVAL);
         looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {

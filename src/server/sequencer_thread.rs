@@ -131,7 +131,7 @@ async fn run_beside(
     let ended = sequencer.run(broken).await;
     drop(running);
     let ending = ended.outcome.as_ref().and_then(|outcome| outcome.as_ref().ok()).copied();
-    // Not on this thread: the shadow may read over connections that only work while this runtime runs.
+    // Not on this thread, which still writes the head meanwhile.
     let followed = tokio::task::spawn_blocking(move || shadow.finish(ending)).await;
     // Not before these have ended: once the fence is released, another process may start.
     let headed = match headed {

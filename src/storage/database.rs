@@ -71,6 +71,18 @@ pub(super) enum Pool {
 }
 
 impl Pool {
+    /// As many connections again, made when they are first used.
+    pub(super) fn apart(&self) -> Pool {
+        match self {
+            Pool::Sqlite(pool) => {
+                Pool::Sqlite(pool.options().clone().connect_lazy_with((*pool.connect_options()).clone()))
+            }
+            Pool::Postgres(pool) => {
+                Pool::Postgres(pool.options().clone().connect_lazy_with((*pool.connect_options()).clone()))
+            }
+        }
+    }
+
     /// The expression after `FROM` that reads a list bound to `placeholder`: columns `value` and `key`, its position in
     /// the list.
     pub(super) fn each(&self, placeholder: &str) -> String {

@@ -200,6 +200,16 @@ pub enum JournalReader {
 }
 
 impl JournalReader {
+    /// A reader with connections of its own, for what shall not wait for the users of this one. Over a connection to
+    /// Postgres nothing is read while the runtime that first used it does something else, so each runtime has its own.
+    #[must_use]
+    pub fn apart(&self) -> JournalReader {
+        match self {
+            JournalReader::Sql(reader) => JournalReader::Sql(reader.apart()),
+            JournalReader::Memory(disk) => JournalReader::Memory(disk.clone()),
+        }
+    }
+
     /// The rows with events from `first_seq` to `last_seq`, in order, up to `limit` of them.
     pub async fn rows(&self, first_seq: u64, last_seq: u64, limit: u32) -> Result<Vec<Row>, JournalError> {
         match self {

@@ -23,6 +23,10 @@ impl SqlReader {
         SqlReader { pool }
     }
 
+    pub(super) fn apart(&self) -> SqlReader {
+        SqlReader::new(self.pool.apart())
+    }
+
     pub(super) async fn rows(&self, first_seq: u64, last_seq: u64, limit: u32) -> Result<Vec<Row>, JournalError> {
         let statement = "SELECT first_seq, count, format, body, digest FROM journal
              WHERE first_seq >= coalesce((SELECT max(first_seq) FROM journal WHERE first_seq <= $1), 0)

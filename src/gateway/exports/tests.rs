@@ -94,8 +94,8 @@ async fn filled(dir: &Path) -> History {
     let storage = Storage::Sqlite(dir.to_owned());
     let mut journal = storage.journal().await.unwrap();
     let (mut feed, incoming) = history::feed();
-    let journals = (storage.reader().await.unwrap(), storage.reader().await.unwrap());
-    let (history, ..) = history::start(&storage, journals, incoming, Duration::MAX, Seq(0)).await.unwrap();
+    let reader = storage.reader().await.unwrap();
+    let (history, ..) = history::start(&storage, &reader, incoming, Duration::MAX, Seq(0)).await.unwrap();
     let all: Vec<u64> = (1..=*ROWS + LATER).collect();
     for batch in all.chunks(10_000) {
         let events = Arc::new(batch.iter().map(|seq| deposited(*seq)).collect());

@@ -33,8 +33,8 @@ async fn rule_40_the_end_of_a_burst_that_found_no_room_reaches_the_tables_though
     let storage = Storage::Sqlite(dir.path().to_owned());
     let mut journal = storage.journal().await.unwrap();
     let (mut feed, incoming) = feed();
-    let journals = (storage.reader().await.unwrap(), storage.reader().await.unwrap());
-    let (history, _past, projecting) = start(&storage, journals, incoming, Duration::MAX, Seq(0)).await.unwrap();
+    let reader = storage.reader().await.unwrap();
+    let (history, _past, projecting) = start(&storage, &reader, incoming, Duration::MAX, Seq(0)).await.unwrap();
     let first = journaled(&mut journal, 0, 1).await;
     feed.feed(&first[0]);
     history.reached(Seq(1)).await.unwrap();

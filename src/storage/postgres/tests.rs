@@ -4,11 +4,11 @@
 #[allow(dead_code, reason = "other suites use the rest")]
 mod server;
 
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, UnixStream};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 pub use server::{cut_writer, lock, sql};
@@ -16,7 +16,7 @@ pub use server::{cut_writer, lock, sql};
 use super::{DatabaseUrl, PostgresJournal};
 use crate::storage::history::HistoryBatch;
 use crate::storage::journal::{Head, JournalError};
-use crate::storage::{Storage, history};
+use crate::storage::{JournalReader, Storage, history};
 
 fn url() -> DatabaseUrl {
     DatabaseUrl::parse(&server::database()).unwrap()
@@ -132,6 +132,15 @@ async fn soon<T>(asked: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(60), asked).await.expect("the wait has an end")
 }
 
+/// Waits until this many statements wait for a lock.
+async fn waiting(database: &str, statements: usize) {
+    let waiting = "SELECT count(*) FROM pg_locks JOIN pg_database ON oid = database
+         WHERE datname = current_database() AND NOT granted";
+    while sql(database, waiting) != statements.to_string() {
+        tokio::task::yield_now().await;
+    }
+}
+
 #[tokio::test]
 async fn a_start_does_not_wait_for_ever_for_a_database_that_is_silent_and_names_it() {
     let mut road = Road::open().await;
@@ -177,17 +186,44 @@ async fn a_reader_gives_up_when_the_database_falls_silent_while_it_reads() {
     let direct = road.direct.reveal();
     let held = lock(direct, "journal.journal IN ACCESS EXCLUSIVE MODE; LOCK TABLE journal.journal");
     let asked = tokio::spawn(async move { reader.last_seq().await });
-    let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted";
-    let stuck = async {
-        while sql(direct, waiting) == "0" {
-            tokio::task::yield_now().await;
-        }
-    };
-    soon(stuck).await;
+    soon(waiting(direct, 1)).await;
     road.close().await;
     drop(held);
     let reported = tokio::time::timeout(Duration::from_secs(600), asked).await.expect("the wait has an end").unwrap();
     assert!(matches!(reported, Err(JournalError::Unavailable(_))), "{reported:?}");
+}
+
+#[tokio::test]
+async fn a_reader_does_not_wait_for_a_runtime_that_stands_still_if_that_has_one_apart() {
+    let url = url();
+    let storage = Storage::Postgres(url.clone());
+    let _journal = storage.journal().await.unwrap();
+    let reader = storage.reader().await.unwrap();
+    // Two at once, and so each connection that a reader may have.
+    let twice = async |reader: &JournalReader| tokio::try_join!(reader.last_seq(), reader.last_seq()).unwrap();
+    let (theirs, (read, has_read), (resume, resumed)) = (reader.apart(), oneshot::channel(), mpsc::channel::<()>());
+    let other = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let seqs = twice(&theirs).await;
+            // Both are given back, which is done by tasks.
+            while runtime.metrics().num_alive_tasks() > 0 {
+                tokio::task::yield_now().await;
+            }
+            read.send(seqs).unwrap();
+            resumed.recv().unwrap_err();
+        });
+    });
+    assert_eq!(has_read.await.unwrap(), (0, 0));
+    // An answer that is there at once would be read without a runtime.
+    let held = lock(url.reveal(), "journal.journal IN ACCESS EXCLUSIVE MODE; LOCK TABLE journal.journal");
+    let late = async {
+        waiting(url.reveal(), 2).await;
+        drop(held);
+    };
+    assert_eq!(soon(async { tokio::join!(twice(&reader), late) }).await.0, (0, 0));
+    drop(resume);
+    other.join().unwrap();
 }
 
 #[tokio::test]
