@@ -8,6 +8,8 @@ use super::scenario::{Cast, settings, start, world};
 
 /// Stops and starts on the same data.
 const STOPS: usize = 3;
+/// After how many answers each stop comes: enough for all that is asked for rarely.
+const ANSWERS: usize = 600;
 
 /// D4-59. Whatever was answered exists after the restart, and whatever was not answered was never executed.
 #[tokio::test]
@@ -25,7 +27,7 @@ async fn d4_59_a_signal_under_load_leaves_no_unknown_outcome() {
             cast.compare_with_replays(&served).await;
             break;
         }
-        let ends = cast.ask_until(present, 150, || served.terminate()).await;
+        let ends = cast.ask_until(present, ANSWERS, || served.terminate()).await;
         let planned = End { code: 1012, reason: "planned restart".to_owned(), system: "maintenance".to_owned() };
         assert!(ends.iter().all(|end| *end == planned), "{ends:?}");
         assert!(served.ended().await.success());

@@ -43,10 +43,10 @@ async fn a_form_outlives_a_lost_connection() {
 #[tokio::test]
 async fn a_form_whose_answer_was_lost_says_what_became_of_its_request_meanwhile() {
     let mut world = World::new(&[]).await;
+    let browser = Browser::open(world.address).await;
     let mut alice = world.member("alice").await;
     alice.call("set_policy", json!({"workflow": "manage_addresses", "quorum": 1, "otp": code(0)})).await;
     drop(alice);
-    let browser = Browser::open(world.address).await;
     browser.hold("add_address").await;
     browser.sign_in("alice", 1).await;
     browser.go("#/addresses").await;
@@ -134,8 +134,8 @@ async fn a_silent_connection_is_lost_whether_or_not_it_is_open_yet() {
 #[tokio::test]
 async fn what_the_server_does_not_take_just_now_is_said_beside_live() {
     let world = World::new(&[]).await;
-    let mut venue = world.venue().await;
     let browser = Browser::open(world.address).await;
+    let mut venue = world.venue().await;
     // A server whose storage does not accept writes, once the test says so.
     browser
         .eval(
@@ -182,14 +182,14 @@ async fn a_freeze_while_the_connection_is_lost_is_shown_and_leaves_a_form_as_it_
     browser.close().await;
 }
 
+/// From here on the page's timers wait in `tries` until the test lets them act. The driver sets timers, too.
+const KEEP_TIMERS: &str = "globalThis.tries = [];
+    const later = setTimeout; globalThis.setTimeout = (act, ms) =>
+        ms && new Error().stack.includes('/assets/') ? tries.push(act) : later(act, ms);";
+
 /// Makes the page lose its connection to a server that is running again; the page retries only when the test lets it.
 pub async fn is_lost(browser: &Browser, world: &mut World) {
-    browser
-        .eval(
-            "globalThis.tries = [];
-             const later = setTimeout; globalThis.setTimeout = (act, ms) => (ms ? tries.push(act) : later(act));",
-        )
-        .await;
+    browser.eval(KEEP_TIMERS).await;
     world.stop().await;
     browser.until("return tries.length === 1").await;
     world.start().await;
@@ -251,10 +251,10 @@ async fn a_page_that_comes_back_as_another_member_says_who_whatever_is_open() {
 #[tokio::test]
 async fn a_page_that_comes_back_does_nothing_before_it_knows_for_whom() {
     let mut world = World::new(&[key(ScopeSet::ALL)]).await;
+    let browser = Browser::open(world.address).await;
     let mut bot = world.bot(1).await;
     let id = asked(&mut bot, "1").await;
     drop(bot);
-    let browser = Browser::open(world.address).await;
     browser.sign_in("bob", 0).await;
     browser.go(&format!("#/request/{id}")).await;
     browser.fill("#decide input[name=comment]", "not this week").await;
@@ -273,10 +273,10 @@ async fn a_page_that_comes_back_does_nothing_before_it_knows_for_whom() {
 #[tokio::test]
 async fn who_has_scrolled_down_on_a_phone_sees_that_the_connection_is_lost() {
     let mut world = World::new(&[key(ScopeSet::ALL)]).await;
+    let browser = Browser::look(world.address, Look { width: 390, height: 844, dark: false }).await;
     let mut bot = world.bot(1).await;
     let id = asked(&mut bot, "1").await;
     drop(bot);
-    let browser = Browser::look(world.address, Look { width: 390, height: 844, dark: false }).await;
     browser.sign_in("bob", 0).await;
     browser.go(&format!("#/request/{id}")).await;
     browser.wait("#decide").await;
@@ -294,10 +294,10 @@ async fn who_signs_out_while_the_page_reconnects_stays_signed_out() {
     let mut world = World::new(&[]).await;
     let browser = Browser::open(world.address).await;
     browser.sign_in("bob", 0).await;
-    // The page retries the connection only when the test lets it.
+    browser.eval(KEEP_TIMERS).await;
     browser
         .eval(
-            "globalThis.tries = []; globalThis.opened = 0; globalThis.setTimeout = (act) => tries.push(act);
+            "globalThis.opened = 0;
              const Plain = WebSocket; globalThis.WebSocket = class extends Plain {
                  constructor(address) { super(address); opened += 1; } };",
         )
@@ -319,9 +319,10 @@ async fn a_second_press_of_try_again_makes_no_second_connection() {
     // After the sign-in, the first check whether there is a session gets no answer.
     browser
         .eval(
-            "const plain = fetch; let looks = 0; globalThis.opened = 0;
+            "const plain = fetch; let signedIn = false; let looks = 0; globalThis.opened = 0;
              globalThis.fetch = async (...asked) => {
-                 if (asked.length === 1 && looks++ === 0) throw new Error('away');
+                 if (asked.length === 2) signedIn = true;
+                 else if (signedIn && looks++ === 0) throw new Error('away');
                  return plain(...asked); };
              const Plain = WebSocket; globalThis.WebSocket = class extends Plain {
                  constructor(address) { super(address); opened += 1; } };",
@@ -376,9 +377,9 @@ pub async fn no_offset_of_the_journals(browser: &Browser) {
 #[tokio::test]
 async fn a_position_that_is_not_the_journals_costs_a_snapshot_and_nothing_else() {
     let mut world = World::new(&[key(ScopeSet::ALL)]).await;
+    let browser = Browser::open(world.address).await;
     let mut bot = world.bot(1).await;
     let id = asked(&mut bot, "1").await;
-    let browser = Browser::open(world.address).await;
     browser.sign_in("bob", 0).await;
     listed(&browser, &id, true).await;
     no_offset_of_the_journals(&browser).await;
@@ -394,10 +395,10 @@ async fn a_position_that_is_not_the_journals_costs_a_snapshot_and_nothing_else()
 #[tokio::test]
 async fn a_session_that_ends_says_why_and_leaves_no_secret_on_the_screen() {
     let world = World::governed(&[], false).await;
+    let browser = Browser::open(world.address).await;
     let mut alice = world.member("alice").await;
     let more = json!({"member_id": "MEM2", "permissions": {"manage_access": ["initiate"]}, "otp": code(0)});
     alice.call("edit_member", more).await;
-    let browser = Browser::open(world.address).await;
     browser.eval(NOTIFICATIONS).await;
     browser.sign_in("bob", 0).await;
     browser.go("#/service-users").await;

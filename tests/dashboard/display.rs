@@ -16,13 +16,13 @@ const HOSTILE: &str = "<img src=x onerror=alert(1)> p\u{430}ypal \u{202e}txt\u{2
 #[tokio::test]
 async fn d3_45_markup_bidi_and_look_alikes_are_shown_for_what_they_are() {
     let world = World::governed(&[key(ScopeSet::ALL)], false).await;
+    let browser = Browser::open(world.address).await;
     let mut alice = world.member("alice").await;
     let policy = json!({"workflow": "manage_access", "quorum": 1, "otp": code(0)});
     alice.call("set_policy", policy).await;
     let asked = json!({"name": HOSTILE, "scopes": ["query"]});
     let request = alice.call("create_service_user", asked).await;
     let id = request["request_id"].as_str().unwrap();
-    let browser = Browser::open(world.address).await;
     browser.sign_in("bob", 0).await;
     listed(&browser, id, true).await;
     browser.go(&format!("#/request/{id}")).await;
@@ -43,8 +43,8 @@ async fn d3_45_markup_bidi_and_look_alikes_are_shown_for_what_they_are() {
 #[tokio::test]
 async fn d3_45_headings_choices_and_notifications_show_names_as_the_lists_do() {
     let world = World::new(&[]).await;
-    let mut bot = made_by(&mut world.member("alice").await, &world, HOSTILE).await;
     let browser = Browser::open(world.address).await;
+    let mut bot = made_by(&mut world.member("alice").await, &world, HOSTILE).await;
     browser.eval(NOTIFICATIONS).await;
     browser.sign_in("alice", 1).await;
     let as_text = "<img src=x onerror=alert(1)> p\u{430}ypal [U+202E]txt[U+200B] (mixed: Latin and Cyrillic)";
@@ -132,8 +132,8 @@ async fn d7_84_the_page_computes_the_digests_of_the_committed_examples() {
 #[tokio::test]
 async fn d3_34_a_request_that_is_not_what_its_digest_says_cannot_be_approved_here() {
     let world = World::new(&[key(ScopeSet::ALL)]).await;
-    let mut bot = world.bot(1).await;
     let browser = Browser::open(world.address).await;
+    let mut bot = world.bot(1).await;
     // A server, or something in between, that shows one address but has another one signed.
     browser
         .eval("const read = JSON.parse; JSON.parse = (text) => read(text.replaceAll('bc1qcold', 'bc1qevil'));")
@@ -208,13 +208,13 @@ async fn every_place_opens_and_fits_in_light_in_dark_and_on_a_phone() {
 #[tokio::test]
 async fn however_long_a_name_or_comment_is_nothing_beside_it_leaves_the_screen() {
     let world = World::new(&[]).await;
+    let browser = Browser::open(world.address).await;
     let mut bot = made_by(&mut world.member("alice").await, &world, &"W".repeat(64)).await;
     let id = asked(&mut bot, "1").await;
     let mut bob = world.member("bob").await;
     let request = bob.call("request_info", json!({"request_id": id})).await;
     bob.call("approve", json!({"requests": ballot(&request), "otp": code(0), "comment": "W".repeat(400)})).await;
     asked(&mut bot, "2").await;
-    let browser = Browser::open(world.address).await;
     browser.sign_in("bob", 1).await;
     let request = format!("request/{id}");
     for place in ["queue", "history", "service-users", "audit", &request] {

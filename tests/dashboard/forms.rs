@@ -58,10 +58,10 @@ async fn rule_28_what_only_a_lost_answer_showed_is_said_to_be_lost() {
 #[tokio::test]
 async fn rule_28_a_secret_that_can_still_be_claimed_is_not_said_to_be_lost() {
     let mut world = World::new(&[]).await;
+    let browser = Browser::open(world.address).await;
     let mut alice = world.member("alice").await;
     alice.call("set_policy", json!({"workflow": "manage_access", "quorum": 1, "otp": code(0)})).await;
     drop(alice);
-    let browser = Browser::open(world.address).await;
     browser.hold("create_service_user").await;
     browser.sign_in("alice", 1).await;
     browser.go("#/service-users").await;
@@ -170,9 +170,9 @@ async fn a_form_says_that_it_is_sent_until_the_answer_is_there() {
 #[tokio::test]
 async fn enter_in_an_empty_code_field_sends_nothing() {
     let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let browser = Browser::open(world.address).await;
     let mut alice = world.member("alice").await;
     alice.call("set_policy", json!({"workflow": "manage_access", "quorum": 1, "otp": code(0)})).await;
-    let browser = Browser::open(world.address).await;
     browser
         .eval(
             "globalThis.removals = 0; const send = WebSocket.prototype.send;

@@ -50,8 +50,8 @@ async fn a_policy_is_set_an_address_asked_for_and_a_withdrawal_explained() {
 #[tokio::test]
 async fn a_form_for_a_policy_goes_when_the_policy_changes() {
     let world = World::new(&[key(ScopeSet::ALL)]).await;
-    let mut alice = world.member("alice").await;
     let browser = Browser::open(world.address).await;
+    let mut alice = world.member("alice").await;
     browser.sign_in("alice", 1).await;
     browser.go("#/policies").await;
     browser.click("[data-workflow=initiate_withdrawal] button").await;
@@ -68,13 +68,13 @@ async fn a_form_for_a_policy_goes_when_the_policy_changes() {
 #[tokio::test]
 async fn rule_23_a_policy_is_removed_from_what_then_lacks_approvers_once_that_is_accepted() {
     let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let browser = Browser::open(world.address).await;
     let (mut alice, mut bob) = (world.member("alice").await, world.member("bob").await);
     let looser = json!({"workflow": "initiate_withdrawal", "quorum": 1, "allow_execute": true});
     alice.call("set_policy", looser).await;
     alice.call("set_policy", json!({"workflow": "manage_policies", "quorum": 1, "otp": code(0)})).await;
     let tighter = alice.call("set_policy", json!({"workflow": "initiate_withdrawal", "quorum": 2})).await;
     bob.call("approve", json!({"requests": ballot(&tighter), "otp": code(0)})).await;
-    let browser = Browser::open(world.address).await;
     browser.sign_in("alice", 1).await;
     browser.go("#/policies").await;
     // Without this policy the first request is judged by the one for withdrawals again, which needs two votes.
@@ -139,8 +139,8 @@ async fn escape_closes_a_dialog_and_does_nothing_else() {
 #[tokio::test]
 async fn a_dialog_holds_up_no_change_of_rights() {
     let world = World::new(&[]).await;
-    let mut alice = world.member("alice").await;
     let browser = Browser::open(world.address).await;
+    let mut alice = world.member("alice").await;
     browser.sign_in("alice", 1).await;
     browser.wait("nav [data-place=addresses]").await;
     browser.click("#freeze").await;
@@ -207,11 +207,11 @@ async fn an_invited_member_signs_up_in_the_browser() {
 #[tokio::test]
 async fn an_invitation_that_waits_for_approval_says_so() {
     let world = World::new(&[]).await;
+    let browser = Browser::open(world.address).await;
     let mut alice = world.member("alice").await;
     alice.call("set_policy", json!({"workflow": "manage_access", "quorum": 1, "otp": code(0)})).await;
     let dora = json!({"name": "Dora", "email": "dora@acme.test", "permissions": {}});
     let token = alice.call("invite_member", dora).await["invitation"].take();
-    let browser = Browser::open(world.address).await;
     browser.sign_in("bob", 0).await;
     // Also in the page of somebody who is signed in.
     browser.go(&format!("#/invitation/{}", token.as_str().unwrap())).await;
@@ -227,8 +227,8 @@ async fn an_invitation_that_waits_for_approval_says_so() {
 #[tokio::test]
 async fn an_edit_changes_what_was_changed_in_the_form_and_nothing_else() {
     let world = World::new(&[key(ScopeSet::ALL)]).await;
-    let mut alice = world.member("alice").await;
     let browser = Browser::open(world.address).await;
+    let mut alice = world.member("alice").await;
     browser.sign_in("alice", 1).await;
     browser.go("#/service-users").await;
     browser.press("Details").await;
@@ -257,8 +257,8 @@ async fn an_edit_gives_back_nothing_that_others_took_while_its_form_was_open() {
     people[1].permissions = people[0].permissions.clone();
     people[2].permissions = people[0].permissions.clone();
     let world = World::peopled(&[key(ScopeSet::ALL)], &people).await;
-    let mut bob = world.member("bob").await;
     let browser = Browser::open(world.address).await;
+    let mut bob = world.member("bob").await;
     browser.sign_in("alice", 0).await;
     let refused = async |form: &str, what: &str| {
         browser.fill(&format!("{form} input[name=otp]"), &code(0)).await;
@@ -328,9 +328,9 @@ async fn a_number_that_was_emptied_is_not_taken_for_0() {
 #[tokio::test]
 async fn a_freeze_from_the_page_is_seen_and_ended_by_others() {
     let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let browser = Browser::open(world.address).await;
     let (mut bob, mut bot) = (world.member("bob").await, world.bot(1).await);
     bob.subscribe("approvals").await;
-    let browser = Browser::open(world.address).await;
     browser.sign_in("alice", 0).await;
     browser.click("#freeze").await;
     browser.fill("dialog input", "a key leaked").await;
@@ -359,12 +359,12 @@ async fn a_freeze_from_the_page_is_seen_and_ended_by_others() {
 
 #[tokio::test]
 async fn a_page_whose_member_gains_or_loses_rights_shows_what_may_be_seen_now() {
-    let world = World::new(&[key(ScopeSet::ALL)]).await;
-    let (mut alice, mut bot) = (world.member("alice").await, world.bot(1).await);
-    let more = json!({"member_id": "MEM3", "permissions": {"initiate_withdrawal": ["approve"]}, "otp": code(-1)});
-    alice.call("edit_member", more).await;
-    let id = asked(&mut bot, "1").await;
+    let mut people = people();
+    people[2].permissions = people[1].permissions.clone();
+    let world = World::peopled(&[key(ScopeSet::ALL)], &people).await;
     let browser = Browser::open(world.address).await;
+    let (mut alice, mut bot) = (world.member("alice").await, world.bot(1).await);
+    let id = asked(&mut bot, "1").await;
     browser.sign_in("bob", 0).await;
     listed(&browser, &id, true).await;
     for (step, rights, views) in [(0, json!([]), false), (1, json!(["view"]), true)] {
@@ -381,8 +381,8 @@ async fn a_page_whose_member_gains_or_loses_rights_shows_what_may_be_seen_now() 
 #[tokio::test]
 async fn rule_36_what_the_venue_sets_of_a_member_reaches_the_list_of_members() {
     let world = World::new(&[]).await;
-    let mut venue = world.venue().await;
     let browser = Browser::open(world.address).await;
+    let mut venue = world.venue().await;
     browser.sign_in("alice", 0).await;
     browser.go("#/members").await;
     for kyc in ["rejected", "verified"] {
@@ -399,12 +399,12 @@ async fn rule_36_what_the_venue_sets_of_a_member_reaches_the_list_of_members() {
 #[tokio::test]
 async fn a_list_drawn_anew_leaves_the_keyboard_on_its_row_however_much_is_named_alike() {
     let world = World::new(&[]).await;
+    let browser = Browser::open(world.address).await;
     let mut alice = world.member("alice").await;
     let address = json!({"asset": "ETH", "method": "ETH", "key": "cold-1", "address": "0xcold", "otp": code(0)});
     alice.call("add_address", address).await;
     let bob = json!({"name": "bob", "email": "bob@other.test", "permissions": {}, "otp": code(1)});
     alice.call("invite_member", bob).await;
-    let browser = Browser::open(world.address).await;
     browser.sign_in("alice", 1).await;
     let freeze = json!({"scope": "withdrawals", "reason": "a key leaked"});
     let unfreeze = json!({"reason": "the key is revoked"});
@@ -438,11 +438,11 @@ async fn each_change_that_the_page_offers_is_asked_for_and_takes_effect() {
     let mut people = people();
     people.push(Person { name: "dora".to_owned(), ..people[2].clone() });
     let world = World::peopled(&[key(ScopeSet::ALL), key(ScopeSet::ALL)], &people).await;
+    let browser = Browser::open(world.address).await;
     let (mut alice, mut bot) = (world.member("alice").await, world.bot(1).await);
     alice.call("set_policy", json!({"workflow": "manage_access", "quorum": 1, "otp": code(0)})).await;
     bot.subscribe("executions").await;
     bot.call("add_order", limit("buy", 1, 10)).await;
-    let browser = Browser::open(world.address).await;
     browser.sign_in("alice", 1).await;
     browser.go("#/service-users").await;
     browser.click("[data-user='Bot 1']").await;

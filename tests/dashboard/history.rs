@@ -13,9 +13,9 @@ use super::world::{World, key};
 #[tokio::test]
 async fn the_past_is_shown_as_it_stands_now_and_names_who_asked() {
     let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let browser = Browser::open(world.address).await;
     let (mut bob, mut bot) = (world.member("bob").await, world.bot(1).await);
     let id = asked(&mut bot, "1").await;
-    let browser = Browser::open(world.address).await;
     browser.sign_in("alice", 0).await;
     browser.go("#/history").await;
     browser.wait("main .tag.pending").await;
@@ -34,6 +34,7 @@ async fn the_past_is_shown_as_it_stands_now_and_names_who_asked() {
 #[tokio::test]
 async fn who_executed_a_request_that_another_approved_is_named_in_the_past_and_on_its_page() {
     let world = World::governed(&[], false).await;
+    let browser = Browser::open(world.address).await;
     let (mut alice, mut bob, mut carol) =
         (world.member("alice").await, world.member("bob").await, world.member("carol").await);
     let more =
@@ -45,7 +46,6 @@ async fn who_executed_a_request_that_another_approved_is_named_in_the_past_and_o
     for (member, method) in [(&mut bob, "approve"), (&mut carol, "execute")] {
         member.call(method, json!({"requests": ballot(&request), "otp": code(0)})).await;
     }
-    let browser = Browser::open(world.address).await;
     browser.sign_in("alice", 1).await;
     browser.go("#/history").await;
     browser.wait("main .tag.executed").await;
@@ -61,13 +61,13 @@ async fn who_executed_a_request_that_another_approved_is_named_in_the_past_and_o
 #[tokio::test]
 async fn the_past_is_drawn_once_for_what_came_as_one_and_leaves_the_keyboard_where_it_is() {
     let world = World::new(&[0; 2].map(|_| key(ScopeSet::ALL))).await;
+    let browser = Browser::open(world.address).await;
     let (mut alice, mut bob, mut bot) = (world.member("alice").await, world.member("bob").await, world.bot(1).await);
     let mut ids = Vec::new();
     for amount in ["1", "2", "3"] {
         ids.push(asked(&mut bot, amount).await);
     }
     let last = asked(&mut world.bot(2).await, "1").await;
-    let browser = Browser::open(world.address).await;
     browser
         .eval(
             "globalThis.frames = 0;
@@ -117,10 +117,10 @@ async fn the_past_is_drawn_once_for_what_came_as_one_and_leaves_the_keyboard_whe
 #[tokio::test]
 async fn the_past_shows_nothing_but_what_was_chosen_also_while_that_cannot_be_loaded() {
     let mut world = World::new(&[key(ScopeSet::ALL)]).await;
+    let browser = Browser::open(world.address).await;
     let mut bot = world.bot(1).await;
     asked(&mut bot, "1").await;
     drop(bot);
-    let browser = Browser::open(world.address).await;
     browser.sign_in("bob", 0).await;
     browser.go("#/history").await;
     browser.wait("main .tag.pending").await;
@@ -247,8 +247,8 @@ async fn a_new_request_is_shown_among_the_past_if_it_is_what_was_chosen() {
 #[tokio::test]
 async fn an_empty_page_that_has_a_cursor_is_not_the_end_of_the_past() {
     let world = World::new(&[key(ScopeSet::ALL)]).await;
-    asked(&mut world.bot(1).await, "1").await;
     let browser = Browser::open(world.address).await;
+    asked(&mut world.bot(1).await, "1").await;
     let beyond = RequestId(1_000);
     browser
         .eval(&format!(

@@ -32,9 +32,9 @@ pub async fn asked_by_a_key_of_her_own() -> (World, Browser, String) {
     let mut people = people();
     people[1].permissions = people[0].permissions.clone();
     let world = World::peopled(&[], &people).await;
+    let browser = Browser::open(world.address).await;
     let mut bot = made_by(&mut world.member("alice").await, &world, "Treasury Bot").await;
     let id = asked(&mut bot, "1").await;
-    let browser = Browser::open(world.address).await;
     browser.sign_in("alice", 1).await;
     (world, browser, id)
 }
@@ -48,9 +48,9 @@ pub async fn listed(browser: &Browser, id: &str, there: bool) {
 #[tokio::test]
 async fn a_request_arrives_while_the_page_is_open_is_approved_and_leaves() {
     let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let browser = Browser::open(world.address).await;
     let mut bot = world.bot(1).await;
     bot.subscribe("withdrawals").await;
-    let browser = Browser::open(world.address).await;
     browser.eval(NOTIFICATIONS).await;
     browser.sign_in("bob", 0).await;
     assert!(browser.text("main").await.contains("No request is waiting for a decision"));
@@ -80,9 +80,9 @@ async fn a_request_arrives_while_the_page_is_open_is_approved_and_leaves() {
 #[tokio::test]
 async fn what_arrives_moves_nothing_under_the_pointer_and_covers_little() {
     let world = World::new(&[0; 4].map(|_| key(ScopeSet::ALL))).await;
+    let browser = Browser::open(world.address).await;
     let mut bot = world.bot(1).await;
     let first = asked(&mut bot, "1").await;
-    let browser = Browser::open(world.address).await;
     browser.sign_in("bob", 0).await;
     listed(&browser, &first, true).await;
     let link = format!("document.querySelector('[data-request={first}]')");
@@ -104,9 +104,9 @@ async fn what_arrives_moves_nothing_under_the_pointer_and_covers_little() {
 #[tokio::test]
 async fn only_what_one_may_vote_on_can_be_selected() {
     let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let browser = Browser::open(world.address).await;
     let mut bot = world.bot(1).await;
     let id = asked(&mut bot, "1").await;
-    let browser = Browser::open(world.address).await;
     browser.sign_in("bob", 0).await;
     let choice = browser.wait(&format!("input[data-select={id}]")).await;
     let named = browser
@@ -127,9 +127,9 @@ async fn only_what_one_may_vote_on_can_be_selected() {
 #[tokio::test]
 async fn where_no_digest_can_be_computed_nothing_can_be_selected() {
     let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let browser = Browser::open(world.address).await;
     let mut bot = world.bot(1).await;
     let id = asked(&mut bot, "1").await;
-    let browser = Browser::open(world.address).await;
     // As over plain HTTP from another machine.
     browser.eval("Object.defineProperty(crypto, 'subtle', { value: undefined })").await;
     browser.sign_in("bob", 0).await;
@@ -145,8 +145,8 @@ async fn rule_14_who_is_not_verified_may_look_on_and_is_offered_nothing_else() {
     let mut people = people();
     people[0].kyc = Kyc::Pending;
     let world = World::peopled(&[key(ScopeSet::ALL)], &people).await;
-    let id = asked(&mut world.bot(1).await, "1").await;
     let browser = Browser::open(world.address).await;
+    let id = asked(&mut world.bot(1).await, "1").await;
     browser.sign_in("alice", 0).await;
     listed(&browser, &id, true).await;
     assert_eq!(browser.eval("return document.querySelectorAll('[data-select]').length").await, json!(0));
@@ -172,9 +172,9 @@ async fn rule_14_who_is_not_verified_may_look_on_and_is_offered_nothing_else() {
 #[tokio::test]
 async fn the_page_says_that_the_server_is_lost_and_resumes_by_itself() {
     let mut world = World::new(&[key(ScopeSet::ALL)]).await;
+    let browser = Browser::open(world.address).await;
     let mut bot = world.bot(1).await;
     let first = asked(&mut bot, "1").await;
-    let browser = Browser::open(world.address).await;
     browser.sign_in("bob", 0).await;
     listed(&browser, &first, true).await;
     drop(bot);
@@ -195,6 +195,7 @@ async fn rule_22_who_lost_a_vote_and_may_vote_again_can_select_the_request() {
     let mut people = people();
     people[2].permissions = people[0].permissions.clone();
     let world = World::peopled(&[key(ScopeSet::ALL)], &people).await;
+    let browser = Browser::open(world.address).await;
     let (mut alice, mut bob, mut carol) =
         (world.member("alice").await, world.member("bob").await, world.member("carol").await);
     let mut bot = world.bot(1).await;
@@ -203,7 +204,6 @@ async fn rule_22_who_lost_a_vote_and_may_vote_again_can_select_the_request() {
     let digest = bob.call("request_info", json!({"request_id": id})).await["digest"].clone();
     let vote = json!({"requests": [{"request_id": id, "digest": digest}], "otp": code(0)});
     bob.call("approve", vote).await;
-    let browser = Browser::open(world.address).await;
     browser.sign_in("bob", 1).await;
     listed(&browser, &id, true).await;
     let selects = format!("return document.querySelector('input[data-select={id}]') !== null");
@@ -231,11 +231,11 @@ async fn rule_22_who_manages_the_asking_key_cannot_select_its_request_and_is_tol
 #[tokio::test]
 async fn rule_27_what_a_freeze_keeps_from_being_selected_can_be_selected_after_it() {
     let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let browser = Browser::open(world.address).await;
     let cookie = Client::sign_in(world.address, "bob@acme.test", 0).await;
     let id = asked(&mut world.bot(1).await, "1").await;
     let freeze = json!({"scope": "withdrawals", "reason": "a key leaked"});
     world.member("alice").await.call("freeze", freeze).await;
-    let browser = Browser::open(world.address).await;
     browser.hold("request_info").await;
     browser.sign_in("bob", 1).await;
     let choice = format!("input[data-select={id}]");
@@ -262,11 +262,11 @@ async fn whether_one_may_vote_is_asked_of_what_is_selected_when_the_answer_comes
     people[1].permissions = people[0].permissions.clone();
     people[2].permissions = people[0].permissions.clone();
     let mut world = World::peopled(&[], &people).await;
+    let browser = Browser::open(world.address).await;
     let mut alice = world.member("alice").await;
     alice.call("set_policy", json!({"workflow": "initiate_withdrawal", "quorum": 2, "otp": code(0)})).await;
     let mut bot = made_by(&mut world.member("bob").await, &world, "Treasury Bot").await;
     let id = asked(&mut bot, "1").await;
-    let browser = Browser::open(world.address).await;
     browser.hold("request_info").await;
     browser.sign_in("bob", 1).await;
     let choice = format!("input[data-select={id}]");
@@ -350,9 +350,9 @@ async fn a_row_that_is_drawn_anew_scrolls_nobody_back_to_it() {
 #[tokio::test]
 async fn a_request_can_be_decided_with_the_keyboard_alone() {
     let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let browser = Browser::open(world.address).await;
     let mut bot = world.bot(1).await;
     let id = asked(&mut bot, "1").await;
-    let browser = Browser::open(world.address).await;
     browser.sign_in("bob", 0).await;
     listed(&browser, &id, true).await;
     // From the top of the page, the Tab key alone reaches the request, then the code, then Approve.

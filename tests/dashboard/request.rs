@@ -16,10 +16,10 @@ fn stricter() -> serde_json::Value {
 #[tokio::test]
 async fn what_is_typed_stays_while_others_vote() {
     let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let browser = Browser::open(world.address).await;
     let (mut alice, mut bot) = (world.member("alice").await, world.bot(1).await);
     alice.call("set_policy", stricter()).await;
     let id = asked(&mut bot, "1").await;
-    let browser = Browser::open(world.address).await;
     browser.sign_in("bob", 0).await;
     browser.go(&format!("#/request/{id}")).await;
     browser.fill("#decide input[name=otp]", &code(0)).await;
@@ -40,9 +40,9 @@ async fn what_is_typed_stays_while_others_vote() {
 #[tokio::test]
 async fn enter_in_the_reason_of_a_rejection_approves_nothing() {
     let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let browser = Browser::open(world.address).await;
     let mut bot = world.bot(1).await;
     let id = asked(&mut bot, "1").await;
-    let browser = Browser::open(world.address).await;
     browser.sign_in("bob", 0).await;
     browser.go(&format!("#/request/{id}")).await;
     browser.fill("#decide input[name=otp]", &code(0)).await;
@@ -55,9 +55,9 @@ async fn enter_in_the_reason_of_a_rejection_approves_nothing() {
 #[tokio::test]
 async fn d3_34_terms_that_change_are_said_and_undo_the_choice() {
     let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let browser = Browser::open(world.address).await;
     let (mut alice, mut bot) = (world.member("alice").await, world.bot(1).await);
     let id = asked(&mut bot, "1").await;
-    let browser = Browser::open(world.address).await;
     browser.sign_in("bob", 0).await;
     browser.click(&format!("input[data-select={id}]")).await;
     browser.fill("form.bar input[name=otp]", &code(0)).await;
@@ -95,9 +95,9 @@ async fn rule_22_who_manages_the_asking_key_is_told_why_there_is_nothing_to_deci
 #[tokio::test]
 async fn rule_27_an_open_request_offers_what_a_freeze_leaves() {
     let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let browser = Browser::open(world.address).await;
     let (mut alice, mut bot) = (world.member("alice").await, world.bot(1).await);
     let id = asked(&mut bot, "1").await;
-    let browser = Browser::open(world.address).await;
     browser.sign_in("bob", 0).await;
     browser.go(&format!("#/request/{id}")).await;
     browser.fill("#decide input[name=otp]", "123").await;
@@ -123,8 +123,8 @@ async fn rule_27_an_open_request_offers_what_a_freeze_leaves() {
 #[tokio::test]
 async fn a_request_says_what_becomes_of_its_payment() {
     let world = World::new(&[key(ScopeSet::ALL)]).await;
-    let (mut bob, mut bot, mut venue) = (world.member("bob").await, world.bot(1).await, world.venue().await);
     let browser = Browser::open(world.address).await;
+    let (mut bob, mut bot, mut venue) = (world.member("bob").await, world.bot(1).await, world.venue().await);
     browser.sign_in("alice", 0).await;
     for (step, method, result, becomes) in [
         (0, "settle_withdrawal", json!({"txid": "tx-1"}), ["settled (", "), transaction tx-1"]),
@@ -164,6 +164,7 @@ fn fact(name: &str, text: &str) -> String {
 #[tokio::test]
 async fn what_lets_everything_in_is_not_said_to_be_none() {
     let world = World::new(&[]).await;
+    let browser = Browser::open(world.address).await;
     let mut alice = world.member("alice").await;
     let settings = json!({"ip_allowlist": ["10.0.0.0/8"], "expires_at": "2100-01-01T00:00:00Z"});
     let user = json!({"name": "Treasury Bot", "scopes": ["query"], "settings": settings, "otp": code(0)});
@@ -172,7 +173,6 @@ async fn what_lets_everything_in_is_not_said_to_be_none() {
     let listed = alice.call("service_users", json!({})).await;
     let open = json!({"service_user_id": listed["service_users"][0]["service_user_id"], "settings": {"ip_allowlist": [], "expires_at": null}});
     let request = alice.call("edit_service_user", open).await;
-    let browser = Browser::open(world.address).await;
     browser.sign_in("bob", 0).await;
     browser.go(&format!("#/request/{}", request["request_id"].as_str().unwrap())).await;
     browser.wait("#state.pending").await;
@@ -186,10 +186,10 @@ async fn a_request_that_too_few_may_approve_says_so() {
     let mut people = people();
     people[1].permissions = people[2].permissions.clone();
     let world = World::peopled(&[], &people).await;
+    let browser = Browser::open(world.address).await;
     let asked = json!({"asset": "BTC", "key": "cold-1", "amount": "1"});
     let request = world.member("alice").await.call("initiate_withdrawal", asked).await;
     assert_eq!(request["state"], "pending");
-    let browser = Browser::open(world.address).await;
     browser.sign_in("alice", 1).await;
     browser.go(&format!("#/request/{}", request["request_id"].as_str().unwrap())).await;
     browser.wait("#state.pending").await;
@@ -201,9 +201,9 @@ async fn a_request_that_too_few_may_approve_says_so() {
 #[tokio::test]
 async fn what_a_place_still_waits_for_is_not_drawn_over_the_next_one() {
     let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let browser = Browser::open(world.address).await;
     let mut bot = world.bot(1).await;
     let id = asked(&mut bot, "1").await;
-    let browser = Browser::open(world.address).await;
     // An answer that takes long: the next place is there before it.
     browser.hold("request_info").await;
     browser.sign_in("bob", 0).await;

@@ -11,10 +11,10 @@ use super::world::{World, key};
 #[tokio::test]
 async fn a_created_key_is_approved_claimed_and_used() {
     let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let browser = Browser::open(world.address).await;
     let mut alice = world.member("alice").await;
     let policy = json!({"workflow": "manage_access", "quorum": 1, "otp": code(0)});
     alice.call("set_policy", policy).await;
-    let browser = Browser::open(world.address).await;
     browser.sign_in("alice", 1).await;
     browser.go("#/service-users").await;
     browser.click("#add").await;
@@ -58,9 +58,9 @@ async fn a_created_key_is_approved_claimed_and_used() {
 #[tokio::test]
 async fn however_much_happens_while_a_list_loads_it_is_loaded_once_more() {
     let world = World::new(&[]).await;
+    let browser = Browser::open(world.address).await;
     let mut alice = world.member("alice").await;
     alice.call("set_policy", json!({"workflow": "manage_access", "quorum": 1, "otp": code(0)})).await;
-    let browser = Browser::open(world.address).await;
     browser
         .eval(
             "globalThis.loads = 0;
@@ -86,11 +86,11 @@ async fn however_much_happens_while_a_list_loads_it_is_loaded_once_more() {
 #[tokio::test]
 async fn a_key_whose_request_was_executed_later_is_claimed() {
     let world = World::new(&[]).await;
+    let browser = Browser::open(world.address).await;
     let mut alice = world.member("alice").await;
     let policy = json!({"workflow": "manage_access", "quorum": 1, "allow_execute": true, "otp": code(0)});
     alice.call("set_policy", policy).await;
     let request = alice.call("create_service_user", json!({"name": "Treasury Bot", "scopes": ["query"]})).await;
-    let browser = Browser::open(world.address).await;
     browser.sign_in("alice", 1).await;
     browser.go(&format!("#/request/{}", request["request_id"].as_str().unwrap())).await;
     browser.fill("#decide input[name=otp]", &code(1)).await;
@@ -113,8 +113,8 @@ async fn a_key_whose_request_was_executed_later_is_claimed() {
 /// Alice's page shows the details of the only Service User; she also has a client besides the page.
 async fn looked_at() -> (World, Client, Browser) {
     let world = World::new(&[key(ScopeSet::ALL)]).await;
-    let alice = world.member("alice").await;
     let browser = Browser::open(world.address).await;
+    let alice = world.member("alice").await;
     browser.sign_in("alice", 1).await;
     browser.go("#/service-users").await;
     browser.press("Details").await;

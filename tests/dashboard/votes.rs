@@ -22,8 +22,8 @@ async fn approve(browser: &Browser, ids: &[String]) {
 #[tokio::test]
 async fn another_is_rejected_with_a_reason_and_one_code_approves_several() {
     let world = World::new(&[key(ScopeSet::ALL)]).await;
-    let mut bot = world.bot(1).await;
     let browser = Browser::open(world.address).await;
+    let mut bot = world.bot(1).await;
     browser.sign_in("bob", 0).await;
     let mut ids = Vec::new();
     for amount in ["1", "2", "3"] {
@@ -56,6 +56,7 @@ async fn another_is_rejected_with_a_reason_and_one_code_approves_several() {
 #[tokio::test]
 async fn a_request_that_fails_on_its_last_vote_is_not_said_to_be_approved() {
     let world = World::new(&[]).await;
+    let browser = Browser::open(world.address).await;
     let mut alice = world.member("alice").await;
     alice.call("set_policy", json!({"workflow": "manage_addresses", "quorum": 1, "otp": code(0)})).await;
     let mut ids = Vec::new();
@@ -63,7 +64,6 @@ async fn a_request_that_fails_on_its_last_vote_is_not_said_to_be_approved() {
         let asked = json!({"asset": "BTC", "method": "BTC", "key": "hot-1", "address": address});
         ids.push(alice.call("add_address", asked).await["request_id"].as_str().unwrap().to_owned());
     }
-    let browser = Browser::open(world.address).await;
     browser.sign_in("bob", 0).await;
     approve(&browser, &ids).await;
     browser.wait(".toast.good").await;
@@ -103,10 +103,10 @@ async fn many_requests_are_one_notification_and_no_more_are_approved_than_one_co
 #[tokio::test]
 async fn a_vote_that_others_must_follow_is_not_said_to_approve() {
     let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let browser = Browser::open(world.address).await;
     let mut alice = world.member("alice").await;
     alice.call("set_policy", json!({"workflow": "initiate_withdrawal", "quorum": 2, "otp": code(0)})).await;
     let id = asked(&mut world.bot(1).await, "1").await;
-    let browser = Browser::open(world.address).await;
     browser.sign_in("bob", 0).await;
     approve(&browser, &[id]).await;
     browser.wait(".toast.good").await;
@@ -124,11 +124,11 @@ async fn rule_23_who_approves_withdrawals_is_offered_the_vote_on_the_end_of_thei
     people[1].permissions = Permissions::none();
     people[1].permissions.grant(Workflow::InitiateWithdrawal, Permission::Approve);
     let world = World::peopled(&[], &people).await;
+    let browser = Browser::open(world.address).await;
     let mut alice = world.member("alice").await;
     let request = alice.call("remove_policy", json!({"workflow": "initiate_withdrawal"})).await;
     assert_eq!((&request["workflow"], &request["state"]), (&json!("manage_policies"), &json!("pending")));
     let id = request["request_id"].as_str().unwrap();
-    let browser = Browser::open(world.address).await;
     browser.sign_in("bob", 0).await;
     approve(&browser, &[id.to_owned()]).await;
     listed(&browser, id, false).await;

@@ -92,7 +92,8 @@ async fn one_code_carries_fifty_votes() {
         let request = bob.call("request_info", json!({"request_id": asked["request_id"]})).await;
         ballots.push(ballot(&request)[0].take());
     }
-    let votes = |ballots: &[Value]| json!({"requests": ballots, "otp": code(0)});
+    let otp = code(0);
+    let votes = |ballots: &[Value]| json!({"requests": ballots, "otp": otp});
     let error = bob.refused("approve", votes(&ballots)).await;
     assert_eq!(error, "EGeneral:Invalid arguments:requests: name 1 to 50 requests");
     let decided = bob.call("approve", votes(&ballots[..50])).await;

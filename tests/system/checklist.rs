@@ -26,7 +26,7 @@ use super::faults::trade_until_closed;
 use super::operation::{handed_over, metrics, value};
 use super::served::Served;
 use super::settings::token_of;
-use super::world::{World, api_key, key, secret, with};
+use super::world::{Governors, World, api_key, key, secret, with};
 
 /// A handshake of a key with this nonce.
 async fn open(address: SocketAddr, number: u8, nonce: u64) -> Result<Client, Refused> {
@@ -74,24 +74,31 @@ async fn d1_05_a_cookie_opens_a_socket_from_exactly_our_origins() {
 
 #[tokio::test]
 async fn d1_13_a_key_that_expires_takes_its_open_sockets_along() {
-    let expiry = wall_clock().plus_us(10_000_000);
-    let soon = KeySettings { expires_at: Some(expiry), ..KeySettings::default() };
-    let world = World::new(&[with(soon), key(ScopeSet::ALL)]).await;
-    let (mut following, mut still, mut bare) =
-        (world.bot(1).await, world.bot(1).await, Client::bare(world.address).await);
-    following.subscribe("executions").await;
-    let token = token_of(world.address, (&api_key(1), &secret(1)), &next_nonce()).await["result"]["token"].take();
-    bare.call("key_info", json!({"token": token})).await;
-    // Whatever the sockets do, and however they were opened.
-    for socket in [&mut following, &mut still, &mut bare] {
-        assert_eq!(socket.closed().await, (4002, "key expired".to_owned()));
-        assert!(wall_clock() >= expiry, "not before its time");
+    // On a busy machine the sockets may not be open before the first end.
+    for seconds in [10, 60] {
+        let expiry = wall_clock().plus_us(seconds * 1_000_000);
+        let soon = KeySettings { expires_at: Some(expiry), ..KeySettings::default() };
+        let world = World::new(&[with(soon), key(ScopeSet::ALL)]).await;
+        if seconds == 10 && wall_clock().plus_us(5_000_000) > expiry {
+            continue;
+        }
+        let (mut following, mut still, mut bare) =
+            (world.bot(1).await, world.bot(1).await, Client::bare(world.address).await);
+        following.subscribe("executions").await;
+        let token = token_of(world.address, (&api_key(1), &secret(1)), &next_nonce()).await["result"]["token"].take();
+        bare.call("key_info", json!({"token": token})).await;
+        // Whatever the sockets do, and however they were opened.
+        for socket in [&mut following, &mut still, &mut bare] {
+            assert_eq!(socket.closed().await, (4002, "key expired".to_owned()));
+            assert!(wall_clock() >= expiry, "not before its time");
+        }
+        let error = Client::bare(world.address).await.refused("key_info", json!({"token": token})).await;
+        assert!(error.starts_with("EGeneral:Permission denied"), "{error}");
+        let refused = open(world.address, 1, wall_clock().0).await.err().unwrap();
+        assert_eq!(refused.status, 403, "{refused:?}");
+        world.bot(2).await.call("key_info", json!({})).await;
+        return;
     }
-    let error = Client::bare(world.address).await.refused("key_info", json!({"token": token})).await;
-    assert!(error.starts_with("EGeneral:Permission denied"), "{error}");
-    let refused = open(world.address, 1, wall_clock().0).await.err().unwrap();
-    assert_eq!(refused.status, 403, "{refused:?}");
-    world.bot(2).await.call("key_info", json!({})).await;
 }
 
 /// Uses a nonce in a handshake or in a token call; returns whether it was accepted.
@@ -258,16 +265,15 @@ async fn rule_1_a_handshake_is_signed_for_its_path_whatever_the_query_string() {
 /// Rules 5 and 8, for sockets that a signature opened and that a token bound.
 #[tokio::test]
 async fn d2_27_a_key_that_stops_is_told_why_and_neither_its_signature_nor_its_tokens_serve_any_more() {
-    let world = World::new(&vec![key(ScopeSet::ALL); 3]).await;
-    let mut alice = world.member("alice").await;
+    let (world, mut governors) = Governors::with(&vec![key(ScopeSet::ALL); 3]).await;
     let past = wall_clock().minus_us(1).to_string();
     let expires = json!({"expires_at": past});
     let denied = "EGeneral:Permission denied:api_key: the key ";
-    for (steps, (number, change, close, error)) in (-1..).zip([
+    for (number, change, close, error) in [
         (1, json!({}), (4001, "key removed"), "EAPI:Invalid key".to_owned()),
         (2, json!({"disabled": true}), (4001, "key disabled"), format!("{denied}is disabled")),
         (3, json!({"settings": expires}), (4002, "key expired"), format!("{denied}has expired")),
-    ]) {
+    ] {
         let token = async || token_of(world.address, (&api_key(number), &secret(number)), &next_nonce()).await;
         let [used, unused] = [token().await["result"]["token"].take(), token().await["result"]["token"].take()];
         let (mut signed, mut bound) = (world.bot(number).await, Client::bare(world.address).await);
@@ -275,8 +281,8 @@ async fn d2_27_a_key_that_stops_is_told_why_and_neither_its_signature_nor_its_to
         bound.call("key_info", json!({"token": used})).await;
         let method = if number == 1 { "remove_service_user" } else { "edit_service_user" };
         let mut params = change;
-        (params["service_user_id"], params["otp"]) = (json!(format!("SVC{number}")), json!(code(steps)));
-        alice.call(method, params).await;
+        params["service_user_id"] = json!(format!("SVC{number}"));
+        governors.act(method, params).await;
         for socket in [&mut signed, &mut bound] {
             assert_eq!(socket.closed().await, (close.0, close.1.to_owned()));
         }

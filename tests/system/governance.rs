@@ -305,10 +305,10 @@ async fn ends(
 }
 
 /// The bot cancels requests one by one from the first on, Alice rejects them from the last on, and Bob approves all at
-/// once as soon as either has ended one.
+/// once as soon as either has ended one; the one in the middle is left to him, who may come late.
 #[tokio::test]
 async fn d3_33_cancels_rejections_and_approvals_at_once_end_each_request_in_one_state_for_all_observers() {
-    const ASKED: usize = 30;
+    const ASKED: usize = 31;
     let world = World::new(&[key(ScopeSet::ALL)]).await;
     let (mut alice, mut bob, mut bot) = (world.member("alice").await, world.member("bob").await, world.bot(1).await);
     let mut carol = world.member("carol").await;
@@ -326,7 +326,7 @@ async fn d3_33_cancels_rejections_and_approvals_at_once_end_each_request_in_one_
     let both = tokio::sync::Barrier::new(3);
     let cancel = async {
         let mut done = 0;
-        for of in &withdrawals {
+        for of in withdrawals.iter().filter(|of| **of != withdrawals[ASKED / 2]) {
             let reply = bot.reply("withdraw_cancel", json!({"refid": of["refid"]})).await;
             done += usize::from(reply["result"]["canceled"] == true);
             if of == &withdrawals[0] {
@@ -337,7 +337,7 @@ async fn d3_33_cancels_rejections_and_approvals_at_once_end_each_request_in_one_
     };
     let reject = async {
         let mut done = 0;
-        for ballot in ballots.iter().rev() {
+        for ballot in ballots.iter().rev().filter(|ballot| **ballot != ballots[ASKED / 2]) {
             let reply = alice.call("reject", json!({"requests": [ballot], "reason": "not this one"})).await;
             done += reply["requests"].as_array().unwrap().iter().filter(succeeded).count();
             if ballot == &ballots[ASKED - 1] {

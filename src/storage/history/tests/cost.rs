@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use futures::future::{Either, select};
+use futures::future::{Either, join_all, select};
 use futures::stream::FuturesUnordered;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use tokio::time::timeout;
@@ -26,7 +26,7 @@ const ENDLESS: &str = "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT 1 FROM
 pub async fn a_statement_that_nobody_waits_for_any_more_is_ended(storage: &Storage) {
     let (_writer, reader) = open(storage).await.unwrap();
     let asked = || reader.pool.all(ENDLESS, &[], |record| Ok::<i64, HistoryError>(record.get("x")?));
-    for ended in futures::future::join_all((0..CONNECTIONS_MAX).map(|_| asked())).await {
+    for ended in join_all((0..CONNECTIONS_MAX).map(|_| asked())).await {
         let why = ended.unwrap_err().to_string();
         assert!(why.contains("interrupted") || why.contains("statement timeout"), "{why}");
     }
@@ -36,18 +36,20 @@ pub async fn a_statement_that_nobody_waits_for_any_more_is_ended(storage: &Stora
 /// Those whose asker gave up still have their connections, so their owner has no others.
 pub async fn whoever_asks_much_leaves_connections_to_others(storage: &Storage) {
     let (_writer, reader) = open(storage).await.unwrap();
+    let others = Page { owner: 2, ..ALL };
+    // Connections are made once they are needed, which takes a while in Postgres.
+    join_all((0..CONNECTIONS_MAX).map(async |_| reader.checkpoint().await.unwrap())).await;
     let asked = || reader.owned(1, ENDLESS, &[], |record| Ok(record.get::<i64>("x")?));
     let mut all: FuturesUnordered<_> =
         (0..2 * CONNECTIONS_MAX).map(|_| timeout(Duration::from_secs(1), asked())).collect();
-    let others = Page { owner: 2, ..ALL };
     let other = pin!(reader.trades(&others, None));
     let first = select(all.next(), other).await;
     assert!(matches!(first, Either::Right((Ok(_), _))), "another is answered while they are asked");
     while let Some(told) = all.next().await {
         assert!(told.is_err(), "its asker gave up before it ended");
     }
-    assert_eq!(reader.trades(&others, None).await.unwrap(), [], "and after that");
     assert_eq!(reader.places.owners(), 1, "what nobody waits for any more counts until it ends");
+    assert_eq!(reader.trades(&others, None).await.unwrap(), [], "and after that");
     assert_eq!(reader.trades(&ALL, None).await.unwrap(), [], "then the owner is answered too");
     while reader.places.owners() > 0 {
         tokio::task::yield_now().await;
