@@ -227,8 +227,19 @@ fn advance(t: &mut Transition<'_>, mut user: ServiceUser) {
     }
 }
 
+/// Does all that is due for a Service User.
+pub fn catch_up(t: &mut Transition<'_>, id: ServiceUserId) {
+    loop {
+        let user = t.state().keys.service_user(id);
+        if user.due_at().is_none_or(|due| due > t.now()) {
+            return;
+        }
+        advance(t, user.clone());
+    }
+}
+
 /// Stops a key if it has expired; returns whether it has.
-pub fn expire(t: &mut Transition<'_>, id: ServiceUserId) -> bool {
+fn expire(t: &mut Transition<'_>, id: ServiceUserId) -> bool {
     let user = t.state().keys.service_user(id);
     if user.status != KeyStatus::Active || !user.settings.expired(t.now()) {
         return false;

@@ -40,7 +40,12 @@ impl Activity {
         in_time
     }
 
-    /// Whether a session was idle too long and has not been ended yet.
+    /// Refuses a session whose end could not be journalled, as one that was idle too long.
+    pub fn revoke(&self, cookie_hash: &[u8; 32]) {
+        self.last.lock().entry(*cookie_hash).and_modify(|at| *at = Moment(0));
+    }
+
+    /// Whether a session was idle too long, or is revoked, and has not been ended yet.
     pub fn is_over(&self, cookie_hash: &[u8; 32], now: Moment) -> bool {
         self.last.lock().get(cookie_hash).is_some_and(|at| self.has_idled(*at, now))
     }
@@ -107,6 +112,17 @@ mod tests {
         activity.forget(&[1; 32]);
         assert!(activity.idled(at(14)).is_empty());
         assert_eq!(activity.idled(at(15)), [[2; 32]]);
+    }
+
+    #[test]
+    fn rule_16_a_session_that_was_replaced_admits_nothing_while_its_end_waits_for_the_disk() {
+        let now = Moment(1_700_000_000_000_000);
+        let activity = Activity::new(Duration::from_secs(10), [[1; 32], [2; 32]].into_iter(), now);
+        activity.revoke(&[1; 32]);
+        activity.revoke(&[3; 32]);
+        assert_eq!([[1; 32], [2; 32], [3; 32]].map(|hash| activity.is_over(&hash, now)), [true, false, false]);
+        assert!(!activity.touch([1; 32], now));
+        assert_eq!(activity.idled(now), [[1; 32]], "its end is asked for again");
     }
 
     #[test]

@@ -13,10 +13,12 @@ use crate::engine::reject::{Code, Reject};
 /// The cookie's name.
 pub(super) const COOKIE: &str = "countersign_session";
 
-/// The session token of a request's cookie.
+/// The session token of a request's cookie; an empty one, which is nobody's, if it is no text. What other cookies are
+/// does not matter: browsers send whatever any application of the same host has set.
 pub(super) fn cookie(headers: &HeaderMap) -> Option<&str> {
-    let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
-    lines.flat_map(|line| line.split(';')).find_map(|pair| pair.trim().strip_prefix(COOKIE)?.strip_prefix('='))
+    let mut pairs = headers.get_all(header::COOKIE).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
+    let token = pairs.find_map(|pair| pair.trim_ascii().strip_prefix(COOKIE.as_bytes())?.strip_prefix(b"="))?;
+    Some(std::str::from_utf8(token).unwrap_or_default())
 }
 
 /// The origin of the page that made the request.

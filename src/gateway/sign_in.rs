@@ -112,7 +112,9 @@ async fn signed_in(
             gateway.activity.touch(bearer_hash(&token), (gateway.clock)());
             if let Some(former) = cookie(headers) {
                 // Once its cookie is replaced, nobody could sign out of the former session. It may have ended already.
-                let _ = end(gateway, Principal::SERVER, former).await;
+                if let Err(Unanswered::Unavailable) = end(gateway, Principal::SERVER, former).await {
+                    gateway.activity.revoke(&bearer_hash(former));
+                }
             }
             Ok(token)
         }

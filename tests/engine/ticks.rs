@@ -1,12 +1,17 @@
-//! A Tick stops after so many events, and the next one goes on (rule 39).
+//! A Tick stops after so many events, and the next one goes on; what is due does not wait for one (rule 39).
 
-use countersign::domain::ids::AccountId;
+use countersign::access::key::{KeySettings, SettingsChange};
+use countersign::domain::ids::{AccountId, ServiceUserId};
 use countersign::domain::limits::TICK_EVENTS_MAX;
 use countersign::domain::orders::{CancelReason, Side, TimeInForce};
+use countersign::domain::time::{Moment, Period};
 use countersign::engine::command::{Command, PlaceOrder, RequestedTerms};
 use countersign::engine::event::Event;
+use countersign::engine::service_users::{KeyStatus, ServiceUserChange};
 
-use super::world::{SECOND, Stage, bot, limit};
+use super::genesis::with;
+use super::keys::edit;
+use super::world::{DAY, SECOND, Stage, bot, limit, member};
 
 /// As many buy orders as that.
 fn orders(count: usize, change: impl Fn(PlaceOrder) -> PlaceOrder) -> Command {
@@ -51,4 +56,31 @@ fn rule_39_a_switch_that_ends_many_orders_stays_armed_until_the_last_has_ended()
     assert!(stage.events.iter().any(|(_, event)| switched_off(event)));
     stage.tick(SECOND);
     assert!(stage.state().orders.get(after).is_some(), "it was placed after the switch's time");
+}
+
+#[test]
+fn rule_39_what_is_due_for_a_key_comes_before_its_edit_also_where_no_tick_has_run() {
+    let soon = Moment(100 * DAY + 60 * SECOND);
+    let ends = KeySettings { query_dates: Period { from: None, until: Some(soon) }, ..KeySettings::default() };
+    let expires = KeySettings { expires_at: Some(soon), ..KeySettings::default() };
+    let later = SettingsChange { query_end: Some(None), expires_at: Some(None), ..SettingsChange::default() };
+    for (settings, first) in [(ends, ServiceUserChange::QueryEnded), (expires, ServiceUserChange::Expired)] {
+        // A code takes half a minute.
+        for (at, expected) in [
+            (soon.minus_us(30 * SECOND + 1), vec![ServiceUserChange::Edited]),
+            (soon.minus_us(30 * SECOND), vec![first, ServiceUserChange::Edited]),
+        ] {
+            let mut stage = Stage::new(&[with(settings.clone())], true);
+            stage.now = at;
+            stage.initiate(&member(1), edit(1, later.clone(), None, None)).unwrap();
+            let change = |event: &Event| match event {
+                Event::ServiceUserChanged { change, .. } => Some(*change),
+                _ => None,
+            };
+            let changes: Vec<_> = stage.events.iter().filter_map(|(_, event)| change(event)).collect();
+            assert_eq!(changes[1..], expected, "after it was created, at {at}");
+            let user = stage.state().keys.service_user(ServiceUserId(1));
+            assert_eq!((user.status, user.query_ended), (KeyStatus::Active, false), "it works again");
+        }
+    }
 }

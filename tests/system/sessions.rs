@@ -72,6 +72,27 @@ async fn rule_16_the_cookie_is_found_among_others_and_is_no_other() {
     }
 }
 
+/// Any application of the same host may set cookies, and browsers send them as they are.
+#[tokio::test]
+async fn rule_6_a_cookie_is_found_beside_one_that_is_not_ascii_and_never_downgraded() {
+    let world = World::new(&[]).await;
+    let own = Client::sign_in(world.address, "alice@acme.test", 0).await;
+    let ours = format!("http://{}", world.address);
+    for (line, status) in [(format!("name=Zoë; {own}"), 200), (format!("{own}ë"), 401)] {
+        let headers = [("Cookie", line.as_str()), ("Origin", &ours)];
+        assert_eq!(http(world.address, "GET", "/session", &headers, "").await.0, status, "{line}");
+        let upgrade = [
+            ("Cookie", line.as_str()),
+            ("Origin", "http://elsewhere.test"),
+            ("Connection", "Upgrade"),
+            ("Upgrade", "websocket"),
+            ("Sec-WebSocket-Version", "13"),
+            ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+        ];
+        assert_eq!(http(world.address, "GET", "/v2", &upgrade, "").await.0, 403, "{line}");
+    }
+}
+
 #[tokio::test]
 async fn rule_16_a_sign_in_and_an_invitation_are_taken_as_json_alone() {
     let world = World::new(&[]).await;

@@ -109,8 +109,8 @@ impl Governed for KeyChange {
                 (user, ServiceUserChange::Created)
             }
             KeyChange::Edit { service_user, .. } => {
-                // If it has expired, it stops first, and only then is it edited (rule 39).
-                service_users::expire(t, *service_user);
+                // What is due for it comes first, and only then is it edited (rule 39).
+                service_users::catch_up(t, *service_user);
                 let before = t.state().keys.service_user(*service_user);
                 let editor = match request.initiator {
                     Initiator::Member(member, _) => Some(member),
