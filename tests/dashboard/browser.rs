@@ -44,16 +44,24 @@ struct Driver {
 
 impl Driver {
     fn start() -> Driver {
+        // It draws a port, and ends if that is taken meanwhile.
+        let driver = (0..5).find_map(|_| Driver::with_a_port());
+        driver.expect("chromedriver says its port")
+    }
+
+    fn with_a_port() -> Option<Driver> {
         let started = Command::new("chromedriver").arg("--port=0").stdout(Stdio::piped()).spawn();
         let mut child = started.unwrap_or_else(|error| panic!("chromedriver: {error}; {HINT}"));
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let port = lines.find_map(|line| {
+        let mut driver = Driver { child, port: 0 };
+        driver.port = lines.find_map(|line| {
             let line = line.unwrap();
-            line.split_once("started successfully on port ")
-                .map(|(_, port)| port.trim_end_matches('.').parse().unwrap())
-        });
+            println!("{line}");
+            let (_, port) = line.split_once("started successfully on port ")?;
+            Some(port.trim_end_matches('.').parse().unwrap())
+        })?;
         std::thread::spawn(move || lines.for_each(drop));
-        Driver { child, port: port.expect("chromedriver says its port") }
+        Some(driver)
     }
 }
 
