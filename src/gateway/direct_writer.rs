@@ -12,6 +12,7 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::task::{Context, Poll, ready};
 
+use futures::task::AtomicWaker;
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedWriteHalf;
@@ -20,16 +21,20 @@ use tokio::net::tcp::OwnedWriteHalf;
 const SESSION: u8 = 0;
 /// Nobody writes: the session is idle.
 const IDLE: u8 = 1;
-/// A frame is being written directly, bypassing the session, which waits the few µs that it takes.
+/// A frame is being written directly, bypassing the session.
 const DIRECT: u8 = 2;
+/// The same, and the session waits for its end.
+const AWAITED: u8 = 3;
 /// A frame was written directly, but only in part; the session writes the rest before anything else.
-const PARTIAL: u8 = 3;
+const PARTIAL: u8 = 4;
 
 /// The writing half of a socket. Dropping it closes this direction.
 #[derive(Debug)]
 pub struct DirectWriter {
     half: OwnedWriteHalf,
     turn: AtomicU8,
+    /// Wakes the session when the direct write ends that it waits for.
+    direct_ended: AtomicWaker,
     /// What is left of a frame that was written directly in part.
     unwritten: Mutex<Vec<u8>>,
     /// Something that the session or tungstenite writes is half written.
@@ -64,6 +69,7 @@ impl DirectWriter {
         DirectWriter {
             half,
             turn: AtomicU8::new(SESSION),
+            direct_ended: AtomicWaker::new(),
             unwritten: Mutex::default(),
             half_written: AtomicBool::new(false),
             wrote_direct: AtomicBool::new(false),
@@ -88,7 +94,9 @@ impl DirectWriter {
             }
         };
         self.wrote_direct.fetch_or(taken != DirectWrite::Nothing, Ordering::Relaxed);
-        self.turn.store(turn, Ordering::Release);
+        if self.turn.swap(turn, Ordering::AcqRel) == AWAITED {
+            self.direct_ended.wake();
+        }
         taken
     }
 
@@ -108,7 +116,7 @@ impl DirectWriter {
     pub async fn idle_while<T>(&self, next: impl Future<Output = T>) -> Idle<T> {
         let mut next = pin!(next);
         std::future::poll_fn(|context| {
-            if let Some(unwritten) = self.take_turn() {
+            if let Some(unwritten) = ready!(self.take_turn(context)) {
                 return Poll::Ready(Idle::Unwritten(unwritten));
             }
             let polled = next.as_mut().poll(context);
@@ -122,16 +130,23 @@ impl DirectWriter {
     }
 
     /// Takes the turn for the session; returns the rest of a frame written directly in part, to be written first.
-    fn take_turn(&self) -> Option<Vec<u8>> {
+    ///
+    /// A direct write takes a few µs, but its thread may be preempted in it, for milliseconds: the session waits as a
+    /// task, so that its thread serves others meanwhile.
+    fn take_turn(&self, context: &mut Context<'_>) -> Poll<Option<Vec<u8>>> {
         loop {
             match self.turn.compare_exchange(IDLE, SESSION, Ordering::Acquire, Ordering::Acquire) {
-                Ok(_) | Err(SESSION) => return None,
+                Ok(_) | Err(SESSION) => return Poll::Ready(None),
                 Err(PARTIAL) => {
                     self.turn.store(SESSION, Ordering::Relaxed);
-                    return Some(std::mem::take(&mut self.unwritten.lock()));
+                    return Poll::Ready(Some(std::mem::take(&mut self.unwritten.lock())));
                 }
-                // It lasts one write to a non-blocking socket.
-                Err(_) => std::thread::yield_now(),
+                Err(_) => self.direct_ended.register(context.waker()),
+            }
+            // Whoever ends the write after this sees that it is awaited.
+            match self.turn.compare_exchange(DIRECT, AWAITED, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) | Err(AWAITED) => return Poll::Pending,
+                Err(_) => {}
             }
         }
     }
@@ -176,6 +191,7 @@ mod tests {
     use std::future::pending;
     use std::net::{IpAddr, Ipv4Addr};
     use std::sync::{Arc, Weak};
+    use std::task::{Wake, Waker};
 
     use bytes::Bytes;
     use futures::poll;
@@ -211,6 +227,41 @@ mod tests {
         drop(waiting);
         drop((direct_writer, socket));
         assert_eq!(client.read(&mut read).await.unwrap(), 0, "it was written once, and the direction is closed");
+    }
+
+    struct Woken(AtomicBool);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Woken>) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_session_that_goes_on_during_a_direct_write_waits_for_its_end_and_holds_no_thread() {
+        let (socket, mut client) = Socket::pair().await;
+        let direct_writer = Arc::clone(socket.direct_writer().unwrap());
+        let (go_on, going_on) = tokio::sync::oneshot::channel();
+        let mut waiting = Box::pin(direct_writer.idle_while(going_on));
+        let woken = Arc::new(Woken(AtomicBool::new(false)));
+        let waker = Waker::from(Arc::clone(&woken));
+        let mut context = Context::from_waker(&waker);
+        assert!(waiting.as_mut().poll(&mut context).is_pending());
+        go_on.send(()).unwrap();
+        let written = direct_writer.write_direct(|| {
+            woken.0.store(false, Ordering::Relaxed);
+            // The second time it waits already.
+            assert!(waiting.as_mut().poll(&mut context).is_pending());
+            assert!(waiting.as_mut().poll(&mut context).is_pending());
+            assert!(!woken.0.load(Ordering::Relaxed));
+            Some(b"frame")
+        });
+        assert_eq!(written, DirectWrite::Whole);
+        assert!(woken.0.load(Ordering::Relaxed), "the write has ended");
+        assert!(matches!(waiting.as_mut().poll(&mut context), Poll::Ready(Idle::Done(Ok(())))));
+        let mut read = [0; 5];
+        client.read_exact(&mut read).await.unwrap();
+        assert_eq!(read, *b"frame");
     }
 
     #[tokio::test]
