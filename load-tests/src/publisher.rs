@@ -225,20 +225,22 @@ impl Approvals {
     }
 
     async fn reject(&mut self, requests: Vec<Value>) -> Result<(), LoadError> {
+        let count = requests.len();
         let result = self.member.call("reject", json!({"requests": requests, "reason": "load test"})).await?;
-        all_voted("reject", &result)
+        all_voted("reject", count, &result)
     }
 }
 
-/// Checks that each of several votes at once was accepted.
+/// Checks that each of `count` votes at once was accepted.
 ///
 /// # Errors
-/// `Refused` for the first that was not.
-pub fn all_voted(method: &str, result: &Value) -> Result<(), LoadError> {
-    let mut outcomes = result["requests"].as_array().into_iter().flatten();
-    match outcomes.find(|outcome| outcome["success"] != true) {
-        None => Ok(()),
+/// `Refused` for the first that was not, `Protocol` if not all are answered.
+pub fn all_voted(method: &str, count: usize, result: &Value) -> Result<(), LoadError> {
+    let outcomes = result["requests"].as_array().map_or(&[][..], Vec::as_slice);
+    match outcomes.iter().find(|outcome| outcome["success"] != true) {
         Some(outcome) => Err(LoadError::Refused { method: method.into(), error: outcome["error"].to_string() }),
+        None if outcomes.len() == count => Ok(()),
+        None => Err(LoadError::Protocol(format!("{method} of {count} requests has {} outcomes", outcomes.len()))),
     }
 }
 
@@ -271,6 +273,20 @@ mod tests {
             while let Some(Ok(_)) = futures::StreamExt::next(&mut socket).await {}
         });
         Connection::open(&endpoint, Proof::Bare, 4_096).await.unwrap()
+    }
+
+    #[test]
+    fn votes_count_as_accepted_only_if_each_has_an_outcome_that_says_so() {
+        let accepted = json!({"success": true});
+        let judged = |outcomes: Value| all_voted("reject", 2, &json!({"requests": outcomes}));
+        assert!(judged(json!([accepted, accepted])).is_ok());
+        assert!(matches!(
+            judged(json!([accepted, {"success": false, "error": "no"}])),
+            Err(LoadError::Refused { error, .. }) if error.contains("no")
+        ));
+        for missing in [json!([accepted]), json!([]), Value::Null] {
+            assert!(matches!(judged(missing), Err(LoadError::Protocol(_))));
+        }
     }
 
     #[tokio::test]

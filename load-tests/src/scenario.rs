@@ -22,6 +22,8 @@ pub use kind::{
 
 /// If the last replies take longer than this, the server has lost them.
 const LAST_REPLIES_WAIT: Duration = Duration::from_secs(5);
+/// In a shorter time nothing can be measured, and in none at all a rate has no meaning.
+const SECONDS_MIN: f64 = 0.001;
 /// A longer run is assumed to be a typing mistake.
 const SECONDS_MAX: f64 = 24.0 * 3_600.0;
 
@@ -93,13 +95,14 @@ impl General {
     }
 
     fn check(&self) -> Result<(), String> {
-        if !(self.seconds > 0.0 && self.seconds <= SECONDS_MAX && (0.0..=600.0).contains(&self.warm_up)) {
-            return Err("seconds must be above 0 and at most a day, warm_up at most 600".into());
+        within_a_day("seconds", SECONDS_MIN, self.seconds)?;
+        if !(0.0..=600.0).contains(&self.warm_up) {
+            return Err("warm_up must be 0 to 600, in seconds".into());
         }
         if self.rounds == 0 || self.keys == 0 {
             return Err("rounds and keys are at least 1".into());
         }
-        within_a_day("patience", self.patience)
+        within_a_day("patience", 0.0, self.patience)
     }
 }
 
@@ -108,8 +111,11 @@ fn seconds(setting: f64) -> Duration {
     Duration::try_from_secs_f64(setting).unwrap_or_default()
 }
 
-fn within_a_day(name: &str, setting: f64) -> Result<(), String> {
-    if (0.0..=SECONDS_MAX).contains(&setting) { Ok(()) } else { Err(format!("{name} must be 0 to a day, in seconds")) }
+fn within_a_day(name: &str, least: f64, setting: f64) -> Result<(), String> {
+    match (least..=SECONDS_MAX).contains(&setting) {
+        true => Ok(()),
+        false => Err(format!("{name} must be {least} to a day, in seconds")),
+    }
 }
 
 impl Scenario {

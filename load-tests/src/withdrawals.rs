@@ -113,7 +113,7 @@ impl Cast {
             }
             approved => approved,
         };
-        all_voted("approve", &approved?)?;
+        all_voted("approve", votes.len(), &approved?)?;
         let released = told_of(&mut custody, refids.iter().map(String::as_str).collect());
         bounded(ANSWER_WAIT, "wait until custody is told of what is released", released).await?;
         for two in refids.chunks(2) {

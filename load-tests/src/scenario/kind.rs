@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
-use super::{General, SECONDS_MAX, seconds, typed, within_a_day};
+use super::{General, SECONDS_MIN, seconds, typed, within_a_day};
 use crate::arrival::Arrival;
 use crate::load::Shape;
 use crate::mix::{Mix, MixSettings};
@@ -331,12 +331,11 @@ impl Dashboards {
 
 impl SlowConsumers {
     fn check(&self) -> Result<(), String> {
-        if !(self.ping > 0.0 && self.ping <= SECONDS_MAX) {
-            return Err("ping must be above 0 and at most a day, in seconds".into());
-        }
+        within_a_day("ping", SECONDS_MIN, self.ping)?;
         at_least_one("stalled", self.stalled)?;
-        within_a_day("stall", self.stall)?;
-        within_a_day("fill", self.fill).and_then(|()| sent("rate", self.rate))
+        // Without a stall there is none to measure.
+        within_a_day("stall", if self.stall == 0.0 { 0.0 } else { SECONDS_MIN }, self.stall)?;
+        within_a_day("fill", 0.0, self.fill).and_then(|()| sent("rate", self.rate))
     }
 
     /// As a duration.
